@@ -1,0 +1,15 @@
+//! Suites, PRF, key exchange, signatures and secrets, behind small types.
+
+mod cipher;
+mod kex;
+mod prf;
+mod random;
+mod secret;
+mod signature;
+
+pub use cipher::{Encr, Forged, Integ, PacketProtection};
+pub use kex::{Group, KexError, KeyExchange, generate};
+pub use prf::{Hash, Prf};
+pub use random::Random;
+pub use secret::Secret;
+pub use signature::{Scheme, SignatureError, Signer, SigningKey, verify};

@@ -1,0 +1,1 @@
+//! The initiator: IKE_SA_INIT, IKE_AUTH with EAP or a token.

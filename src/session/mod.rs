@@ -1,0 +1,46 @@
+//! The record of a login: what a reconnect needs, and nothing else.
+
+use crate::crypto::Secret;
+use crate::time::UnixTime;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A session the gateway remembers. The token leaves memory only through the session store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Session {
+    /// HostName of the profile, for people.
+    pub host_name: String,
+    /// HostAddress that issued the token: it is offered to nobody else (law 5).
+    pub host_address: String,
+    /// Session ID: the IDi of a reconnect, as octets.
+    pub id: Vec<u8>,
+    /// Session token: the PSK of a reconnect.
+    pub token: Secret,
+    /// The user who logged in.
+    pub user: String,
+    /// The address and port that answered last.
+    pub peer: SocketAddr,
+    /// The inner addresses assigned.
+    pub addresses: Vec<IpAddr>,
+    /// The key exchange group that the gateway took last (offered first next time).
+    pub group: u16,
+    /// SHA-1 of the root's public key that verified last (named in CERTREQ).
+    pub root_key: Option<[u8; 20]>,
+    /// The gateway's reconnect window.
+    pub window: Duration,
+    /// When the session was issued.
+    pub issued: UnixTime,
+    /// The last authenticated sign of the gateway.
+    pub last_contact: UnixTime,
+}
+
+impl Session {
+    /// Worth trying until last contact + window + horizon (PROTOCOL section 5).
+    pub fn expires(&self, horizon: Duration) -> UnixTime {
+        self.last_contact + self.window + horizon
+    }
+    /// The session ID as people see it in a log: text where it is printable ASCII, else hex.
+    pub fn id_text(&self) -> String {
+        todo!()
+    }
+}
