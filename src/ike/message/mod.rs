@@ -72,7 +72,7 @@ pub mod payload_type {
 }
 
 /// One payload. Key material never appears here, but EAP and CP data may be secret: `Debug` prints lengths for those.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Payload {
     /// Security association.
     Sa(Vec<Proposal>),
@@ -160,7 +160,7 @@ pub struct Transform {
 }
 
 /// An identity (RFC 7296 3.5): the type is a number because the dialect uses private ones (201).
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Identity {
     /// ID type.
     pub kind: u8,
@@ -226,7 +226,7 @@ pub struct Delete {
 }
 
 /// A configuration payload (RFC 7296 3.15).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Configuration {
     /// 1 request, 2 reply, 3 set, 4 ack.
     pub kind: u8,
@@ -235,7 +235,7 @@ pub struct Configuration {
 }
 
 /// A configuration attribute: always TLV, the top bit of the type is reserved and ignored.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigAttribute {
     /// Type, 15 bits.
     pub kind: u16,
