@@ -1,0 +1,150 @@
+//! What the embedded gateway is told: who it is, whom it lets in, what it hands out.
+
+use crate::crypto::{Secret, Signer};
+use crate::ike::dialect::Dialect;
+use crate::ike::message::Identity;
+use crate::ike::proposal::Algorithms;
+use crate::plan::Net;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A user of the gateway's own AAA.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct User {
+    /// The password.
+    pub password: Secret,
+    /// The answer to a second form, where there is a second factor.
+    pub second_factor: Option<Secret>,
+    /// The groups this user may log in to; empty means all of them.
+    pub groups: Vec<String>,
+}
+
+impl User {
+    /// A user with a password only.
+    pub fn with_password(password: &str) -> Self {
+        Self { password: Secret::from(password.as_bytes()), second_factor: None, groups: Vec::new() }
+    }
+}
+
+/// When the gateway asks whether a client is alive (`seed`: `DPD configured for 45 seconds, retry 2`, on demand).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dpd {
+    /// The gateway asks after this long without a sign of the client. On demand: only once the client has sent a DPD itself.
+    pub interval: Duration,
+    /// First interval between repetitions of an unanswered request; it doubles up to four times as much.
+    pub retry: Duration,
+    /// Transmissions before the client counts as dead.
+    pub tries: u32,
+}
+
+impl Default for Dpd {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(45), retry: Duration::from_secs(2), tries: 5 }
+    }
+}
+
+/// Everything about one gateway. [`GatewayConfig::seed`] gives the seed's router; change the fields from there.
+#[derive(Clone)]
+pub struct GatewayConfig {
+    /// The outer address: NAT detection, and what `show` prints as local.
+    pub address: IpAddr,
+    /// The ports behind [`Port::Ike`](super::Port::Ike) and [`Port::Nat`](super::Port::Nat) as clients see them.
+    pub ports: (u16, u16),
+    /// IDr (`seed`: an address, as its router has no `identity local`).
+    pub identity: Identity,
+    /// The certificate chain, DER, leaf first.
+    pub chain: Vec<Vec<u8>>,
+    /// The key of the leaf.
+    pub signer: Arc<dyn Signer>,
+    /// The name of the IKEv2 profile, as `show` prints it.
+    pub profile: String,
+    /// Users by name.
+    pub users: BTreeMap<String, User>,
+    /// Groups offered; more than one adds a `group_list` to the form.
+    pub groups: Vec<String>,
+    /// First and last address of the IPv4 pool.
+    pub pool4: (Ipv4Addr, Ipv4Addr),
+    /// First and last address of the IPv6 pool (handed out as /128), where there is one.
+    pub pool6: Option<(Ipv6Addr, Ipv6Addr)>,
+    /// Networks that go into the tunnel; empty means everything.
+    pub include: Vec<Net>,
+    /// DNS servers handed out.
+    pub dns: Vec<IpAddr>,
+    /// Default domain handed out.
+    pub domain: Option<String>,
+    /// Banner, in EAP-AnyConnect's `complete` and as attribute 28672.
+    pub banner: Option<String>,
+    /// How long a lost session waits in the inactive database; `None`: `reconnect` is not configured, no session ID or token
+    /// is handed out.
+    pub reconnect_timeout: Option<Duration>,
+    /// A reconnect may replace an IKE SA that is still thought alive; else only inactive sessions are found.
+    pub lenient: bool,
+    /// Liveness.
+    pub dpd: Dpd,
+    /// The numbers that are not public, and whether a DELETE ends the session (`delete_ends_session`).
+    pub dialect: Dialect,
+    /// IKE SA algorithms.
+    pub ike: Algorithms,
+    /// Child SA algorithms.
+    pub esp: Algorithms,
+    /// Lifetime of an IKE SA (`seed`: 86400 s).
+    pub ike_lifetime: Duration,
+    /// Lifetime of a Child SA (`seed`: 3600 s).
+    pub child_lifetime: Duration,
+    /// Announce RFC 7383 (`seed`: `Fragmentation not configured`).
+    pub fragmentation: bool,
+    /// A half-open login is forgotten after this long.
+    pub auth_timeout: Duration,
+    /// From this many half-open logins on, IKE_SA_INIT is answered with a COOKIE.
+    pub cookie_threshold: usize,
+    /// At most so many half-open logins; more are not answered.
+    pub half_open_limit: usize,
+    /// Addresses behind the gateway that answer ping and UDP echo.
+    pub inside: Vec<IpAddr>,
+}
+
+impl GatewayConfig {
+    /// The seed's router: pool 192.168.20.5 to 192.168.20.10, split list 192.168.10.0/24, domain example.com,
+    /// `reconnect timeout 900`, DPD 45 s, no fragmentation, one user `test` with the password `cisco`.
+    pub fn seed(address: IpAddr, chain: Vec<Vec<u8>>, signer: Arc<dyn Signer>) -> Self {
+        Self {
+            address,
+            ports: (500, 4500),
+            identity: address_identity(address),
+            chain,
+            signer,
+            profile: "AnyConnect-EAP".into(),
+            users: BTreeMap::from([("test".to_owned(), User::with_password("cisco"))]),
+            groups: Vec::new(),
+            pool4: (Ipv4Addr::new(192, 168, 20, 5), Ipv4Addr::new(192, 168, 20, 10)),
+            pool6: None,
+            include: vec![Net { address: Ipv4Addr::new(192, 168, 10, 0).into(), prefix: 24 }],
+            dns: vec![Ipv4Addr::new(192, 168, 10, 53).into()],
+            domain: Some("example.com".into()),
+            banner: None,
+            reconnect_timeout: Some(Duration::from_secs(900)),
+            lenient: true,
+            dpd: Dpd::default(),
+            dialect: Dialect::default(),
+            ike: Algorithms::ike(),
+            esp: Algorithms::esp(),
+            ike_lifetime: Duration::from_secs(86_400),
+            child_lifetime: Duration::from_secs(3600),
+            fragmentation: false,
+            auth_timeout: Duration::from_secs(30),
+            cookie_threshold: 64,
+            half_open_limit: 512,
+            inside: vec![Ipv4Addr::new(192, 168, 10, 1).into()],
+        }
+    }
+}
+
+/// ID_IPV4_ADDR or ID_IPV6_ADDR (RFC 7296 3.5).
+pub fn address_identity(address: IpAddr) -> Identity {
+    match address {
+        IpAddr::V4(a) => Identity { kind: 1, data: a.octets().to_vec() },
+        IpAddr::V6(a) => Identity { kind: 5, data: a.octets().to_vec() },
+    }
+}

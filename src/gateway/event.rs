@@ -1,0 +1,208 @@
+//! What the gateway tells its owner: events and counters.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// The local port a datagram came to or leaves from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Port {
+    /// UDP 500: IKE without a marker.
+    Ike,
+    /// UDP 4500: ESP, IKE behind four zero octets, keepalives of one octet FF (RFC 3948).
+    Nat,
+}
+
+/// A datagram to send, marker included.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GatewayTransmit {
+    /// The client.
+    pub to: SocketAddr,
+    /// Our port.
+    pub from: Port,
+    /// UDP payload.
+    pub payload: Vec<u8>,
+}
+
+/// Why a request was refused or a login ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No offered suite fits.
+    #[error("no proposal chosen")]
+    Proposal,
+    /// The KE payload is of another group than the one we take.
+    #[error("another key exchange group is wanted")]
+    Group,
+    /// A COOKIE is wanted first.
+    #[error("a cookie is wanted")]
+    Cookie,
+    /// The login is neither EAP-AnyConnect nor a reconnect by token.
+    #[error("unknown identity")]
+    Identity,
+    /// Wrong token, unknown session, or a session that may not be replaced.
+    #[error("the reconnect was refused")]
+    Token,
+    /// Wrong password, second factor or group; the form comes again.
+    #[error("wrong user, password, second factor or group")]
+    Password,
+    /// Too many wrong passwords: EAP-Failure.
+    #[error("too many wrong answers")]
+    TooManyTries,
+    /// The final AUTH of the EAP login does not verify.
+    #[error("the final AUTH does not verify")]
+    FinalAuth,
+    /// The EAP message makes no sense here.
+    #[error("malformed or misplaced EAP message")]
+    Eap,
+    /// The address pool is used up.
+    #[error("no address is left")]
+    PoolEmpty,
+    /// The offered traffic selectors cannot be narrowed to the assigned address.
+    #[error("traffic selectors unacceptable")]
+    Selectors,
+    /// A payload that this message needs is missing or malformed.
+    #[error("the message lacks a payload")]
+    Syntax,
+    /// The login took longer than the gateway waits.
+    #[error("the login took too long")]
+    Timeout,
+    /// The signature could not be made: wrong key in the configuration.
+    #[error("the gateway cannot sign with its key")]
+    Signing,
+}
+
+/// Why a datagram was thrown away; the state is as it was.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// A fault: the gateway is silent.
+    Silent,
+    /// Not IKE, not ESP, or a lying header.
+    Malformed,
+    /// No IKE SA has these SPIs.
+    UnknownSa,
+    /// An IKE message that did not open or is outside the window.
+    Unauthenticated,
+    /// No Child SA has this SPI.
+    UnknownSpi,
+    /// ESP that did not open, was replayed, or is outside the selectors.
+    Esp,
+    /// Too many half-open logins.
+    HalfOpenLimit,
+    /// A packet from behind that belongs to no session, or cannot be sent.
+    Downlink,
+}
+
+/// Why an IKE SA went.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[non_exhaustive]
+pub enum DownReason {
+    /// The client sent DELETE.
+    Deleted,
+    /// The client answered no more.
+    Dead,
+    /// A reconnect took over.
+    Replaced,
+    /// The gateway was restarted.
+    Restart,
+}
+
+/// Something happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum GatewayEvent {
+    /// AAA took a login.
+    Login {
+        /// Who.
+        user: String,
+        /// The chosen group, where groups are offered.
+        group: Option<String>,
+        /// How often AAA has been asked so far, by anybody.
+        aaa_requests: u64,
+    },
+    /// A session came back by token.
+    Reconnect {
+        /// Session ID.
+        id: String,
+        /// Who.
+        user: String,
+        /// From where.
+        peer: SocketAddr,
+        /// The session was still thought alive (lenient).
+        replaced: bool,
+    },
+    /// An IKE SA with its Child SA is up.
+    SaUp {
+        /// Number of the session as `show` prints it; a reconnect gets a new one.
+        number: u64,
+        /// Session ID, where reconnect is configured.
+        id: Option<String>,
+        /// Who.
+        user: String,
+        /// From where.
+        peer: SocketAddr,
+        /// Inner addresses.
+        addresses: Vec<IpAddr>,
+        /// Came by token.
+        reconnect: bool,
+    },
+    /// An IKE SA is gone.
+    SaDown {
+        /// Number of the session.
+        number: u64,
+        /// Session ID.
+        id: Option<String>,
+        /// Why.
+        why: DownReason,
+        /// The session waits in the inactive database.
+        kept: bool,
+    },
+    /// An inactive session's window is over.
+    Expired {
+        /// Session ID.
+        id: String,
+    },
+    /// The client's outer address changed (RFC 7296 2.23).
+    Moved {
+        /// Number of the session.
+        number: u64,
+        /// Where it is now.
+        peer: SocketAddr,
+    },
+    /// Something was refused. At most a few a second and peer are told, all are counted.
+    Refused {
+        /// To whom.
+        peer: SocketAddr,
+        /// Why.
+        why: Refusal,
+    },
+    /// An inner packet for something behind the gateway that ping and UDP echo did not answer.
+    Inner(Vec<u8>),
+}
+
+/// Counters since the gateway was made; a restart keeps them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Total incoming reconnect connection.
+    pub reconnects: u64,
+    /// Success reconnect connection.
+    pub reconnects_ok: u64,
+    /// Failed reconnect connection.
+    pub reconnects_failed: u64,
+    /// Reconnect capable active session count.
+    pub active: usize,
+    /// Reconnect capable inactive session count.
+    pub inactive: usize,
+    /// How often AAA was asked (every check of a password or second factor).
+    pub aaa_requests: u64,
+    /// Half-open logins now.
+    pub half_open: usize,
+    /// IKE_SA_INIT requests answered with an IKE SA, repetitions not counted.
+    pub inits: u64,
+    /// Datagrams thrown away, by reason.
+    pub drops: BTreeMap<DropReason, u64>,
+    /// Refusals, by reason.
+    pub refusals: BTreeMap<Refusal, u64>,
+    /// Events not told because nobody took them.
+    pub events_lost: u64,
+}

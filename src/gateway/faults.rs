@@ -1,0 +1,51 @@
+//! What can be broken on purpose. Loss and delay are the network's business, not the gateway's.
+
+use crate::crypto::Group;
+
+/// How a token is received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TokenFault {
+    /// As it should be.
+    #[default]
+    None,
+    /// The next so many reconnects get AUTHENTICATION_FAILED.
+    Next(u32),
+    /// Every reconnect gets AUTHENTICATION_FAILED.
+    All,
+}
+
+/// The faults of one gateway; everything off by default.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// Hears nothing and says nothing; its clocks run on.
+    pub silent: bool,
+    /// What happens to tokens.
+    pub tokens: TokenFault,
+    /// Every IKE_SA_INIT needs a COOKIE.
+    pub cookie: bool,
+    /// Only this group is taken, INVALID_KE_PAYLOAD asks for it (the client must have offered it).
+    pub group: Option<Group>,
+    pub(super) window_over: bool,
+}
+
+impl Faults {
+    /// Every inactive session expires at the next call of the gateway.
+    pub fn window_over(&mut self) {
+        self.window_over = true;
+    }
+
+    /// Is this reconnect to be refused? Counts down.
+    pub(super) fn refuse_token(&mut self) -> bool {
+        match &mut self.tokens {
+            TokenFault::None => false,
+            TokenFault::All => true,
+            TokenFault::Next(left) => {
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    self.tokens = TokenFault::None;
+                }
+                true
+            }
+        }
+    }
+}
