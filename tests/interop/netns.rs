@@ -1,0 +1,145 @@
+//! Network namespaces as test hosts, joined by a veth pair.
+
+use anyhow::{Context, Result, ensure};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// One test host: a named network namespace, deleted on drop.
+pub(crate) struct Netns {
+    name: String,
+}
+
+impl Netns {
+    /// A new namespace with its loopback up. The name begins with `IKEEP_NETNS_PREFIX` (or `ikeep-PID`), so that
+    /// `tests/run` finds what a killed test left, and is unique on this machine.
+    ///
+    /// # Errors
+    /// Where `ip netns add` fails: not root, no such kernel feature, iproute2 missing.
+    pub(crate) fn new(label: &str) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let prefix = std::env::var("IKEEP_NETNS_PREFIX").unwrap_or_else(|_| "ikeep".to_owned());
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{prefix}-{}-{count}-{label}", std::process::id());
+        run(Command::new("ip").args(["netns", "add", &name]))?;
+        let namespace = Self { name };
+        namespace.ip(&["link", "set", "lo", "up"])?;
+        Ok(namespace)
+    }
+
+    /// The name that `ip netns` knows.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `ip` inside this namespace.
+    ///
+    /// # Errors
+    /// Where the command fails, with what it printed.
+    pub(crate) fn ip(&self, args: &[&str]) -> Result<String> {
+        run(Command::new("ip").args(["-n", &self.name]).args(args))
+    }
+
+    /// Adds `address/prefix` to `device`, without duplicate address detection (which would hold an IPv6 address back).
+    ///
+    /// # Errors
+    /// As [`Netns::ip`].
+    pub(crate) fn add_address(&self, device: &str, address: &str) -> Result<()> {
+        let nodad = if address.contains(':') { &["nodad"][..] } else { &[] };
+        self.ip(&[&["addr", "add", address, "dev", device], nodad].concat()).map(drop)
+    }
+
+    /// Loads an nftables script in this namespace: loss, NAT, a silent path.
+    ///
+    /// # Errors
+    /// Where `nft` refuses the script.
+    #[expect(dead_code, reason = "for the tests of our own client under loss and NAT")]
+    pub(crate) fn nft(&self, script: &str) -> Result<()> {
+        run(Command::new("ip").args(["netns", "exec", &self.name, "nft", script])).map(drop)
+    }
+
+    /// A command that will run inside this namespace. `ip netns exec` becomes the program (it does not fork), so the
+    /// child's id is the program's own.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `work` on a thread of its own inside this namespace: sockets it opens belong to this host. For async work
+    /// build a current-thread runtime in `work`.
+    ///
+    /// # Errors
+    /// Where the thread cannot move into the namespace.
+    ///
+    /// # Panics
+    /// Passes on a panic of `work`.
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let path = format!("/run/netns/{}", self.name);
+        let namespace = File::open(&path).with_context(|| format!("opening {path}"))?;
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(move || {
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+                Ok(work())
+            });
+            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        let _ = run(Command::new("ip").args(["netns", "del", &self.name]));
+    }
+}
+
+/// A gateway host and a client host with one link between them, named `eth0` on both sides.
+pub(crate) struct Pair {
+    /// 10.9.0.1 and fd09::1 on `eth0`; [`super::BEHIND_GATEWAY`]/24 and fd10::1/64 on its loopback.
+    pub(crate) gateway: Netns,
+    /// 10.9.0.2 and fd09::2 on `eth0`.
+    pub(crate) client: Netns,
+}
+
+impl Pair {
+    /// Both hosts and their link, up.
+    ///
+    /// # Errors
+    /// As [`Netns::new`].
+    pub(crate) fn new() -> Result<Self> {
+        let pair = Self { gateway: Netns::new("gw")?, client: Netns::new("cl")? };
+        let (gateway, client) = (pair.gateway.name(), pair.client.name());
+        run(Command::new("ip").args([
+            "link", "add", "eth0", "netns", gateway, "type", "veth", "peer", "name", "eth0", "netns", client,
+        ]))?;
+        for (host, own) in [(&pair.gateway, 1), (&pair.client, 2)] {
+            host.add_address("eth0", &format!("10.9.0.{own}/24"))?;
+            host.add_address("eth0", &format!("fd09::{own}/64"))?;
+            host.ip(&["link", "set", "eth0", "up"])?;
+        }
+        pair.gateway.add_address("lo", &format!("{}/24", super::BEHIND_GATEWAY))?;
+        pair.gateway.add_address("lo", "fd10::1/64")?;
+        Ok(pair)
+    }
+}
+
+/// Runs `command` to its end and returns what it printed.
+///
+/// # Errors
+/// Where it does not start or ends with another code than 0, with both of its outputs.
+pub(super) fn run(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("starting {:?}", command.get_program()))?;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(
+        output.status.success(),
+        "{command:?} ended with {}:\n{stdout}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(stdout)
+}

@@ -1,0 +1,100 @@
+//! strongSwan, a peer that we did not write, in network namespaces. `tests/run` runs these as root; a plain
+//! `cargo test` leaves them out and says so.
+
+mod interop;
+
+use anyhow::{Context, Result, ensure};
+use interop::{
+    BEHIND_GATEWAY, Charon, CharonOptions, ClientConfig, GATEWAY_NAME, GatewayConfig, PATIENCE, Pair, Pki,
+    SESSION_ID, Stopwatch, Suite,
+};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::mpsc;
+use tempfile::TempDir;
+
+const TOKEN: &[u8] = b"Q2hhbmdlLW1lLW5vdC1hLXJlYWwtdG9rZW4x";
+
+/// The harness proved on itself: strongSwan reconnects to strongSwan, echoes pass, both sides rekey, a DELETE arrives.
+#[test]
+fn strongswan_reference_pair() -> Result<()> {
+    if !interop::enabled("strongswan_reference_pair") {
+        return Ok(());
+    }
+    for suite in [Suite::SEED, Suite::GCM] {
+        reference_pair(suite).with_context(|| format!("{suite:?}"))?;
+    }
+    Ok(())
+}
+
+fn reference_pair(suite: Suite) -> Result<()> {
+    let folder = TempDir::with_prefix("ikeep-pki-")?;
+    let pki = Pki::create(folder.path(), GATEWAY_NAME)?;
+    let net = Pair::new()?;
+    let options = CharonOptions::default();
+    let gateway =
+        Charon::start(&net.gateway, options, &pki, true, &GatewayConfig::new(suite, TOKEN).render())?;
+    let config = ClientConfig { suite, session_id: SESSION_ID.into(), token: TOKEN.into() };
+    let client = Charon::start(&net.client, options, &pki, false, &config.render())?;
+
+    let set_up = Stopwatch::start();
+    client.initiate("net")?;
+    println!("{suite:?}: set up in {:.1} ms, swanctl included", set_up.elapsed().as_secs_f64() * 1e3);
+    ensure!(gateway.list_sas()?.contains("192.168.20.5/32"), "the lease: {}", gateway.list_sas()?);
+
+    let before = net.client.ip(&["-s", "link", "show", "dev", "ipsec0"])?;
+    echo(&net, BEHIND_GATEWAY.parse()?)?;
+    echo(&net, "fd10::1".parse()?)?;
+    let after = net.client.ip(&["-s", "link", "show", "dev", "ipsec0"])?;
+    ensure!(before != after, "the echoes did not pass through the tunnel: {after}");
+
+    gateway.rekey_child("net")?;
+    client.wait_for_log("CHILD_SA net{2} established", 1)?;
+    gateway.rekey_ike("reconnect")?;
+    client.wait_for_log("IKE_SA net[2] rekeyed", 1)?;
+    echo(&net, BEHIND_GATEWAY.parse()?)?;
+
+    gateway.terminate("reconnect")?;
+    client.wait_for_log("received DELETE for IKE_SA", 1)?;
+    ensure!(echo(&net, BEHIND_GATEWAY.parse()?).is_err(), "an echo passed without a tunnel");
+    Ok(())
+}
+
+/// Ten datagrams from the client's host to `target` on the gateway's host and back, each compared.
+fn echo(net: &Pair, target: IpAddr) -> Result<()> {
+    let (tell_port, port) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            net.gateway.run(move || -> Result<()> {
+                let socket = UdpSocket::bind((target, 0))?;
+                socket.set_read_timeout(Some(PATIENCE / 10))?;
+                tell_port.send(socket.local_addr()?)?;
+                let mut buffer = [0; 2048];
+                // An empty datagram, or none for a while, ends the service.
+                while let Ok((length @ 1.., from)) = socket.recv_from(&mut buffer) {
+                    socket.send_to(&buffer[..length], from)?;
+                }
+                Ok(())
+            })
+        });
+        let server_address: SocketAddr = port.recv()?;
+        let asked = net.client.run(|| ask(server_address));
+        server.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))??;
+        asked?
+    })
+}
+
+fn ask(server: SocketAddr) -> Result<()> {
+    let any: IpAddr = if server.is_ipv4() { "0.0.0.0".parse()? } else { "::".parse()? };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.set_read_timeout(Some(PATIENCE / 10))?;
+    socket.connect(server)?;
+    let mut buffer = [0; 2048];
+    for number in 1..=10_u8 {
+        let sent = vec![number; usize::from(number) * 120];
+        socket.send(&sent)?;
+        let length = socket.recv(&mut buffer).context("no echo came back")?;
+        ensure!(buffer[..length] == sent, "echo {number} came back changed");
+    }
+    socket.send(&[])?;
+    Ok(())
+}
