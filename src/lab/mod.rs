@@ -1,1 +1,3 @@
 //! The `lab` room.
+
+pub mod pki;
