@@ -1,24 +1,8 @@
 //! Encrypted messages: the SK payload, RFC 7383 fragments, and their reassembly.
 
-use super::message::{Exchange, Header, Payload, Spi};
+pub use super::message::Outgoing;
+use super::message::{Header, Payload};
 use crate::crypto::{PacketProtection, Random};
-
-/// What of the header the caller decides.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Outgoing {
-    /// Initiator's SPI.
-    pub spi_i: Spi,
-    /// Responder's SPI.
-    pub spi_r: Spi,
-    /// Exchange.
-    pub exchange: Exchange,
-    /// Flag I.
-    pub initiator: bool,
-    /// Flag R.
-    pub response: bool,
-    /// Message ID.
-    pub message_id: u32,
-}
 
 /// Our direction of an IKE SA: keys and the counter that GCM's IVs come from.
 pub struct Sealer {}

@@ -1,0 +1,105 @@
+//! Identities (RFC 7296 3.5).
+
+use super::read::{DecodeError, Reader};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// ID types (RFC 7296 3.5; 201 is EAP-AnyConnect's, `fork`, `seen`).
+#[allow(missing_docs)]
+pub mod id_type {
+    pub const IPV4_ADDR: u8 = 1;
+    pub const FQDN: u8 = 2;
+    pub const RFC822_ADDR: u8 = 3;
+    pub const IPV6_ADDR: u8 = 5;
+    pub const DER_ASN1_DN: u8 = 9;
+    pub const KEY_ID: u8 = 11;
+    pub const ANYCONNECT: u8 = 201;
+}
+
+/// An identity (RFC 7296 3.5): the type is a number because the dialect uses private ones (201).
+///
+/// `Display` is for people: an address where it is one, text where that is printable, else hex after `0x`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// ID type.
+    pub kind: u8,
+    /// Data.
+    pub data: Vec<u8>,
+}
+
+impl Identity {
+    /// Any type.
+    pub fn new(kind: u8, data: impl Into<Vec<u8>>) -> Self {
+        Self { kind, data: data.into() }
+    }
+
+    /// Opaque octets.
+    pub fn key_id(data: impl Into<Vec<u8>>) -> Self {
+        Self::new(id_type::KEY_ID, data)
+    }
+
+    /// A DNS name.
+    pub fn fqdn(name: &str) -> Self {
+        Self::new(id_type::FQDN, name)
+    }
+
+    /// An address.
+    pub fn from_address(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self::new(id_type::IPV4_ADDR, v4.octets()),
+            IpAddr::V6(v6) => Self::new(id_type::IPV6_ADDR, v6.octets()),
+        }
+    }
+
+    /// The address, where this is one.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self.kind {
+            id_type::IPV4_ADDR => {
+                <[u8; 4]>::try_from(self.data.as_slice()).ok().map(|a| Ipv4Addr::from(a).into())
+            }
+            id_type::IPV6_ADDR => {
+                <[u8; 16]>::try_from(self.data.as_slice()).ok().map(|a| Ipv6Addr::from(a).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// The body of the ID payload: type, three reserved zeroes, data. AUTH covers it (RFC 7296 2.15, RestOfIDPayload).
+    pub fn body(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(4 + self.data.len());
+        self.encode(&mut out);
+        out
+    }
+
+    pub(super) fn decode(mut reader: Reader<'_>) -> Result<Self, DecodeError> {
+        let (kind, _reserved) = (reader.u8()?, reader.array::<3>()?);
+        Ok(Self { kind, data: reader.rest().to_vec() })
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.kind, 0, 0, 0]);
+        out.extend_from_slice(&self.data);
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(address) = self.address() {
+            return address.fmt(f);
+        }
+        let printable = !self.data.is_empty() && self.data.iter().all(|c| matches!(c, b' '..=b'~'));
+        match std::str::from_utf8(&self.data) {
+            Ok(text) if printable => f.write_str(text),
+            _ => {
+                f.write_str("0x")?;
+                self.data.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({}, {self})", self.kind)
+    }
+}
