@@ -1,11 +1,16 @@
-//! One IKE SA: message IDs, windows, retransmission, encryption. Both roles.
+//! One IKE SA: message IDs, windows, retransmission, encryption (RFC 7296 2.1 to 2.3). Both roles.
 
 use super::keys::SaKeys;
-use super::message::{Exchange, Payload, Spi};
+use super::message::{Exchange, HEADER_LEN, Header, Notify, Payload, Spi, notify};
 use super::proposal::IkeSuite;
-use crate::crypto::Random;
+use super::sk::{Opened, Opener, Outgoing, Sealer, SkError};
+use crate::crypto::{PacketProtection, Random, Secret};
 use crate::time::Instant;
+use std::collections::VecDeque;
 use std::time::Duration;
+
+/// Requests that may wait for the window; more are refused, since a peer that does not answer must not make us grow.
+const QUEUE_LIMIT: usize = 16;
 
 /// How requests are repeated (law 4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +29,16 @@ impl Default for Retransmission {
     }
 }
 
+impl Retransmission {
+    /// Starts from a known round trip: three times it leaves room for its variation, within 150 ms to 0.5 s.
+    pub fn from_round_trip(round_trip: Option<Duration>) -> Self {
+        let first = round_trip.map_or(Duration::from_millis(500), |r| {
+            (r * 3).clamp(Duration::from_millis(150), Duration::from_millis(500))
+        });
+        Self { first, ..Self::default() }
+    }
+}
+
 /// Why a datagram was thrown away; the SA is as it was.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -31,12 +46,15 @@ pub enum Dropped {
     /// Not IKE, or its header lies.
     #[error("malformed: {0}")]
     Malformed(String),
+    /// The header's SPIs or its initiator flag are not this SA's.
+    #[error("not of this IKE SA")]
+    Foreign,
     /// Neither the request we wait for nor the answer to one of ours.
     #[error("message ID {0} is outside the window")]
     Window(u32),
     /// It did not open.
     #[error(transparent)]
-    Sk(#[from] super::sk::SkError),
+    Sk(#[from] SkError),
 }
 
 /// What a datagram turned out to be.
@@ -68,47 +86,334 @@ pub enum Received {
     Fragment,
 }
 
+/// A request of ours that is not answered yet.
+struct Outstanding {
+    id: u32,
+    exchange: Exchange,
+    datagrams: Vec<Vec<u8>>,
+    sent: Instant,
+    tries: u32,
+    interval: Duration,
+    due: Instant,
+    rule: Retransmission,
+}
+
+/// The peer's last request and our answer to it.
+struct Answered {
+    id: u32,
+    /// The datagram that completed the request: its repetition is bitwise the same (RFC 7296 2.1).
+    request: Vec<u8>,
+    response: Vec<Vec<u8>>,
+}
+
 /// An IKE SA. The initiator's first request has message ID 1, the responder's 0 (IKE_SA_INIT is not its business).
-pub struct IkeSa {}
+pub struct IkeSa {
+    initiator: bool,
+    spi_i: Spi,
+    spi_r: Spi,
+    suite: IkeSuite,
+    keys: SaKeys,
+    sealer: Sealer,
+    opener_requests: Opener,
+    opener_responses: Opener,
+    fragment: Option<usize>,
+    rule: Retransmission,
+    next_id: u32,
+    expected_id: u32,
+    /// A request was handed out and waits for `respond`: the datagram that completed it.
+    in_progress: Option<Vec<u8>>,
+    answered: Option<Answered>,
+    outstanding: Option<Outstanding>,
+    queue: VecDeque<(Exchange, Vec<Payload>, Retransmission)>,
+    outbox: VecDeque<Vec<u8>>,
+}
 
 impl IkeSa {
     /// `initiator`: we sent IKE_SA_INIT (or started the rekey that made this SA). `first_ids`: next message ID of our requests
     /// and of the peer's. `fragment`: largest IKE message where both sides announced RFC 7383.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
-        _initiator: bool,
-        _spi_i: Spi,
-        _spi_r: Spi,
-        _suite: IkeSuite,
-        _keys: SaKeys,
-        _first_ids: (u32, u32),
-        _fragment: Option<usize>,
-        _retransmission: Retransmission,
+        initiator: bool,
+        spi_i: Spi,
+        spi_r: Spi,
+        suite: IkeSuite,
+        keys: SaKeys,
+        first_ids: (u32, u32),
+        fragment: Option<usize>,
+        retransmission: Retransmission,
     ) -> Self {
-        todo!()
+        let protection =
+            |e: &Secret, a: &Secret| PacketProtection::new(suite.encr, suite.integ, e.expose(), a.expose());
+        let (ours, theirs) = if initiator {
+            ((&keys.sk_ei, &keys.sk_ai), (&keys.sk_er, &keys.sk_ar))
+        } else {
+            ((&keys.sk_er, &keys.sk_ar), (&keys.sk_ei, &keys.sk_ai))
+        };
+        Self {
+            initiator,
+            spi_i,
+            spi_r,
+            suite,
+            sealer: Sealer::new(protection(ours.0, ours.1)),
+            opener_requests: Opener::new(protection(theirs.0, theirs.1)),
+            opener_responses: Opener::new(protection(theirs.0, theirs.1)),
+            keys,
+            fragment,
+            rule: retransmission,
+            next_id: first_ids.0,
+            expected_id: first_ids.1,
+            in_progress: None,
+            answered: None,
+            outstanding: None,
+            queue: VecDeque::new(),
+            outbox: VecDeque::new(),
+        }
     }
+
+    /// We are the original initiator of this IKE SA.
+    pub fn is_initiator(&self) -> bool {
+        self.initiator
+    }
+
+    /// Initiator's and responder's SPI.
+    pub fn spis(&self) -> (Spi, Spi) {
+        (self.spi_i, self.spi_r)
+    }
+
+    /// The algorithms.
+    pub fn suite(&self) -> &IkeSuite {
+        &self.suite
+    }
+
+    /// The keys, for AUTH, Child SAs and rekeys.
+    pub fn keys(&self) -> &SaKeys {
+        &self.keys
+    }
+
+    /// Largest IKE message where RFC 7383 is in use.
+    pub fn fragment(&self) -> Option<usize> {
+        self.fragment
+    }
+
+    /// How requests are repeated from now on.
+    pub fn set_retransmission(&mut self, rule: Retransmission) {
+        self.rule = rule;
+    }
+
+    /// True while a request of ours waits for its answer or for the window.
+    pub fn is_busy(&self) -> bool {
+        self.outstanding.is_some()
+    }
+
+    /// Since when the outstanding request waits.
+    pub fn waiting_since(&self) -> Option<Instant> {
+        self.outstanding.as_ref().map(|o| o.sent)
+    }
+
     /// Sends a request, or queues it while another is outstanding (window 1). Its message ID is in the `Response`.
-    pub fn request(&mut self, _now: Instant, _exchange: Exchange, _payloads: Vec<Payload>, _random: &mut dyn Random) {
-        todo!()
+    /// False where too many wait already.
+    pub fn request(
+        &mut self,
+        now: Instant,
+        exchange: Exchange,
+        payloads: Vec<Payload>,
+        random: &mut dyn Random,
+    ) -> bool {
+        self.request_with(now, exchange, payloads, self.rule, random)
     }
+
+    /// The same with a retransmission rule of its own.
+    pub fn request_with(
+        &mut self,
+        now: Instant,
+        exchange: Exchange,
+        payloads: Vec<Payload>,
+        rule: Retransmission,
+        random: &mut dyn Random,
+    ) -> bool {
+        if self.outstanding.is_some() {
+            if self.queue.len() >= QUEUE_LIMIT {
+                return false;
+            }
+            self.queue.push_back((exchange, payloads, rule));
+            return true;
+        }
+        self.send(now, exchange, &payloads, rule, random);
+        true
+    }
+
+    fn send(
+        &mut self,
+        now: Instant,
+        exchange: Exchange,
+        payloads: &[Payload],
+        rule: Retransmission,
+        random: &mut dyn Random,
+    ) {
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        let head = self.head(exchange, false, id);
+        let datagrams = self.sealer.seal(&head, payloads, self.fragment, random);
+        self.outbox.extend(datagrams.iter().cloned());
+        self.outstanding = Some(Outstanding {
+            id,
+            exchange,
+            datagrams,
+            sent: now,
+            tries: 1,
+            interval: rule.first,
+            due: now + rule.first,
+            rule,
+        });
+    }
+
+    fn head(&self, exchange: Exchange, response: bool, message_id: u32) -> Outgoing {
+        Outgoing {
+            spi_i: self.spi_i,
+            spi_r: self.spi_r,
+            exchange,
+            initiator: self.initiator,
+            response,
+            message_id,
+        }
+    }
+
+    /// Repeats the outstanding request at once, as after a change of path: the intervals start anew, message ID and octets stay.
+    /// False where nothing is outstanding.
+    pub fn repeat(&mut self, now: Instant) -> bool {
+        let Some(out) = self.outstanding.as_mut() else { return false };
+        self.outbox.extend(out.datagrams.iter().cloned());
+        out.tries = 2; // a round trip can no longer be told, and a new path deserves all its tries
+        out.interval = out.rule.first;
+        out.due = now + out.interval;
+        true
+    }
+
     /// Answers the request with this message ID; the answer is kept for its retransmission.
-    pub fn respond(&mut self, _id: u32, _exchange: Exchange, _payloads: &[Payload], _random: &mut dyn Random) {
-        todo!()
+    pub fn respond(&mut self, id: u32, exchange: Exchange, payloads: &[Payload], random: &mut dyn Random) {
+        let Some(request) = self.in_progress.take() else { return };
+        let head = self.head(exchange, true, id);
+        let response = self.sealer.seal(&head, payloads, self.fragment, random);
+        self.outbox.extend(response.iter().cloned());
+        self.answered = Some(Answered { id, request, response });
+        self.expected_id = id.wrapping_add(1);
     }
+
     /// Takes a datagram (no marker) with this SA's SPIs.
-    pub fn handle(&mut self, _now: Instant, _datagram: &[u8], _random: &mut dyn Random) -> Result<Received, Dropped> {
-        todo!()
+    ///
+    /// An authenticated request with malformed content is answered INVALID_SYNTAX or UNSUPPORTED_CRITICAL_PAYLOAD here
+    /// (RFC 7296 2.5, 2.21.3) and reported as dropped.
+    pub fn handle(
+        &mut self,
+        now: Instant,
+        datagram: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<Received, Dropped> {
+        let header = Header::decode(datagram).map_err(|e| Dropped::Malformed(e.to_string()))?;
+        if header.spi_i != self.spi_i || header.spi_r != self.spi_r || header.initiator == self.initiator {
+            return Err(Dropped::Foreign);
+        }
+        if usize::try_from(header.length) != Ok(datagram.len()) || datagram.len() < HEADER_LEN {
+            return Err(Dropped::Malformed("the header's length is not the datagram's".into()));
+        }
+        if header.response {
+            self.handle_response(now, &header, datagram, random)
+        } else {
+            self.handle_request(&header, datagram, random)
+        }
     }
+
+    fn handle_request(
+        &mut self,
+        header: &Header,
+        datagram: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<Received, Dropped> {
+        let id = header.message_id;
+        if let Some(answered) = &self.answered
+            && answered.id == id
+        {
+            if answered.request != datagram {
+                return Err(Dropped::Window(id));
+            }
+            self.outbox.extend(answered.response.iter().cloned());
+            return Ok(Received::Retransmission);
+        }
+        if id != self.expected_id {
+            return Err(Dropped::Window(id));
+        }
+        if let Some(current) = &self.in_progress {
+            // Its answer is being made (a person may be typing): the repetition changes nothing.
+            return if current == datagram { Ok(Received::Retransmission) } else { Err(Dropped::Window(id)) };
+        }
+        match self.opener_requests.open(header, datagram) {
+            Ok(Opened::Fragment) => Ok(Received::Fragment),
+            Ok(Opened::Message(payloads)) => {
+                self.in_progress = Some(datagram.to_vec());
+                Ok(Received::Request { id, exchange: header.exchange, payloads })
+            }
+            Err(error) => {
+                let complaint = match &error {
+                    SkError::Content(_) => Some(Notify::status(notify::INVALID_SYNTAX, Vec::new())),
+                    SkError::Critical(kind) => {
+                        Some(Notify::status(notify::UNSUPPORTED_CRITICAL_PAYLOAD, vec![*kind]))
+                    }
+                    _ => None,
+                };
+                if let Some(complaint) = complaint {
+                    self.in_progress = Some(datagram.to_vec());
+                    self.respond(id, header.exchange, &[Payload::Notify(complaint)], random);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    fn handle_response(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        datagram: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<Received, Dropped> {
+        let id = header.message_id;
+        let expected = self.outstanding.as_ref().filter(|o| o.id == id && o.exchange == header.exchange);
+        let Some(out) = expected else { return Err(Dropped::Window(id)) };
+        let round_trip = (out.tries == 1).then(|| now.since(out.sent));
+        match self.opener_responses.open(header, datagram)? {
+            Opened::Fragment => Ok(Received::Fragment),
+            Opened::Message(payloads) => {
+                self.outstanding = None;
+                if let Some((exchange, payloads, rule)) = self.queue.pop_front() {
+                    self.send(now, exchange, &payloads, rule, random);
+                }
+                Ok(Received::Response { id, exchange: header.exchange, payloads, round_trip })
+            }
+        }
+    }
+
     /// Repeats what is due. True when the last try went unanswered: the peer is gone.
-    pub fn handle_timeout(&mut self, _now: Instant) -> bool {
-        todo!()
+    pub fn handle_timeout(&mut self, now: Instant) -> bool {
+        let Some(out) = self.outstanding.as_mut().filter(|o| o.due <= now) else { return false };
+        if out.tries >= out.rule.tries {
+            self.outstanding = None;
+            self.queue.clear();
+            return true;
+        }
+        out.tries += 1;
+        out.interval = (out.interval * 2).min(out.rule.cap);
+        out.due = now + out.interval;
+        self.outbox.extend(out.datagrams.iter().cloned());
+        false
     }
+
     /// When something is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        self.outstanding.as_ref().map(|o| o.due)
     }
+
     /// The next datagram to send, no marker.
     pub fn poll_datagram(&mut self) -> Option<Vec<u8>> {
-        todo!()
+        self.outbox.pop_front()
     }
 }

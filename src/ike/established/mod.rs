@@ -1,0 +1,423 @@
+//! An authenticated IKE SA with its Child SA: liveness, DELETE and rekeys, both roles (RFC 7296 1.3, 1.4, 2.8).
+//!
+//! One Child SA at a time is kept (and while it is rekeyed its successor); additional ones are refused. Collisions: of two
+//! rekeys of the Child SA the one with the lowest nonce gives way (2.8.1); a rekey of the IKE SA that meets any other
+//! exchange of this kind is put off by TEMPORARY_FAILURE (2.25).
+
+mod child;
+mod rekey;
+#[cfg(test)]
+mod tests;
+
+use super::message::{Delete, Exchange, Header, Notify, Payload, notify};
+use super::proposal::Algorithms;
+use super::sa::{Dropped, IkeSa, Received, Retransmission};
+use crate::crypto::Random;
+use crate::esp::SaParams;
+use crate::time::Instant;
+use child::Child;
+use rekey::{ChildRekey, IkeRekey};
+pub use rekey::{esp_spi, ike_spi};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How long a replaced IKE SA waits for the peer's DELETE.
+const REPLACED_LINGER: Duration = Duration::from_secs(30);
+
+/// Protocol numbers of proposals, notifies and deletes.
+const PROTOCOL_IKE: u8 = 1;
+const PROTOCOL_ESP: u8 = 3;
+
+/// Lifetimes and what may be negotiated in a rekey.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SaPolicy {
+    /// For rekeys of the IKE SA.
+    pub ike: Algorithms,
+    /// For rekeys of the Child SA.
+    pub esp: Algorithms,
+    /// We start a rekey of the IKE SA after this, `None` never.
+    pub ike_lifetime: Option<Duration>,
+    /// We start a rekey of the Child SA after this, `None` never.
+    pub child_lifetime: Option<Duration>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum SaEvent {
+    /// A Child SA is up: install it. `replaces` is our inbound SPI of the one it replaces, which goes on receiving until
+    /// `ChildDown`. `send`: we may send on it at once (we started the rekey); else once the peer used it or deleted the old.
+    ChildUp {
+        /// Keys and selectors.
+        child: Box<SaParams>,
+        /// The pair it replaces.
+        replaces: Option<u32>,
+        /// Send on it at once.
+        send: bool,
+    },
+    /// A Child SA is gone (deleted by either side); our inbound SPI.
+    ChildDown {
+        /// Our inbound SPI.
+        spi_in: u32,
+    },
+    /// The IKE SA was rekeyed: new SPIs, same Child SAs.
+    Rekeyed,
+    /// An authenticated answer to one of our requests.
+    Answered {
+        /// Round trip, where the request was sent once only.
+        round_trip: Option<Duration>,
+    },
+    /// The peer deleted the IKE SA.
+    DeletedByPeer,
+    /// Our DELETE was answered, or given up.
+    Deleted,
+    /// A request of ours stayed unanswered to the end.
+    Dead,
+}
+
+/// What an outstanding or queued request of ours is for; one entry each, in order.
+enum Pending {
+    Liveness,
+    DeleteIke,
+    DeleteChild { spi_in: u32 },
+    RekeyChild(Box<ChildRekey>),
+    RekeyIke(Box<IkeRekey>),
+}
+
+/// An IKE SA with the purposes of its requests.
+struct Slot {
+    sa: IkeSa,
+    pending: VecDeque<Pending>,
+}
+
+/// See the module.
+pub struct Established {
+    current: Slot,
+    /// The SA that a rekey replaced, until it is deleted.
+    replaced: Option<(Slot, Instant)>,
+    children: Vec<Child>,
+    policy: SaPolicy,
+    ike_rekey_at: Option<Instant>,
+    /// A responder's fresh IKE SA: nothing of ours is started on it before the peer deleted the old one.
+    closed: bool,
+    events: VecDeque<SaEvent>,
+}
+
+impl Established {
+    /// `child`: the Child SA of IKE_AUTH (already installed by the owner).
+    pub fn new(now: Instant, sa: IkeSa, child: Option<&SaParams>, policy: SaPolicy) -> Self {
+        Self {
+            current: Slot { sa, pending: VecDeque::new() },
+            replaced: None,
+            children: child.map(|c| Child::new(now, c, None, &policy)).into_iter().collect(),
+            ike_rekey_at: policy.ike_lifetime.map(|after| now + after),
+            policy,
+            closed: false,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// True where a datagram with these header SPIs belongs here (the rekeyed and the replaced SA too).
+    pub fn owns(&self, spi_i: &[u8; 8], spi_r: &[u8; 8]) -> bool {
+        self.slot_named(spi_i, spi_r).is_some()
+    }
+
+    fn slot_named(&self, spi_i: &[u8; 8], spi_r: &[u8; 8]) -> Option<Which> {
+        let is = |slot: &Slot| slot.sa.spis() == (*spi_i, *spi_r);
+        if is(&self.current) {
+            Some(Which::Current)
+        } else if self.replaced.as_ref().is_some_and(|(slot, _)| is(slot)) {
+            Some(Which::Replaced)
+        } else {
+            None
+        }
+    }
+
+    /// The IKE SA in use.
+    pub fn sa(&self) -> &IkeSa {
+        &self.current.sa
+    }
+
+    /// The SPIs in use: initiator's, responder's.
+    pub fn spis(&self) -> ([u8; 8], [u8; 8]) {
+        self.current.sa.spis()
+    }
+
+    /// True while a request of ours is unanswered.
+    pub fn is_busy(&self) -> bool {
+        self.current.sa.is_busy()
+    }
+
+    /// Deleted by either side: nothing is sent any more but answers.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// How requests are repeated from now on.
+    pub fn set_retransmission(&mut self, rule: Retransmission) {
+        self.current.sa.set_retransmission(rule);
+    }
+
+    /// Takes a datagram. An `Ok` means that it was authenticated and new, or the exact repetition of one that was.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        datagram: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<Authentic, Dropped> {
+        let header = Header::decode(datagram).map_err(|e| Dropped::Malformed(e.to_string()))?;
+        let which = self.slot_named(&header.spi_i, &header.spi_r).ok_or(Dropped::Foreign)?;
+        let Some(slot) = self.slot(which) else { return Err(Dropped::Foreign) };
+        match slot.sa.handle(now, datagram, random)? {
+            Received::Retransmission => Ok(Authentic::Repeated),
+            Received::Fragment => Ok(Authentic::New),
+            Received::Request { id, exchange, payloads } => {
+                self.handle_request(now, which, id, exchange, &payloads, random);
+                Ok(Authentic::New)
+            }
+            Received::Response { payloads, round_trip, .. } => {
+                let pending = self.slot(which).and_then(|slot| slot.pending.pop_front());
+                self.events.push_back(SaEvent::Answered { round_trip });
+                if let Some(pending) = pending {
+                    self.handle_answer(now, which, pending, &payloads, random);
+                }
+                Ok(Authentic::Answer)
+            }
+        }
+    }
+
+    fn slot(&mut self, which: Which) -> Option<&mut Slot> {
+        match which {
+            Which::Current => Some(&mut self.current),
+            Which::Replaced => self.replaced.as_mut().map(|(slot, _)| slot),
+        }
+    }
+
+    fn respond(
+        &mut self,
+        which: Which,
+        id: u32,
+        exchange: Exchange,
+        payloads: &[Payload],
+        random: &mut dyn Random,
+    ) {
+        if let Some(slot) = self.slot(which) {
+            slot.sa.respond(id, exchange, payloads, random);
+        }
+    }
+
+    fn handle_request(
+        &mut self,
+        now: Instant,
+        which: Which,
+        id: u32,
+        exchange: Exchange,
+        payloads: &[Payload],
+        random: &mut dyn Random,
+    ) {
+        match exchange {
+            Exchange::Informational => {
+                let (answer, deleted) = self.answer_deletes(payloads);
+                self.respond(which, id, exchange, &answer, random);
+                if deleted {
+                    match which {
+                        // The stored answer must survive until the owner lets go of us.
+                        Which::Current => {
+                            self.closed = true;
+                            self.events.push_back(SaEvent::DeletedByPeer);
+                        }
+                        Which::Replaced => {
+                            // Keep it for the retransmission of its DELETE, but not for long.
+                            if let Some((_, until)) = self.replaced.as_mut() {
+                                *until = (*until).min(now + Duration::from_secs(5));
+                            }
+                        }
+                    }
+                }
+            }
+            Exchange::CreateChildSa if matches!(which, Which::Current) => {
+                self.answer_create_child(now, id, payloads, random);
+            }
+            Exchange::CreateChildSa => {
+                let refusal = [Payload::Notify(Notify::status(notify::TEMPORARY_FAILURE, Vec::new()))];
+                self.respond(which, id, exchange, &refusal, random);
+            }
+            _ => {
+                let refusal = [Payload::Notify(Notify::status(notify::INVALID_SYNTAX, Vec::new()))];
+                self.respond(which, id, exchange, &refusal, random);
+            }
+        }
+    }
+
+    /// The answer to an INFORMATIONAL request, and whether it deletes the IKE SA.
+    fn answer_deletes(&mut self, payloads: &[Payload]) -> (Vec<Payload>, bool) {
+        let mut ours = Vec::new();
+        let mut ike = false;
+        for payload in payloads {
+            let Payload::Delete(delete) = payload else { continue };
+            match delete.protocol {
+                PROTOCOL_IKE => ike = true,
+                PROTOCOL_ESP => {
+                    for spi in &delete.spis {
+                        let Some(at) = self.children.iter().position(|c| c.spi_out == *spi) else { continue };
+                        let child = self.children.remove(at);
+                        // Where our own DELETE for it is under way, its answer has nothing to name (RFC 7296 1.4.1).
+                        if !child.deleting {
+                            ours.push(child.spi_in);
+                        }
+                        self.events.push_back(SaEvent::ChildDown { spi_in: child.spi_in });
+                    }
+                }
+                _ => {}
+            }
+        }
+        let answer = if ike || ours.is_empty() {
+            Vec::new()
+        } else {
+            vec![Payload::Delete(Delete { protocol: PROTOCOL_ESP, spis: ours })]
+        };
+        (answer, ike)
+    }
+
+    fn handle_answer(
+        &mut self,
+        now: Instant,
+        which: Which,
+        pending: Pending,
+        payloads: &[Payload],
+        random: &mut dyn Random,
+    ) {
+        match pending {
+            Pending::Liveness => {}
+            Pending::DeleteIke => match which {
+                Which::Current => {
+                    self.closed = true;
+                    self.events.push_back(SaEvent::Deleted);
+                }
+                Which::Replaced => self.replaced = None,
+            },
+            Pending::DeleteChild { spi_in } => {
+                if let Some(at) = self.children.iter().position(|c| c.spi_in == spi_in) {
+                    self.children.remove(at);
+                    self.events.push_back(SaEvent::ChildDown { spi_in });
+                }
+            }
+            Pending::RekeyChild(rekey) => self.child_rekey_answered(now, *rekey, payloads, random),
+            Pending::RekeyIke(rekey) => self.ike_rekey_answered(now, *rekey, payloads, random),
+        }
+    }
+
+    /// What is due: retransmissions, rekeys.
+    pub fn handle_timeout(&mut self, now: Instant, random: &mut dyn Random) {
+        if self.current.sa.handle_timeout(now) {
+            let deleting = self.current.pending.iter().any(|p| matches!(p, Pending::DeleteIke));
+            self.current.pending.clear();
+            self.closed = true;
+            self.events.push_back(if deleting { SaEvent::Deleted } else { SaEvent::Dead });
+        }
+        if let Some((slot, until)) = self.replaced.as_mut()
+            && (slot.sa.handle_timeout(now) || *until <= now)
+        {
+            self.replaced = None;
+        }
+        if self.closed {
+            return;
+        }
+        if self.ike_rekey_at.is_some_and(|at| at <= now) {
+            self.rekey_ike(now, random);
+        }
+        let due: Vec<u32> = self.children.iter().filter(|c| c.is_rekey_due(now)).map(|c| c.spi_in).collect();
+        for spi_in in due {
+            self.rekey_child(now, spi_in, random);
+        }
+    }
+
+    /// When and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let mut due = Vec::new();
+        due.extend(self.current.sa.poll_timeout().map(|at| (at, "IKE retransmission")));
+        if let Some((slot, until)) = &self.replaced {
+            due.push((*until, "end of the replaced IKE SA"));
+            due.extend(slot.sa.poll_timeout().map(|at| (at, "IKE retransmission")));
+        }
+        if !self.closed {
+            due.extend(self.ike_rekey_at.map(|at| (at, "IKE SA lifetime")));
+            due.extend(
+                self.children.iter().filter_map(|c| c.rekey_at).map(|at| (at, "Child SA lifetime")),
+            );
+        }
+        due.into_iter().min_by_key(|(at, _)| *at)
+    }
+
+    /// The next datagram, no marker.
+    pub fn poll_datagram(&mut self) -> Option<Vec<u8>> {
+        if let Some((slot, _)) = self.replaced.as_mut()
+            && let Some(datagram) = slot.sa.poll_datagram()
+        {
+            return Some(datagram);
+        }
+        self.current.sa.poll_datagram()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<SaEvent> {
+        self.events.pop_front()
+    }
+
+    /// An empty INFORMATIONAL now; where a request is outstanding it is repeated at once instead.
+    pub fn check_liveness(&mut self, now: Instant, random: &mut dyn Random) {
+        self.check_liveness_with(now, Retransmission::default(), random);
+    }
+
+    /// The same with a retransmission rule of its own.
+    pub fn check_liveness_with(&mut self, now: Instant, rule: Retransmission, random: &mut dyn Random) {
+        if self.closed || self.current.sa.repeat(now) {
+            return;
+        }
+        if self.current.sa.request_with(now, Exchange::Informational, Vec::new(), rule, random) {
+            self.current.pending.push_back(Pending::Liveness);
+        }
+    }
+
+    /// Starts a DELETE of the IKE SA.
+    pub fn delete(&mut self, now: Instant, random: &mut dyn Random) {
+        if self.closed {
+            return;
+        }
+        let payload = Payload::Delete(Delete { protocol: PROTOCOL_IKE, spis: Vec::new() });
+        if self.current.sa.request(now, Exchange::Informational, vec![payload], random) {
+            self.current.pending.push_back(Pending::DeleteIke);
+        }
+        self.ike_rekey_at = None;
+        for child in &mut self.children {
+            child.rekey_at = None;
+        }
+    }
+
+    fn delete_child(&mut self, now: Instant, spi_in: u32, random: &mut dyn Random) {
+        let Some(child) = self.children.iter_mut().find(|c| c.spi_in == spi_in) else { return };
+        child.deleting = true;
+        child.rekey_at = None;
+        let payload = Payload::Delete(Delete { protocol: PROTOCOL_ESP, spis: vec![spi_in] });
+        if self.current.sa.request(now, Exchange::Informational, vec![payload], random) {
+            self.current.pending.push_back(Pending::DeleteChild { spi_in });
+        }
+    }
+}
+
+/// How a datagram proved itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Authentic {
+    /// A new request, or a fragment of a message.
+    New,
+    /// The answer to a request of ours: the peer is alive now.
+    Answer,
+    /// The exact repetition of an earlier request: it may be a replay and proves nothing about now or about its source.
+    Repeated,
+}
+
+/// One of the two IKE SAs that may exist during a rekey.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Current,
+    Replaced,
+}

@@ -1,0 +1,20 @@
+//! Disconnecting: DELETE is out; clean-up happens whatever becomes of it.
+
+use super::super::{Context, Policy, Trigger};
+use crate::time::Instant;
+
+impl Policy {
+    pub(in super::super) fn in_disconnecting(&mut self, now: Instant, trigger: Trigger, context: &Context) {
+        match trigger {
+            Trigger::Deleted | Trigger::GatewayDeleted | Trigger::Outage | Trigger::Suspend => {
+                self.disconnected(None);
+            }
+            Trigger::Path { usable: false } => self.disconnected(None),
+            Trigger::Connect => {
+                self.disconnected(None);
+                self.connect(now, &Context { token_until: None, old_sa: false, ..*context });
+            }
+            _ => {}
+        }
+    }
+}

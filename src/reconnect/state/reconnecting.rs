@@ -1,0 +1,116 @@
+//! Reconnecting: an attempt is under way, or the next one is waited for.
+
+use super::super::backoff::delay;
+use super::super::{Action, Context, Failed, OnSuspend, Policy, Proof, RESET_SPACING, Trigger};
+use super::{Cause, State, Why};
+use crate::crypto::Random;
+use crate::time::Instant;
+
+impl Policy {
+    pub(in super::super) fn in_reconnecting(
+        &mut self,
+        now: Instant,
+        trigger: Trigger,
+        context: &Context,
+        random: &mut dyn Random,
+    ) {
+        match trigger {
+            Trigger::Up => self.state = State::Connected,
+            Trigger::InitAnswered => {
+                if let State::Reconnecting(r) = &mut self.state {
+                    r.past_init = true;
+                }
+            }
+            Trigger::OldProved => self.take_proof(context),
+            Trigger::Failed(failed) => self.attempt_failed(now, failed, context, random),
+            Trigger::Path { usable: false } => {
+                if let State::Reconnecting(r) = &self.state {
+                    self.state = State::WaitingForNetwork { cause: r.cause, since: r.since };
+                }
+            }
+            Trigger::Path { usable: true } => {
+                if context.old_sa {
+                    self.act(Action::CheckOld);
+                }
+                self.again(now, context);
+            }
+            Trigger::Resume if self.rules.on_suspend == OnSuspend::Disconnect => {
+                self.end_for_sleep(now, context);
+            }
+            Trigger::Resume => {
+                if context.old_sa {
+                    self.act(Action::CheckOld);
+                }
+                self.again(now, context);
+            }
+            Trigger::Connect | Trigger::Reconnect => self.again(now, context),
+            Trigger::Suspend => self.suspend(now, context),
+            Trigger::Outage | Trigger::GatewayDeleted | Trigger::ChildDeleted => {
+                // Without a token the old SA was the last hope.
+                let gone = trigger != Trigger::Outage || !context.old_sa;
+                if !context.has_token(now) && (gone || trigger == Trigger::Outage) {
+                    self.give_up(Why::NoToken);
+                }
+            }
+            Trigger::Disconnect | Trigger::Deleted => {}
+        }
+    }
+
+    /// A reason to try at once: the attempt under way sends its octets again, or a new one begins.
+    fn again(&mut self, now: Instant, context: &Context) {
+        let may_reset = self.last_reset.is_none_or(|at| now.since(at) >= RESET_SPACING);
+        let State::Reconnecting(r) = &mut self.state else { return };
+        if r.in_flight {
+            self.act(Action::RepeatAttempt);
+            return;
+        }
+        if may_reset {
+            r.failures = 0;
+            self.last_reset = Some(now);
+        } else if r.next.is_some() && r.failures > 0 {
+            return; // flapping: the back-off goes on
+        }
+        if context.has_token(now) {
+            self.start_token(now);
+        }
+    }
+
+    /// Law 3: a proof counts until the IKE_SA_INIT answer. After a refusal even an IKE answer on a new address counts: the
+    /// gateway has just said that it holds the session as active, and here it answers on it.
+    fn take_proof(&mut self, context: &Context) {
+        let State::Reconnecting(r) = &self.state else { return };
+        let enough = if r.refusals > 0 { Proof::Weak } else { Proof::Strong };
+        if (r.in_flight && r.past_init) || r.cause == Cause::User || context.proof < enough {
+            return;
+        }
+        self.act(Action::DropAttempt);
+        self.state = State::Connected;
+    }
+
+    fn attempt_failed(
+        &mut self,
+        now: Instant,
+        failed: Failed,
+        context: &Context,
+        random: &mut dyn Random,
+    ) {
+        let State::Reconnecting(r) = &mut self.state else { return };
+        r.in_flight = false;
+        r.past_init = false;
+        if failed == Failed::Refused {
+            let gap = self.rules.refusal_retry.get(r.refusals).copied();
+            r.refusals += 1;
+            match gap {
+                Some(gap) => r.next = Some(now + gap),
+                None => return self.give_up(Why::TokenRefused),
+            }
+        } else {
+            let wait = delay(&self.rules, r.failures, random);
+            r.failures = r.failures.saturating_add(1);
+            r.next = Some(now + wait);
+        }
+        if context.proof > Proof::None {
+            self.take_proof(context);
+        }
+    }
+}
