@@ -1,5 +1,9 @@
 //! Key exchange behind a trait that takes its randomness.
 
+mod ecp;
+mod modp;
+mod x25519;
+
 use super::{Random, Secret};
 
 /// A key exchange method (IKEv2 transform type 4).
@@ -18,13 +22,35 @@ pub enum Group {
 }
 
 impl Group {
+    const ALL: [Self; 5] = [Self::Modp2048, Self::Ecp256, Self::Ecp384, Self::Ecp521, Self::Curve25519];
+
     /// IANA transform ID.
     pub fn id(self) -> u16 {
-        todo!()
+        match self {
+            Self::Modp2048 => 14,
+            Self::Ecp256 => 19,
+            Self::Ecp384 => 20,
+            Self::Ecp521 => 21,
+            Self::Curve25519 => 31,
+        }
     }
     /// From the IANA transform ID.
-    pub fn from_id(_id: u16) -> Option<Self> {
-        todo!()
+    pub fn from_id(id: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|group| group.id() == id)
+    }
+    /// Octets of a public value of this group.
+    pub fn public_len(self) -> usize {
+        match self {
+            Self::Modp2048 => 256,
+            Self::Ecp256 => 64,
+            Self::Ecp384 => 96,
+            Self::Ecp521 => 132,
+            Self::Curve25519 => 32,
+        }
+    }
+    fn check_len(self, peer: &[u8]) -> Result<(), KexError> {
+        let (found, expected) = (peer.len(), self.public_len());
+        if found == expected { Ok(()) } else { Err(KexError::Length { found, expected }) }
     }
 }
 
@@ -58,6 +84,18 @@ pub trait KeyExchange: Send {
 }
 
 /// Draws a private value for `group`.
-pub fn generate(_group: Group, _random: &mut dyn Random) -> Box<dyn KeyExchange> {
-    todo!()
+///
+/// # Panics
+/// Where 64 draws in a row are no private value of an ECP group: a working `random` does not come to a second draw.
+pub fn generate(group: Group, random: &mut dyn Random) -> Box<dyn KeyExchange> {
+    match group {
+        Group::Modp2048 => Box::new(modp::Modp2048::generate(random)),
+        Group::Ecp256 => Box::new(ecp::Ecp::<p256::NistP256>::generate(random)),
+        Group::Ecp384 => Box::new(ecp::Ecp::<p384::NistP384>::generate(random)),
+        Group::Ecp521 => Box::new(ecp::Ecp::<p521::NistP521>::generate(random)),
+        Group::Curve25519 => Box::new(x25519::X25519::generate(random)),
+    }
 }
+
+#[cfg(test)]
+mod tests;

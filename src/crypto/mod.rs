@@ -6,6 +6,8 @@ mod prf;
 mod random;
 mod secret;
 mod signature;
+#[cfg(test)]
+mod testing;
 
 pub use cipher::{Encr, Forged, Integ, PacketProtection};
 pub use kex::{Group, KexError, KeyExchange, generate};

@@ -1,6 +1,12 @@
 //! Signatures over octets (RFC 7296 2.15, RFC 4754, RFC 7427).
 
+mod signer;
+mod verify;
+
 use super::Hash;
+
+pub use signer::{Signer, SigningKey};
+pub use verify::verify;
 
 /// How a signature was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -26,34 +32,5 @@ pub enum SignatureError {
     Key,
 }
 
-/// Checks `signature` over `message` with the key of a certificate (`spki`: DER SubjectPublicKeyInfo).
-pub fn verify(_spki: &[u8], _scheme: Scheme, _message: &[u8], _signature: &[u8]) -> Result<(), SignatureError> {
-    todo!()
-}
-
-/// Something that can sign: a key in memory now, a token later.
-pub trait Signer: Send + Sync {
-    /// The schemes it can make, best first.
-    fn schemes(&self) -> &[Scheme];
-    /// Signs `message`.
-    fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SignatureError>;
-}
-
-/// A private key in memory (RSA, ECDSA P-256 or P-384), from PKCS#8.
-pub struct SigningKey {}
-
-impl SigningKey {
-    /// Reads PKCS#8 DER.
-    pub fn from_pkcs8(_der: &[u8]) -> Result<Self, SignatureError> {
-        todo!()
-    }
-}
-
-impl Signer for SigningKey {
-    fn schemes(&self) -> &[Scheme] {
-        todo!()
-    }
-    fn sign(&self, _scheme: Scheme, _message: &[u8]) -> Result<Vec<u8>, SignatureError> {
-        todo!()
-    }
-}
+#[cfg(test)]
+mod tests;
