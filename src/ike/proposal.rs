@@ -1,7 +1,10 @@
 //! Suites and their negotiation (RFC 7296 2.7, 3.3).
 
-use super::message::{Payload, Proposal};
+use super::message::{Payload, Proposal, Transform, protocol, transform_kind};
 use crate::crypto::{Encr, Group, Integ, Prf};
+
+#[cfg(test)]
+mod tests;
 
 /// The algorithms of an IKE SA.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,44 +47,214 @@ pub struct Algorithms {
     pub esn: bool,
 }
 
+/// Transform ID "none" of integrity and key exchange.
+const NONE: u16 = 0;
+/// The seed's groups, then what good practice adds.
+const GROUPS: [Group; 5] = [Group::Ecp256, Group::Modp2048, Group::Ecp521, Group::Ecp384, Group::Curve25519];
+/// Strongest first within CBC (what the seed offers) and within AEAD.
+const ENCR: [Encr; 4] = [Encr::AesCbc256, Encr::AesCbc128, Encr::AesGcm256, Encr::AesGcm128];
+
 impl Algorithms {
     /// The seed's IKE suite first (AES-CBC-256, PRF and integrity SHA-512, group 19), then what good practice adds.
     pub fn ike() -> Self {
-        todo!()
+        Self {
+            encr: ENCR.to_vec(),
+            integ: vec![Integ::HmacSha512_256, Integ::HmacSha384_192, Integ::HmacSha256_128],
+            prf: vec![Prf::HmacSha512, Prf::HmacSha384, Prf::HmacSha256],
+            groups: GROUPS.to_vec(),
+            esn: false,
+        }
     }
+
     /// The seed's ESP suite first (AES-CBC-256 with HMAC-SHA-384-192), then what good practice adds.
     pub fn esp() -> Self {
-        todo!()
+        Self {
+            encr: ENCR.to_vec(),
+            integ: vec![Integ::HmacSha384_192, Integ::HmacSha512_256, Integ::HmacSha256_128],
+            prf: Vec::new(),
+            groups: GROUPS.to_vec(),
+            esn: true,
+        }
     }
+
     /// The proposals of an IKE SA; `spi` is empty in IKE_SA_INIT and 8 octets in a rekey. `first`: offered first of the groups.
-    pub fn ike_proposals(&self, _spi: &[u8], _first: Option<Group>) -> Vec<Proposal> {
-        todo!()
+    pub fn ike_proposals(&self, spi: &[u8], first: Option<Group>) -> Vec<Proposal> {
+        let preferred = self.groups.iter().filter(|group| Some(**group) == first);
+        let others = self.groups.iter().filter(|group| Some(**group) != first);
+        let prfs = self.prf.iter().map(|prf| transform(transform_kind::PRF, prf.id()));
+        let groups = preferred.chain(others).map(|group| transform(transform_kind::KE, group.id()));
+        self.proposals(protocol::IKE, spi, &prfs.chain(groups).collect::<Vec<_>>())
     }
+
     /// The proposals of a Child SA; with `pfs` the groups are offered too (CREATE_CHILD_SA only).
-    pub fn esp_proposals(&self, _spi: u32, _pfs: bool) -> Vec<Proposal> {
-        todo!()
+    pub fn esp_proposals(&self, spi: u32, pfs: bool) -> Vec<Proposal> {
+        let groups =
+            self.groups.iter().filter(|_| pfs).map(|group| transform(transform_kind::KE, group.id()));
+        let esn = [1, 0].into_iter().filter(|id| *id == 0 || self.esn);
+        let rest = groups.chain(esn.map(|id| transform(transform_kind::ESN, id)));
+        self.proposals(protocol::ESP, &spi.to_be_bytes(), &rest.collect::<Vec<_>>())
     }
+
+    /// One proposal for the CBC ciphers and one for AEAD; `rest` follows encryption and integrity in both.
+    fn proposals(&self, protocol: u8, spi: &[u8], rest: &[Transform]) -> Vec<Proposal> {
+        let aead_first = self.encr.first().is_some_and(|encr| encr.is_aead());
+        let offer = |aead: bool| {
+            let encr =
+                self.encr.iter().filter(|encr| encr.is_aead() == aead).map(|encr| encr_transform(*encr));
+            let integ = self.integ.iter().filter(|_| !aead);
+            let integ = integ.map(|integ| transform(transform_kind::INTEG, integ.id()));
+            let (encr, integ): (Vec<_>, Vec<_>) = (encr.collect(), integ.collect());
+            let usable = !encr.is_empty() && (aead || !integ.is_empty());
+            usable.then(|| [encr, integ, rest.to_vec()].concat())
+        };
+        let offers = [aead_first, !aead_first].into_iter().filter_map(offer);
+        (1..)
+            .zip(offers)
+            .map(|(number, transforms)| Proposal { number, protocol, spi: spi.to_vec(), transforms })
+            .collect()
+    }
+
     /// The responder's choice for an IKE SA: the first proposal that fits, in it the responder's order of preference.
-    /// Also the proposal to send back and the peer's SPI (empty or 8 octets).
-    pub fn choose_ike(&self, _offered: &[Proposal]) -> Option<(IkeSuite, Proposal)> {
-        todo!()
+    /// Also the proposal to send back, which still has the peer's SPI (empty or 8 octets): the answer to a rekey carries
+    /// the responder's own in its place.
+    pub fn choose_ike(&self, offered: &[Proposal]) -> Option<(IkeSuite, Proposal)> {
+        use transform_kind::{ENCR, INTEG, KE, PRF};
+        offered
+            .iter()
+            .filter(|p| p.protocol == protocol::IKE && has_only(p, &[ENCR, PRF, INTEG, KE]))
+            .find_map(|offer| {
+                let (encr, integ, mut answer) = self.choose_protection(offer)?;
+                let prf = *self.prf.iter().find(|prf| offers(offer, PRF, prf.id()))?;
+                let group = *self.groups.iter().find(|group| offers(offer, KE, group.id()))?;
+                answer.extend([transform(PRF, prf.id()), transform(KE, group.id())]);
+                Some((IkeSuite { encr, integ, prf, group }, Proposal { transforms: answer, ..offer.clone() }))
+            })
     }
+
     /// The same for a Child SA; the peer's SPI is in the offered proposal and returned. The answer carries `spi`.
-    /// A group is chosen only where `pfs` (CREATE_CHILD_SA).
-    pub fn choose_esp(&self, _offered: &[Proposal], _spi: u32, _pfs: bool) -> Option<(EspSuite, u32, Proposal)> {
-        todo!()
+    /// A group is chosen only where `pfs` (CREATE_CHILD_SA); there a peer that offers none, or "none", gets none.
+    pub fn choose_esp(&self, offered: &[Proposal], spi: u32, pfs: bool) -> Option<(EspSuite, u32, Proposal)> {
+        use transform_kind::{ENCR, ESN, INTEG, KE};
+        offered
+            .iter()
+            .filter(|p| p.protocol == protocol::ESP && has_only(p, &[ENCR, INTEG, KE, ESN]))
+            .find_map(|offer| {
+                let peer_spi = esp_spi(offer)?;
+                let (encr, integ, mut answer) = self.choose_protection(offer)?;
+                let mut group = None;
+                if pfs && has(offer, KE) {
+                    group = self.groups.iter().copied().find(|group| offers(offer, KE, group.id()));
+                    let id = group.map_or(NONE, Group::id);
+                    answer.push(Some(transform(KE, id)).filter(|chosen| offer.transforms.contains(chosen))?);
+                }
+                let esn = self.esn && offers(offer, ESN, 1);
+                answer.push(
+                    Some(transform(ESN, esn.into())).filter(|chosen| offer.transforms.contains(chosen))?,
+                );
+                let suite = EspSuite { encr, integ, group, esn };
+                let spi = spi.to_be_bytes().to_vec();
+                Some((suite, peer_spi, Proposal { spi, transforms: answer, ..offer.clone() }))
+            })
     }
+
+    /// Encryption and integrity, and the transforms of the answer.
+    fn choose_protection(&self, offer: &Proposal) -> Option<(Encr, Option<Integ>, Vec<Transform>)> {
+        use transform_kind::INTEG;
+        let ciphers = self.encr.iter().filter(|encr| offer.transforms.contains(&encr_transform(**encr)));
+        ciphers.copied().find_map(|encr| {
+            let mut answer = vec![encr_transform(encr)];
+            if !encr.is_aead() {
+                let integ = *self.integ.iter().find(|integ| offers(offer, INTEG, integ.id()))?;
+                answer.push(transform(INTEG, integ.id()));
+                return Some((encr, Some(integ), answer));
+            }
+            // An offer of AEAD has no integrity, or says so with "none" (RFC 7296 3.3).
+            if has(offer, INTEG) {
+                answer.push(Some(transform(INTEG, NONE)).filter(|none| offer.transforms.contains(none))?);
+            }
+            Some((encr, None, answer))
+        })
+    }
+
     /// The initiator's check of an IKE answer: exactly one proposal, one transform of each kind, all offered. Also the SPI.
-    pub fn accept_ike(&self, _answer: &[Proposal]) -> Option<(IkeSuite, Vec<u8>)> {
-        todo!()
+    pub fn accept_ike(&self, answer: &[Proposal]) -> Option<(IkeSuite, Vec<u8>)> {
+        let answer = accepted(answer, &self.ike_proposals(&[], None))?;
+        let (encr, integ) = chosen_protection(answer)?;
+        let prf = Prf::from_id(chosen(answer, transform_kind::PRF)?.id)?;
+        let group = Group::from_id(chosen(answer, transform_kind::KE)?.id)?;
+        Some((IkeSuite { encr, integ, prf, group }, answer.spi.clone()))
     }
+
     /// The same for a Child SA. Also the peer's SPI.
-    pub fn accept_esp(&self, _answer: &[Proposal], _pfs: bool) -> Option<(EspSuite, u32)> {
-        todo!()
+    pub fn accept_esp(&self, answer: &[Proposal], pfs: bool) -> Option<(EspSuite, u32)> {
+        let answer = accepted(answer, &self.esp_proposals(0, pfs))?;
+        let (encr, integ) = chosen_protection(answer)?;
+        let group = match chosen(answer, transform_kind::KE) {
+            Some(transform) => Some(Group::from_id(transform.id)?),
+            None => None,
+        };
+        let esn = chosen(answer, transform_kind::ESN)?.id == 1;
+        Some((EspSuite { encr, integ, group, esn }, esp_spi(answer)?))
     }
 }
 
+/// The one proposal of an answer, where it takes exactly one transform of each kind of the offer with its number.
+fn accepted<'a>(answer: &'a [Proposal], offered: &[Proposal]) -> Option<&'a Proposal> {
+    let [answer] = answer else { return None };
+    let offer =
+        offered.iter().find(|offer| offer.number == answer.number && offer.protocol == answer.protocol)?;
+    let each_once = offer.transforms.iter().all(|offered| chosen(answer, offered.kind).is_some());
+    let all_offered = answer.transforms.iter().all(|transform| offer.transforms.contains(transform));
+    (each_once && all_offered).then_some(answer)
+}
+
+/// The only transform of this kind.
+fn chosen(answer: &Proposal, kind: u8) -> Option<Transform> {
+    let mut of_kind = answer.transforms.iter().filter(|transform| transform.kind == kind);
+    of_kind.next().copied().filter(|_| of_kind.next().is_none())
+}
+
+fn chosen_protection(answer: &Proposal) -> Option<(Encr, Option<Integ>)> {
+    let encr = chosen(answer, transform_kind::ENCR)?;
+    let encr = Encr::from_id(encr.id, encr.key_bits)?;
+    match chosen(answer, transform_kind::INTEG) {
+        Some(integ) => Some((encr, Some(Integ::from_id(integ.id)?))),
+        None => encr.is_aead().then_some((encr, None)),
+    }
+}
+
+fn encr_transform(encr: Encr) -> Transform {
+    Transform { kind: transform_kind::ENCR, id: encr.id(), key_bits: Some(encr.key_bits()) }
+}
+
+fn transform(kind: u8, id: u16) -> Transform {
+    Transform { kind, id, key_bits: None }
+}
+
+fn offers(offer: &Proposal, kind: u8, id: u16) -> bool {
+    offer.transforms.contains(&transform(kind, id))
+}
+
+fn has(offer: &Proposal, kind: u8) -> bool {
+    offer.transforms.iter().any(|transform| transform.kind == kind)
+}
+
+/// A kind of transform that we do not know makes a proposal unacceptable (RFC 7296 3.3.6).
+fn has_only(offer: &Proposal, kinds: &[u8]) -> bool {
+    offer.transforms.iter().all(|transform| kinds.contains(&transform.kind))
+}
+
+/// The ESP SPI of a proposal; 0 is none (RFC 4303 2.1).
+fn esp_spi(proposal: &Proposal) -> Option<u32> {
+    let spi = u32::from_be_bytes(proposal.spi.as_slice().try_into().ok()?);
+    (spi != 0).then_some(spi)
+}
+
 /// The SA payload's proposals, if there is exactly one such payload.
-pub fn proposals(_payloads: &[Payload]) -> Option<&[Proposal]> {
-    todo!()
+pub fn proposals(payloads: &[Payload]) -> Option<&[Proposal]> {
+    let mut found = payloads.iter().filter_map(|payload| match payload {
+        Payload::Sa(proposals) => Some(proposals.as_slice()),
+        _ => None,
+    });
+    found.next().filter(|_| found.next().is_none())
 }
