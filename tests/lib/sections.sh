@@ -1,0 +1,119 @@
+# The parts of tests/run: sections with their times and counts, Debian packages, cleaning up. Sourced by bash.
+# shellcheck shell=bash
+
+passed=0 failed=0 skipped=0
+summary=() left_out=() missing_packages=()
+declare -A already_run=() missing_programs=()
+
+scratch=$(mktemp -d)
+# Namespaces that the tests make begin with this, so that those of a killed test can be told from anybody else's.
+export IKEEP_NETNS_PREFIX="ikeep-run$$"
+export TMPDIR=$scratch
+
+clean_up() {
+    local namespace pid
+    if command -v ip >/dev/null; then
+        for namespace in $(ip netns list 2>/dev/null | awk -v prefix="$IKEEP_NETNS_PREFIX-" 'index($1, prefix) == 1 {print $1}'); do
+            for pid in $(ip netns pids "$namespace"); do
+                kill -KILL "$pid" || true
+            done
+            ip netns delete "$namespace" || true
+        done
+    fi
+    rm -rf "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# need PROGRAM PACKAGE..: notes the packages if the program is not there.
+need() {
+    local program=$1
+    shift
+    if ! command -v "$program" >/dev/null; then
+        missing_programs[$program]="$*"
+        missing_packages+=("$@")
+    fi
+}
+
+# have PROGRAM..: whether all of them are there.
+have() {
+    local program
+    for program in "$@"; do
+        command -v "$program" >/dev/null || return 1
+    done
+}
+
+install_what_is_missing() {
+    [[ ${#missing_packages[@]} -gt 0 ]] || return 0
+    if [[ $EUID -ne 0 || -n ${IKEEP_NO_INSTALL:-} ]] || ! command -v apt-get >/dev/null; then
+        echo "missing: ${missing_packages[*]} (root may: apt-get install ${missing_packages[*]})"
+    else
+        echo "installing: ${missing_packages[*]}"
+        if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+            "${missing_packages[@]}"; } >"$scratch/apt.log" 2>&1 </dev/null; then
+            tail -n 20 "$scratch/apt.log"
+            echo "the packages could not be installed"
+        fi
+    fi
+}
+
+# count_cargo_tests LOG: adds up what cargo's test runners counted; whether they counted anything. A test that says
+# "left out: .." has passed for its runner, but has shown nothing: it counts as skipped.
+count_cargo_tests() {
+    local counts own_passed own_failed own_ignored without
+    counts=$(awk '/^test result: / {runs++; passed += $4; failed += $6; ignored += $8}
+        END {print runs + 0, passed + 0, failed + 0, ignored + 0}' "$1")
+    read -r runs own_passed own_failed own_ignored <<<"$counts"
+    [[ $runs -gt 0 ]] || return 1
+    without=$(grep -c 'left out: ' "$1" || true)
+    passed=$((passed + own_passed - without))
+    failed=$((failed + own_failed))
+    skipped=$((skipped + own_ignored + without))
+    section_failed=$own_failed
+}
+
+# section NAME COMMAND [PROGRAM..]: runs the shell command line, tells its time, and goes on whatever it says. Left out
+# where a PROGRAM is missing. The same command is not run twice.
+section() {
+    local name=$1 command=$2 log="$scratch/section.log" started=$SECONDS code=0 section_failed=0 runs line
+    shift 2
+    if ! have "$@"; then
+        left_out+=("left out: $name (needs: $*)")
+        skipped=$((skipped + 1))
+        return
+    fi
+    if [[ -n ${already_run[$command]:-} ]]; then
+        summary+=("$(printf '%6s  %-6s %s' "" "above" "$name")")
+        return
+    fi
+    already_run[$command]=yes
+    printf '\n=== %s\n$ %s\n' "$name" "$command"
+    bash -euo pipefail -c "$command" </dev/null 2>&1 | tee "$log" || code=$?
+    if count_cargo_tests "$log"; then
+        # A test binary that died or did not compile has counted no failure of its own.
+        if [[ $code -ne 0 && $section_failed -eq 0 ]]; then failed=$((failed + 1)); fi
+    elif [[ $code -eq 0 ]]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+    while IFS= read -r line; do left_out+=("$line"); done < <(grep -o 'left out: .*' "$log" | sort -u || true)
+    local verdict=ok
+    [[ $code -eq 0 ]] || verdict=FAILED
+    summary+=("$(printf '%5ds  %-6s %s' $((SECONDS - started)) "$verdict" "$name")")
+}
+
+# close: the table of sections, what was left out, and the closing line; ends the script.
+close() {
+    local line program
+    printf '\n=== sections, %d s\n' "$SECONDS"
+    for line in "${summary[@]}"; do echo "$line"; done
+    for program in "${!missing_programs[@]}"; do
+        have "$program" || echo "missing: $program (Debian: ${missing_programs[$program]})"
+    done
+    for line in "${left_out[@]}"; do echo "$line"; done
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [[ $failed -eq 0 ]] || exit 1
+    exit 0
+}
