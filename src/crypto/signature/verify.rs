@@ -40,57 +40,67 @@ pub fn verify(spki: &[u8], scheme: Scheme, message: &[u8], signature: &[u8]) -> 
             };
             by_ring(algorithm, &key, message, signature)
         }
-        (Scheme::EcdsaFixed(hash), Key::Ec(curve, point)) => match (curve, hash) {
-            (Curve::P256, Hash::Sha256) => {
-                by_ring(&ring_signature::ECDSA_P256_SHA256_FIXED, &point, message, signature)
-            }
-            (Curve::P384, Hash::Sha384) => {
-                by_ring(&ring_signature::ECDSA_P384_SHA384_FIXED, &point, message, signature)
-            }
-            (Curve::P521, Hash::Sha512) => by_rust_crypto(
-                p521::ecdsa::VerifyingKey::from_sec1_bytes(&point),
-                hash,
-                message,
-                p521::ecdsa::Signature::from_slice(signature),
-            ),
-            _ => Err(SignatureError::Key),
-        },
-        (Scheme::EcdsaDer(hash), Key::Ec(curve, point)) => {
-            let algorithm = match (curve, hash) {
-                (_, Hash::Sha1) => return Err(SignatureError::Key),
-                (Curve::P256, Hash::Sha256) => &ring_signature::ECDSA_P256_SHA256_ASN1,
-                (Curve::P256, Hash::Sha384) => &ring_signature::ECDSA_P256_SHA384_ASN1,
-                (Curve::P384, Hash::Sha256) => &ring_signature::ECDSA_P384_SHA256_ASN1,
-                (Curve::P384, Hash::Sha384) => &ring_signature::ECDSA_P384_SHA384_ASN1,
-                (Curve::P256, Hash::Sha512) => {
-                    return by_rust_crypto(
-                        p256::ecdsa::VerifyingKey::from_sec1_bytes(&point),
-                        hash,
-                        message,
-                        p256::ecdsa::Signature::from_der(signature),
-                    );
-                }
-                (Curve::P384, Hash::Sha512) => {
-                    return by_rust_crypto(
-                        p384::ecdsa::VerifyingKey::from_sec1_bytes(&point),
-                        hash,
-                        message,
-                        p384::ecdsa::Signature::from_der(signature),
-                    );
-                }
-                (Curve::P521, _) => {
-                    return by_rust_crypto(
-                        p521::ecdsa::VerifyingKey::from_sec1_bytes(&point),
-                        hash,
-                        message,
-                        p521::ecdsa::Signature::from_der(signature),
-                    );
-                }
-            };
-            by_ring(algorithm, &point, message, signature)
+        (Scheme::EcdsaFixed(hash), Key::Ec(curve, point)) => fixed(curve, hash, &point, message, signature),
+        (Scheme::EcdsaDer(hash), Key::Ec(curve, point)) => der(curve, hash, &point, message, signature),
+        _ => Err(SignatureError::Key),
+    }
+}
+
+/// Methods 9 to 11 name one hash for each curve (RFC 4754 7).
+fn fixed(
+    curve: Curve,
+    hash: Hash,
+    point: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), SignatureError> {
+    match (curve, hash) {
+        (Curve::P256, Hash::Sha256) => {
+            by_ring(&ring_signature::ECDSA_P256_SHA256_FIXED, point, message, signature)
+        }
+        (Curve::P384, Hash::Sha384) => {
+            by_ring(&ring_signature::ECDSA_P384_SHA384_FIXED, point, message, signature)
+        }
+        (Curve::P521, Hash::Sha512) => {
+            use p521::ecdsa::{Signature, VerifyingKey};
+            let key = VerifyingKey::from_sec1_bytes(point);
+            by_rust_crypto(key, curve.number(hash, message), Signature::from_slice(signature))
         }
         _ => Err(SignatureError::Key),
     }
+}
+
+/// Method 14 takes any hash with any curve (RFC 7427).
+fn der(
+    curve: Curve,
+    hash: Hash,
+    point: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), SignatureError> {
+    let algorithm = match (curve, hash) {
+        (_, Hash::Sha1) => return Err(SignatureError::Key),
+        (Curve::P256, Hash::Sha256) => &ring_signature::ECDSA_P256_SHA256_ASN1,
+        (Curve::P256, Hash::Sha384) => &ring_signature::ECDSA_P256_SHA384_ASN1,
+        (Curve::P384, Hash::Sha256) => &ring_signature::ECDSA_P384_SHA256_ASN1,
+        (Curve::P384, Hash::Sha384) => &ring_signature::ECDSA_P384_SHA384_ASN1,
+        (Curve::P256, Hash::Sha512) => {
+            use p256::ecdsa::{Signature, VerifyingKey};
+            let key = VerifyingKey::from_sec1_bytes(point);
+            return by_rust_crypto(key, curve.number(hash, message), Signature::from_der(signature));
+        }
+        (Curve::P384, Hash::Sha512) => {
+            use p384::ecdsa::{Signature, VerifyingKey};
+            let key = VerifyingKey::from_sec1_bytes(point);
+            return by_rust_crypto(key, curve.number(hash, message), Signature::from_der(signature));
+        }
+        (Curve::P521, _) => {
+            use p521::ecdsa::{Signature, VerifyingKey};
+            let key = VerifyingKey::from_sec1_bytes(point);
+            return by_rust_crypto(key, curve.number(hash, message), Signature::from_der(signature));
+        }
+    };
+    by_ring(algorithm, point, message, signature)
 }
 
 fn by_ring(
@@ -104,18 +114,12 @@ fn by_ring(
 
 fn by_rust_crypto<K: PrehashVerifier<S>, S>(
     key: Result<K, ecdsa::Error>,
-    hash: Hash,
-    message: &[u8],
+    digest: Vec<u8>,
     signature: Result<S, ecdsa::Error>,
 ) -> Result<(), SignatureError> {
     let key = key.map_err(|_| SignatureError::Key)?;
     let signature = signature.map_err(|_| SignatureError::Invalid)?;
-    // A digest is read as a number. Zeros in front keep that number and spare us the refusal of digests shorter than
-    // half the field, which SHA-256 is below P-521.
-    let digest = hash.digest(&[message]);
-    let mut padded = vec![0; 66_usize.max(digest.len()) - digest.len()];
-    padded.extend_from_slice(&digest);
-    key.verify_prehash(&padded, &signature).map_err(|_| SignatureError::Invalid)
+    key.verify_prehash(&digest, &signature).map_err(|_| SignatureError::Invalid)
 }
 
 #[derive(Clone, Copy)]
@@ -123,6 +127,25 @@ enum Curve {
     P256,
     P384,
     P521,
+}
+
+impl Curve {
+    /// Octets of a coordinate.
+    fn field_len(self) -> usize {
+        match self {
+            Self::P256 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
+        }
+    }
+    /// The digest of `message`, at least as long as a coordinate. Zeros in front do not change it as a number, and without
+    /// them RustCrypto refuses what is shorter than half of the field: SHA-256 below P-521.
+    fn number(self, hash: Hash, message: &[u8]) -> Vec<u8> {
+        let digest = hash.digest(&[message]);
+        let mut number = vec![0; self.field_len().saturating_sub(digest.len())];
+        number.extend_from_slice(&digest);
+        number
+    }
 }
 
 enum Key {
@@ -164,17 +187,17 @@ fn rsa(der: &[u8]) -> Result<Key, SignatureError> {
 }
 
 fn ec(curve: &Oid<'_>, point: &[u8]) -> Result<Key, SignatureError> {
-    let (curve, len) = if *curve == OID_EC_P256 {
-        (Curve::P256, 65)
+    let curve = if *curve == OID_EC_P256 {
+        Curve::P256
     } else if *curve == OID_NIST_EC_P384 {
-        (Curve::P384, 97)
+        Curve::P384
     } else if *curve == OID_NIST_EC_P521 {
-        (Curve::P521, 133)
+        Curve::P521
     } else {
         return Err(SignatureError::Key);
     };
     // 4: uncompressed, the one form that RFC 5480 2.2 demands of everyone.
-    if point.len() == len && point[0] == 4 {
+    if point.len() == 1 + 2 * curve.field_len() && point[0] == 4 {
         Ok(Key::Ec(curve, point.to_vec()))
     } else {
         Err(SignatureError::Key)
