@@ -1,7 +1,9 @@
 //! One Child SA: an inbound and an outbound ESP SA.
 
-use super::TrafficSelector;
-use crate::crypto::{Encr, Integ, Random, Secret};
+use super::replay::ReplayWindow;
+use super::{InnerPacket, TrafficSelector};
+use crate::crypto::{Encr, Integ, PacketProtection, Random, Secret};
+use std::fmt;
 use std::ops::Range;
 
 /// What a Child SA negotiation leaves behind.
@@ -42,8 +44,19 @@ pub struct SaStats {
     pub packets_in: u64,
     /// Packets sent.
     pub packets_out: u64,
-    /// Received and thrown away: forged, replayed, outside the selectors.
+    /// Received and thrown away: forged, replayed, outside the selectors. Dummies are not among them.
     pub drops: u64,
+}
+
+impl SaStats {
+    /// Adds the counters of another pair.
+    pub(super) fn add(&mut self, other: Self) {
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.packets_in += other.packets_in;
+        self.packets_out += other.packets_out;
+        self.drops += other.drops;
+    }
 }
 
 /// Why an inner packet is not sent.
@@ -78,52 +91,211 @@ pub enum OpenError {
     /// Integrity check failed.
     #[error("integrity check failed")]
     Forged,
-    /// Not an IP packet inside (or a dummy, RFC 4303 2.6: authenticated all the same).
+    /// Authentic, but not a whole IP packet inside.
     #[error("no IP packet inside")]
     NotIp,
-    /// The SA's selectors do not cover it.
+    /// Authentic, but the SA's selectors do not cover it.
     #[error("outside the traffic selectors of the SA")]
     Selector,
+    /// Authentic and meant to be thrown away (RFC 4303 2.6): a sign of life.
+    #[error("dummy packet")]
+    Dummy,
+}
+
+impl OpenError {
+    /// True where the packet passed the integrity check: the peer is alive, whatever was inside.
+    pub fn is_authentic(self) -> bool {
+        matches!(self, Self::NotIp | Self::Selector | Self::Dummy)
+    }
 }
 
 /// Octets that `seal` needs free in front of the inner packet.
 pub const HEADROOM: usize = 24;
+/// Octets that `seal` adds behind the inner packet, at most: padding, trailer, ICV.
+pub const TAILROOM: usize = 15 + TRAILER + 32;
+
+/// SPI and sequence number.
+const HEADER: usize = 8;
+/// Pad length and next header.
+const TRAILER: usize = 2;
+const NEXT_HEADER_IPV4: u8 = 4;
+const NEXT_HEADER_IPV6: u8 = 41;
+const NEXT_HEADER_NONE: u8 = 59;
+
+/// The SPI of an ESP packet; `None` where it is too short to have one.
+pub fn spi_of(packet: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(*packet.first_chunk()?))
+}
 
 /// A Child SA in use. `Debug` prints SPIs and algorithms.
-pub struct SaPair {}
+pub struct SaPair {
+    params: SaParams,
+    inbound: PacketProtection,
+    outbound: PacketProtection,
+    window: ReplayWindow,
+    /// The sequence number sent last; 0 before the first packet.
+    sent: u64,
+    stats: SaStats,
+}
 
 impl SaPair {
-    /// Expands the keys.
-    pub fn new(_params: SaParams) -> Self {
-        todo!()
+    /// Expands the keys. Panics where their lengths do not fit the algorithms: they are derived, not read.
+    pub fn new(mut params: SaParams) -> Self {
+        let protection = |encr_key: &mut Secret, integ_key: &mut Secret| {
+            let (encr_key, integ_key) = (take(encr_key), take(integ_key));
+            PacketProtection::new(params.encr, params.integ, encr_key.expose(), integ_key.expose())
+        };
+        let inbound = protection(&mut params.encr_in, &mut params.integ_in);
+        let outbound = protection(&mut params.encr_out, &mut params.integ_out);
+        Self { params, inbound, outbound, window: ReplayWindow::new(), sent: 0, stats: SaStats::default() }
     }
+
     /// The SPI of inbound packets.
     pub fn spi_in(&self) -> u32 {
-        todo!()
+        self.params.spi_in
     }
+
     /// The SPI of outbound packets.
     pub fn spi_out(&self) -> u32 {
-        todo!()
+        self.params.spi_out
     }
+
     /// The parameters without key material (keys are zeroized after expansion): selectors, algorithms.
     pub fn params(&self) -> &SaParams {
-        todo!()
+        &self.params
     }
+
     /// The counters.
     pub fn stats(&self) -> SaStats {
-        todo!()
+        self.stats
     }
+
     /// Outbound packets sent plus inbound highest sequence, whichever is larger: for the rekey before 2^31 packets.
     pub fn packets(&self) -> u64 {
-        todo!()
+        self.sent.max(self.window.highest())
     }
+
     /// `frame[HEADROOM..]` is an inner IP packet; afterwards `frame[range]` is the ESP packet (no UDP header).
-    /// The vector grows by padding and ICV; nothing is allocated where its capacity suffices.
-    pub fn seal(&mut self, _frame: &mut Vec<u8>, _random: &mut dyn Random) -> Result<Range<usize>, SealError> {
-        todo!()
+    /// The vector grows by padding and ICV, [`TAILROOM`] at most; nothing is allocated where its capacity suffices.
+    /// After an error the frame is as it was, and no sequence number is spent.
+    pub fn seal(&mut self, frame: &mut Vec<u8>, random: &mut dyn Random) -> Result<Range<usize>, SealError> {
+        let packet = frame.get(HEADROOM..).ok_or(SealError::NotIp)?;
+        let inner = InnerPacket::parse(packet).ok_or(SealError::NotIp)?;
+        if inner.length != packet.len() {
+            return Err(SealError::NotIp);
+        }
+        if !TrafficSelector::cover(&self.params.local, &self.params.remote, &inner, true) {
+            return Err(SealError::Selector);
+        }
+        let sequence = self.next_sequence().ok_or(SealError::Exhausted)?;
+
+        // RFC 4303 2.4: pad to the cipher's block and to 4 octets, with 1, 2, 3..
+        let multiple = self.outbound.block_len().max(4);
+        let padding = (inner.length + TRAILER).next_multiple_of(multiple) - (inner.length + TRAILER);
+        let icv_len = self.outbound.icv_len();
+        frame.reserve(padding + TRAILER + icv_len);
+        frame.extend((1..=padding).map(|n| n as u8));
+        frame.push(padding as u8);
+        frame.push(if inner.version() == 4 { NEXT_HEADER_IPV4 } else { NEXT_HEADER_IPV6 });
+        frame.resize(frame.len() + icv_len, 0);
+
+        let iv_len = self.outbound.iv_len();
+        let start = HEADROOM - iv_len - HEADER;
+        let packet = &mut frame[start..];
+        packet[..4].copy_from_slice(&self.params.spi_out.to_be_bytes());
+        packet[4..HEADER].copy_from_slice(&(sequence as u32).to_be_bytes());
+        let esn_high = self.params.esn.then_some((sequence >> 32) as u32);
+        let mut iv = [0; 16];
+        if self.params.encr.is_aead() {
+            // The sequence number never repeats under one key (RFC 4106 3.1).
+            iv[..8].copy_from_slice(&sequence.to_be_bytes());
+        } else {
+            random.fill(&mut iv);
+        }
+        self.outbound.seal(packet, HEADER, &iv[..iv_len], esn_high);
+
+        self.sent = sequence;
+        self.stats.packets_out += 1;
+        self.stats.bytes_out += inner.length as u64;
+        Ok(start..frame.len())
     }
-    /// Opens an ESP packet in place; the range of the inner IP packet.
-    pub fn open(&mut self, _packet: &mut [u8]) -> Result<Range<usize>, OpenError> {
-        todo!()
+
+    /// Opens an ESP packet in place; the range of the inner IP packet. Octets behind it (padding for traffic flow
+    /// confidentiality, RFC 4303 2.7) are cut off. After an error `packet` may hold anything; of the pair only the drops
+    /// have changed, and, where the packet was authentic, the replay window.
+    pub fn open(&mut self, packet: &mut [u8]) -> Result<Range<usize>, OpenError> {
+        let opened = self.authenticate(packet).and_then(|plain| self.inspect(packet, plain));
+        match &opened {
+            Ok(range) => {
+                self.stats.packets_in += 1;
+                self.stats.bytes_in += range.len() as u64;
+            }
+            Err(OpenError::Dummy) => {}
+            Err(_) => self.stats.drops += 1,
+        }
+        opened
     }
+
+    /// Replay check, integrity check, decryption; only then the window moves (RFC 4303 3.4.3).
+    fn authenticate(&mut self, packet: &mut [u8]) -> Result<Range<usize>, OpenError> {
+        let spi = spi_of(packet).ok_or(OpenError::Malformed)?;
+        if spi != self.params.spi_in {
+            return Err(OpenError::UnknownSpi(spi));
+        }
+        let overhead = HEADER + self.inbound.iv_len() + self.inbound.icv_len();
+        let ciphertext = packet.len().checked_sub(overhead).ok_or(OpenError::Malformed)?;
+        if ciphertext < TRAILER || !ciphertext.is_multiple_of(self.inbound.block_len()) {
+            return Err(OpenError::Malformed);
+        }
+        let low = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
+        let sequence = if self.params.esn { self.window.extend(low) } else { Some(low.into()) };
+        let sequence = sequence.filter(|&s| self.window.check(s)).ok_or(OpenError::Replayed)?;
+        let esn_high = self.params.esn.then_some((sequence >> 32) as u32);
+        let plain = self.inbound.open(packet, HEADER, esn_high).map_err(|_| OpenError::Forged)?;
+        self.window.mark(sequence);
+        Ok(plain)
+    }
+
+    /// What an authenticated packet holds. The padding's content is not looked at: it is authenticated, and not every
+    /// sender counts 1, 2, 3.
+    fn inspect(&self, packet: &[u8], plain: Range<usize>) -> Result<Range<usize>, OpenError> {
+        let (content, &[pad_len, next_header]) =
+            packet[plain.clone()].split_last_chunk().ok_or(OpenError::NotIp)?;
+        if next_header == NEXT_HEADER_NONE {
+            return Err(OpenError::Dummy);
+        }
+        let content_len = content.len().checked_sub(pad_len.into()).ok_or(OpenError::NotIp)?;
+        let inner = InnerPacket::parse(&content[..content_len]).ok_or(OpenError::NotIp)?;
+        match (next_header, inner.version()) {
+            (NEXT_HEADER_IPV4, 4) | (NEXT_HEADER_IPV6, 6) => {}
+            _ => return Err(OpenError::NotIp),
+        }
+        if !TrafficSelector::cover(&self.params.local, &self.params.remote, &inner, false) {
+            return Err(OpenError::Selector);
+        }
+        Ok(plain.start..plain.start + inner.length)
+    }
+
+    /// The number of the next outbound packet; a counter that wrapped would repeat (RFC 4303 3.3.3).
+    fn next_sequence(&self) -> Option<u64> {
+        let last = if self.params.esn { u64::MAX } else { u32::MAX.into() };
+        (self.sent < last).then(|| self.sent + 1)
+    }
+}
+
+impl fmt::Debug for SaPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SaPair")
+            .field("spi_in", &format_args!("{:08x}", self.params.spi_in))
+            .field("spi_out", &format_args!("{:08x}", self.params.spi_out))
+            .field("encr", &self.params.encr)
+            .field("integ", &self.params.integ)
+            .field("esn", &self.params.esn)
+            .finish()
+    }
+}
+
+/// The key, and nothing left where it was.
+fn take(key: &mut Secret) -> Secret {
+    std::mem::replace(key, Secret::new(Vec::new()))
 }

@@ -3,6 +3,7 @@
 //! It authenticates itself with a certificate and its users with EAP-AnyConnect, hands out an address, a session ID and a
 //! token, keeps lost sessions in an inactive database, and takes them back by token without asking AAA.
 
+pub mod behind;
 mod config;
 mod event;
 mod faults;

@@ -1,0 +1,73 @@
+//! Networks: an address and a prefix length.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A network: address and prefix length. Host bits are zero.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct Net {
+    /// First address.
+    pub address: IpAddr,
+    /// Prefix length, bits.
+    pub prefix: u8,
+}
+
+impl Net {
+    /// The network that `address` lies in: its host bits are cleared. `None` where the prefix is longer than an address.
+    pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
+        let address = match address {
+            IpAddr::V4(a) if prefix <= 32 => Ipv4Addr::from(u32::from(a) & mask4(prefix)).into(),
+            IpAddr::V6(a) if prefix <= 128 => Ipv6Addr::from(u128::from(a) & mask6(prefix)).into(),
+            _ => return None,
+        };
+        Some(Self { address, prefix })
+    }
+
+    /// This one address.
+    pub fn host(address: IpAddr) -> Self {
+        Self { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
+    /// The network of an address and a netmask; `None` where the mask's ones do not come first.
+    pub fn with_mask(address: Ipv4Addr, mask: Ipv4Addr) -> Option<Self> {
+        let prefix = prefix_of(mask)?;
+        Self::new(address.into(), prefix)
+    }
+
+    /// True where `address` lies in this network.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.address.is_ipv4() == address.is_ipv4()
+            && Self::new(address, self.prefix).is_some_and(|net| net.address == self.address)
+    }
+
+    /// First and last address.
+    pub fn range(&self) -> (IpAddr, IpAddr) {
+        let last = match self.address {
+            IpAddr::V4(a) => Ipv4Addr::from(u32::from(a) | !mask4(self.prefix)).into(),
+            IpAddr::V6(a) => Ipv6Addr::from(u128::from(a) | !mask6(self.prefix)).into(),
+        };
+        (self.address, last)
+    }
+}
+
+impl fmt::Display for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// The prefix length of a netmask; `None` where its ones do not come first.
+pub(super) fn prefix_of(mask: Ipv4Addr) -> Option<u8> {
+    let mask = u32::from(mask);
+    let ones = mask.leading_ones();
+    (mask.checked_shl(ones).unwrap_or(0) == 0).then_some(ones as u8)
+}
+
+/// The netmask of a prefix length; all ones from 32 up.
+pub(super) fn mask4(prefix: u8) -> u32 {
+    !u32::MAX.checked_shr(prefix.into()).unwrap_or(0)
+}
+
+fn mask6(prefix: u8) -> u128 {
+    !u128::MAX.checked_shr(prefix.into()).unwrap_or(0)
+}
