@@ -1,7 +1,11 @@
 //! The AUTH payload (RFC 7296 2.15, 2.16; RFC 7427).
 
+mod algorithm;
+#[cfg(test)]
+mod tests;
+
 use super::message::Identity;
-use crate::crypto::{Hash, Prf, Secret, SignatureError, Signer};
+use crate::crypto::{Hash, Prf, Scheme, Secret, SignatureError, Signer, verify};
 
 /// AUTH method numbers.
 #[allow(missing_docs)]
@@ -14,45 +18,113 @@ pub mod method {
     pub const DIGITAL_SIGNATURE: u8 = 14;
 }
 
+/// The hashes of our SIGNATURE_HASH_ALGORITHMS.
+const OUR_HASHES: [Hash; 3] = [Hash::Sha256, Hash::Sha384, Hash::Sha512];
+
 /// RealMessage | NonceOfPeer | prf(SK_p, RestOfIDPayload).
-pub fn signed_octets(_prf: Prf, _sk_p: &Secret, _message: &[u8], _peer_nonce: &[u8], _id: &Identity) -> Vec<u8> {
-    todo!()
+pub fn signed_octets(prf: Prf, sk_p: &Secret, message: &[u8], peer_nonce: &[u8], id: &Identity) -> Vec<u8> {
+    let maced_id = prf.compute(sk_p.expose(), &[&[id.kind, 0, 0, 0], &id.data]);
+    [message, peer_nonce, maced_id.expose()].concat()
 }
 
 /// prf(prf(key, "Key Pad for IKEv2"), octets): method 2. With EAP methods that give no key, `key` is SK_pi or SK_pr.
-pub fn shared_key_auth(_prf: Prf, _key: &[u8], _octets: &[u8]) -> Secret {
-    todo!()
+pub fn shared_key_auth(prf: Prf, key: &[u8], octets: &[u8]) -> Secret {
+    let padded = prf.compute(key, &[b"Key Pad for IKEv2"]);
+    prf.compute(padded.expose(), &[octets])
 }
 
 /// Verifies an AUTH payload made with a certificate's key, whatever the method. Method 1: the DigestInfo names the hash, any
 /// of SHA-256/384/512, SHA-1 only where allowed. Method 14 only with a hash that we announced.
+///
+/// `SignatureError::Key` for a method or algorithm that is not known here, too.
 pub fn verify_signature(
-    _method: u8,
-    _data: &[u8],
-    _octets: &[u8],
-    _spki: &[u8],
-    _allow_sha1: bool,
+    method: u8,
+    data: &[u8],
+    octets: &[u8],
+    spki: &[u8],
+    allow_sha1: bool,
 ) -> Result<(), SignatureError> {
-    todo!()
+    match method {
+        method::RSA => verify_rsa(data, octets, spki, allow_sha1),
+        method::ECDSA_256 => verify(spki, Scheme::EcdsaFixed(Hash::Sha256), octets, data),
+        method::ECDSA_384 => verify(spki, Scheme::EcdsaFixed(Hash::Sha384), octets, data),
+        method::ECDSA_521 => verify(spki, Scheme::EcdsaFixed(Hash::Sha512), octets, data),
+        method::DIGITAL_SIGNATURE => {
+            let (scheme, signature) = read_digital_signature(data).ok_or(SignatureError::Key)?;
+            verify(spki, scheme, octets, signature)
+        }
+        _ => Err(SignatureError::Key),
+    }
+}
+
+/// Method 1. Which hash the DigestInfo names shows only when the signature is checked, so each is tried; at most one can hold.
+fn verify_rsa(data: &[u8], octets: &[u8], spki: &[u8], allow_sha1: bool) -> Result<(), SignatureError> {
+    let hashes = OUR_HASHES.into_iter().chain(allow_sha1.then_some(Hash::Sha1));
+    let mut last = Err(SignatureError::Invalid);
+    for hash in hashes {
+        last = verify(spki, Scheme::RsaPkcs1(hash), octets, data);
+        if last != Err(SignatureError::Invalid) {
+            break;
+        }
+    }
+    last
 }
 
 /// Signs; returns method and data. `peer_hashes`: the peer's SIGNATURE_HASH_ALGORITHMS (RFC 7427 with the best common one),
-/// or `None` where it sent none (methods 1, 9, 10; method 1 with `rsa_hash`, by the dialect that of the PRF).
+/// or `None` where it sent none (methods 1, 9, 10; method 1 with `rsa_hash`, by the dialect that of the PRF). Where no hash is
+/// common the older methods serve, too.
 pub fn sign(
-    _signer: &dyn Signer,
-    _octets: &[u8],
-    _peer_hashes: Option<&[Hash]>,
-    _rsa_hash: Hash,
+    signer: &dyn Signer,
+    octets: &[u8],
+    peer_hashes: Option<&[Hash]>,
+    rsa_hash: Hash,
 ) -> Result<(u8, Vec<u8>), SignatureError> {
-    todo!()
+    if let Some(hashes) = peer_hashes {
+        let common = signer.schemes().iter().find_map(|scheme| {
+            let (Scheme::RsaPkcs1(hash) | Scheme::RsaPss(hash) | Scheme::EcdsaDer(hash)) = *scheme else {
+                return None;
+            };
+            let algorithm = hashes.contains(&hash).then(|| algorithm::encode(*scheme))??;
+            Some((*scheme, algorithm))
+        });
+        if let Some((scheme, algorithm)) = common {
+            let signature = signer.sign(scheme, octets)?;
+            return Ok((method::DIGITAL_SIGNATURE, digital_signature(&algorithm, &signature)));
+        }
+    }
+    let (method, scheme) = signer
+        .schemes()
+        .iter()
+        .find_map(|scheme| match scheme {
+            Scheme::RsaPkcs1(hash) if *hash == rsa_hash => Some((method::RSA, *scheme)),
+            Scheme::EcdsaFixed(Hash::Sha256) => Some((method::ECDSA_256, *scheme)),
+            Scheme::EcdsaFixed(Hash::Sha384) => Some((method::ECDSA_384, *scheme)),
+            Scheme::EcdsaFixed(Hash::Sha512) => Some((method::ECDSA_521, *scheme)),
+            _ => None,
+        })
+        .ok_or(SignatureError::Key)?;
+    Ok((method, signer.sign(scheme, octets)?))
+}
+
+/// The AUTH data of method 14 (RFC 7427 3): length of the AlgorithmIdentifier, the identifier, the signature.
+fn digital_signature(algorithm: &[u8], signature: &[u8]) -> Vec<u8> {
+    debug_assert!(algorithm.len() < 128);
+    [&[algorithm.len() as u8], algorithm, signature].concat()
+}
+
+/// Cuts the AUTH data of method 14.
+fn read_digital_signature(data: &[u8]) -> Option<(Scheme, &[u8])> {
+    let (length, rest) = data.split_first()?;
+    let (identifier, signature) = rest.split_at_checked(usize::from(*length))?;
+    Some((algorithm::decode(identifier)?, signature))
 }
 
 /// The data of our SIGNATURE_HASH_ALGORITHMS notify: SHA-256, SHA-384, SHA-512.
 pub fn our_hash_algorithms() -> Vec<u8> {
-    todo!()
+    OUR_HASHES.iter().flat_map(|hash| hash.number().to_be_bytes()).collect()
 }
 
-/// Reads a SIGNATURE_HASH_ALGORITHMS notify; unknown numbers are left out.
-pub fn read_hash_algorithms(_data: &[u8]) -> Vec<Hash> {
-    todo!()
+/// Reads a SIGNATURE_HASH_ALGORITHMS notify; unknown numbers are left out, and an odd octet at the end.
+pub fn read_hash_algorithms(data: &[u8]) -> Vec<Hash> {
+    data.chunks_exact(2).filter_map(|n| Hash::from_number(u16::from_be_bytes([n[0], n[1]]))).collect()
 }
