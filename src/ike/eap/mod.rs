@@ -3,6 +3,17 @@
 //! `dbrp`: framing and TLVs. `xml`: the aggregate-auth documents, both directions. `client`: the login as a state machine.
 //! `server`: what the embedded gateway says and how it reads what the client says.
 
+mod client;
+pub mod dbrp;
+pub mod server;
+pub(crate) mod text;
+pub mod xml;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::{AnyConnect, MAX_ROUNDS};
+
 use crate::crypto::Secret;
 use std::collections::BTreeMap;
 
@@ -91,13 +102,71 @@ pub enum Notice {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EapError {
-    /// EAP-Failure.
+    /// EAP-Failure, or an `<error>` that ends the login.
     #[error("the gateway refused the login: {0}")]
     Refused(String),
+    /// Another method than EAP-AnyConnect is offered. It is never negotiated down to.
+    #[error(
+        "the gateway offers {0} instead of EAP-AnyConnect, which is refused. If that is meant, the profile has to name the \
+         method (AuthMethodDuringIKENegotiation)"
+    )]
+    WrongMethod(String),
+    /// `<client-cert-request/>`.
+    #[error(
+        "the gateway asks for a client certificate, and this version has none to show: log in to a group that takes a \
+         password, or ask the gateway's administrator"
+    )]
+    ClientCertificate,
+    /// `<host-scan>`.
+    #[error(
+        "the gateway asks for a host scan (posture check), which this version does not do: log in to a group without one, \
+         or ask the gateway's administrator"
+    )]
+    HostScan,
+    /// It asks for something this version does not know.
+    #[error("the gateway sent {0}, which this version does not understand")]
+    Unsupported(String),
+    /// A packet that breaks the rules of EAP or XML, or a limit.
+    #[error("the gateway's EAP message is malformed: {0}")]
+    Malformed(String),
+    /// Something out of turn.
+    #[error("{0}")]
+    Unexpected(&'static str),
+    /// The login goes round in circles.
+    #[error("the gateway asked more than {} times without an end", client::MAX_ROUNDS)]
+    TooManyRounds,
+    /// An answer cannot be sent; the form still waits for better ones.
+    #[error("the answer to '{input}' {why}")]
+    Answer {
+        /// The input's name.
+        input: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A text has characters that XML cannot carry (control characters).
+    #[error("a name or answer has control characters, which cannot be sent")]
+    NotXml,
+    /// The packet would be larger than EAP allows (65,531 octets).
+    #[error("the EAP message would be too long")]
+    TooLong,
 }
 
-/// EAP-AnyConnect, client side.
-pub struct AnyConnect {}
+impl EapError {
+    /// True where the login is not over: the form still waits for better answers.
+    pub fn is_about_answers(&self) -> bool {
+        matches!(self, Self::Answer { .. } | Self::NotXml)
+    }
+}
+
+impl Form {
+    /// Whether this is the same question as `other`: the same id and input names, in the same order. Then the answers given to
+    /// one do for the other, as where the gateway has dropped a half-open login while the user was typing.
+    pub fn same_question(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.inputs.len() == other.inputs.len()
+            && self.inputs.iter().zip(&other.inputs).all(|(a, b)| a.name == b.name)
+    }
+}
 
 /// What a login needs to know beforehand.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -106,23 +175,4 @@ pub struct LoginParams {
     pub device: Device,
     /// `<group-access>`: the profile's UserGroup.
     pub group_access: Option<String>,
-}
-
-impl AnyConnect {
-    /// A login that has not begun.
-    pub fn new(_params: LoginParams) -> Self {
-        todo!()
-    }
-    /// Takes an EAP packet of the gateway. Call it only after the gateway's AUTH has been verified.
-    pub fn handle(&mut self, _packet: &[u8]) -> Result<Step, EapError> {
-        todo!()
-    }
-    /// The user's answers to the last form; the EAP packet to send.
-    pub fn answer(&mut self, _answers: &Answers) -> Result<Vec<u8>, EapError> {
-        todo!()
-    }
-    /// What to tell the user, drained.
-    pub fn notices(&mut self) -> Vec<Notice> {
-        todo!()
-    }
 }
