@@ -18,7 +18,8 @@ type Case = BTreeMap<String, Vec<u8>>;
 fn nist_cases() {
     let Some(path) = std::env::var_os("IKEEP_NIST_FAX") else {
         // `eprintln!` would be swallowed for a passing test.
-        let _ = writeln!(std::io::stderr(), "left out: nist_cases (IKEEP_NIST_FAX does not name NIST's file)");
+        let _ =
+            writeln!(std::io::stderr(), "left out: nist_cases (IKEEP_NIST_FAX does not name NIST's file)");
         return;
     };
     let text = std::fs::read_to_string(&path).expect("the file IKEEP_NIST_FAX names");

@@ -1,1 +1,440 @@
-//! The `client` room.
+//! One connection, composed of the rooms below as a sans-IO machine: the two SAs of law 3, the ESP hand-over, the session, and
+//! what to do next. What is simulated is what ships.
+
+mod actions;
+mod attempt;
+mod event;
+mod liveness;
+mod serving;
+mod settings;
+mod traffic;
+
+pub use event::{AuthKind, ChildStatus, Event, IkeStatus, Next, PathId, Reconnected, Status, Transmit};
+pub use liveness::{Liveness, OUTAGE_AFTER, PROBE_AFTER};
+pub use settings::Settings;
+
+use crate::crypto::Random;
+use crate::esp::SaSet;
+use crate::ike::eap::{Answers, Form};
+use crate::ike::initiator::Failure;
+use crate::ike::message::Header;
+use crate::plan::Plan;
+use crate::reconnect::{Cause, Context, Policy, Proof, State, Trigger};
+use crate::session::Session;
+use crate::time::{Instant, Now};
+use attempt::Attempt;
+use serving::{Retiring, Serving};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::time::Duration;
+
+/// One byte FF after this long without sending keeps the NAT's mapping (RFC 3948 4).
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// Lines about thrown-away datagrams come at most once in this time.
+const DROP_REPORT: Duration = Duration::from_secs(10);
+
+/// What the user wants.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// A connection.
+    Connect,
+    /// None.
+    Disconnect,
+    /// A new SA now.
+    Reconnect,
+    /// The answers to the last form.
+    Answer(Answers),
+}
+
+/// What the machine says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// The way to the gateway now: a socket of the shell's, or none.
+    Path(Option<PathId>),
+    /// Sleep is near.
+    Suspend,
+    /// Sleep is over.
+    Resume,
+    /// The gateway's name was looked up anew.
+    Addresses(Vec<IpAddr>),
+}
+
+/// The connection.
+pub struct Client {
+    settings: Settings,
+    random: Box<dyn Random>,
+    policy: Policy,
+    path: Option<PathId>,
+    /// The port of every datagram after first contact.
+    serving: Option<Serving>,
+    retiring: Option<Retiring>,
+    attempt: Option<Attempt>,
+    esp: SaSet,
+    /// Pairs that receive, and send once the peer used them.
+    unproved: Vec<u32>,
+    session: Option<Session>,
+    /// Until when the token is worth trying.
+    token_until: Option<Instant>,
+    stored_at: Option<Instant>,
+    plan: Option<Plan>,
+    liveness: Option<Liveness>,
+    proof: Proof,
+    /// The path on which ESP was last proved.
+    proved_path: Option<PathId>,
+    /// An ESP packet on the same path proves nothing after a resume: it may have waited in a buffer.
+    distrust_esp: bool,
+    last_out: Instant,
+    asleep: bool,
+    /// First sign of the present trouble, and the decision.
+    trouble: Option<(Instant, Instant)>,
+    reconnects: u32,
+    last_reconnect: Option<Reconnected>,
+    /// Answers given in this login, to be used again where the gateway dropped it meanwhile.
+    answers: Vec<(Form, Answers)>,
+    logins: u32,
+    address: usize,
+    since: Option<Instant>,
+    error: Option<Failure>,
+    drops: u64,
+    drops_reported: (u64, Option<Instant>),
+    last_drop: String,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+}
+
+impl Client {
+    /// A connection that is not wanted yet. Give it a path, perhaps a session, and an order.
+    pub fn new(now: Now, settings: Settings, random: Box<dyn Random>) -> Self {
+        let mut policy = Policy::new(settings.rules.clone());
+        let context = Context::default();
+        let mut random = random;
+        policy.handle(now.at, Trigger::Path { usable: false }, &context, &mut *random);
+        Self {
+            settings,
+            random,
+            policy,
+            path: None,
+            serving: None,
+            retiring: None,
+            attempt: None,
+            esp: SaSet::default(),
+            unproved: Vec::new(),
+            session: None,
+            token_until: None,
+            stored_at: None,
+            plan: None,
+            liveness: None,
+            proof: Proof::None,
+            proved_path: None,
+            distrust_esp: false,
+            last_out: now.at,
+            asleep: false,
+            trouble: None,
+            reconnects: 0,
+            last_reconnect: None,
+            answers: Vec::new(),
+            logins: 0,
+            address: 0,
+            since: None,
+            error: None,
+            drops: 0,
+            drops_reported: (0, None),
+            last_drop: String::new(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Takes over a stored session (law 10). False, and nothing kept, where it belongs to another gateway (law 5), is over,
+    /// or a session exists already.
+    pub fn restore(&mut self, now: Now, session: Session) -> bool {
+        if session.host_address != self.settings.host_address || self.session.is_some() {
+            return false;
+        }
+        let whole = session.window + self.settings.dialect.horizon();
+        let left = whole.saturating_sub(now.wall.since(session.last_contact));
+        if left.is_zero() {
+            return false;
+        }
+        self.token_until = Some(now.at + left);
+        self.session = Some(session);
+        true
+    }
+
+    /// Takes an order of the user's.
+    pub fn order(&mut self, now: Now, order: Order) {
+        match order {
+            Order::Connect => {
+                self.logins = 0;
+                self.answers.clear();
+                self.trigger(now, Trigger::Connect);
+            }
+            Order::Disconnect => self.trigger(now, Trigger::Disconnect),
+            Order::Reconnect => self.trigger(now, Trigger::Reconnect),
+            Order::Answer(answers) => self.answer(now, answers),
+        }
+    }
+
+    /// Takes a signal of the machine's.
+    pub fn signal(&mut self, now: Now, signal: Signal) {
+        match signal {
+            Signal::Path(path) => {
+                self.path = path;
+                self.trigger(now, Trigger::Path { usable: path.is_some() });
+            }
+            Signal::Suspend => {
+                self.trigger(now, Trigger::Suspend);
+                self.asleep = matches!(self.policy.state(), State::Suspended { .. });
+            }
+            Signal::Resume => {
+                self.asleep = false;
+                self.distrust_esp = true;
+                self.trigger(now, Trigger::Resume);
+            }
+            Signal::Addresses(addresses) => {
+                if !addresses.is_empty() {
+                    self.settings.addresses = addresses;
+                }
+            }
+        }
+    }
+
+    /// Takes a datagram. Where it is ESP and authenticated: the range of the inner packet, opened in place.
+    pub fn handle_datagram(
+        &mut self,
+        now: Now,
+        path: PathId,
+        from: SocketAddr,
+        datagram: &mut [u8],
+    ) -> Option<Range<usize>> {
+        let raw = from.port() == self.settings.port && self.settings.port != self.settings.nat_port;
+        if raw {
+            self.handle_ike(now, path, datagram);
+            return None;
+        }
+        match datagram {
+            [0xff] => None, // a keepalive
+            [0, 0, 0, 0, ike @ ..] => {
+                let ike = ike.to_vec();
+                self.handle_ike(now, path, &ike);
+                None
+            }
+            _ => self.handle_esp(now, path, datagram),
+        }
+    }
+
+    fn handle_ike(&mut self, now: Now, path: PathId, datagram: &[u8]) {
+        let header = match Header::decode(datagram) {
+            Ok(header) => header,
+            Err(error) => return self.count_drop(now.at, &error.to_string()),
+        };
+        let (spi_i, spi_r) = (&header.spi_i, &header.spi_r);
+        if self.attempt.as_ref().is_some_and(|a| a.initiator.spi_i() == spi_i) {
+            self.attempt_datagram(now, datagram);
+        } else if self.serving.as_ref().is_some_and(|s| s.ike.owns(spi_i, spi_r)) {
+            self.serving_datagram(now, path, datagram);
+        } else if self.retiring.as_ref().is_some_and(|r| r.serving.ike.owns(spi_i, spi_r)) {
+            self.retiring_datagram(now, datagram);
+        } else {
+            self.count_drop(now.at, "an IKE message of no SA of ours");
+        }
+    }
+
+    /// Everything that is due at `now`.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.esp.handle_timeout(now.at);
+        self.attempt_timeout(now);
+        self.serving_timeout(now);
+        self.retiring_timeout(now);
+        let context = self.context();
+        self.policy_step(now, |policy, _| policy.handle_timeout(now.at, &context));
+        self.report_drops(now.at, false);
+    }
+
+    /// The next deadline and its reason.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let mut due = Vec::with_capacity(8);
+        due.extend(self.policy.poll_timeout(&self.context()));
+        if !self.asleep && self.path.is_some() {
+            due.extend(self.attempt.as_ref().and_then(|a| a.initiator.poll_timeout()));
+            if let Some(serving) = &self.serving {
+                due.extend(serving.ike.poll_timeout());
+                due.extend(self.liveness.as_ref().and_then(Liveness::poll_timeout));
+                due.push((self.last_out + KEEPALIVE, "NAT keepalive"));
+            }
+        }
+        if let Some(retiring) = &self.retiring {
+            due.push((retiring.until, "end of the old SA"));
+            due.extend(retiring.serving.ike.poll_timeout());
+        }
+        due.extend(self.esp.poll_timeout().map(|at| (at, "end of an old ESP SA")));
+        due.into_iter().min_by_key(|(at, _)| *at)
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The session, for a shell that saves it at its end.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// The settings it runs with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The state of the policy.
+    pub fn state(&self) -> &State {
+        self.policy.state()
+    }
+
+    /// A picture for people and machines.
+    pub fn status(&self, now: Instant) -> Status {
+        let connected = matches!(self.policy.state(), State::Connected);
+        let confirmed = connected && self.liveness.as_ref().is_some_and(|l| l.is_confirmed(now));
+        let next = if connected && let Some(liveness) = &self.liveness {
+            let what = "answer to the liveness check";
+            Some(Next { what, at: liveness.outage_at() })
+        } else {
+            self.policy.poll_timeout(&self.context()).map(|(at, what)| Next { what, at })
+        };
+        Status {
+            state: self.policy.state().clone(),
+            confirmed,
+            gateway: self.serving.as_ref().map(|s| s.remote),
+            auth: self.serving.as_ref().map(|s| s.auth),
+            since: self.since,
+            session_id: self.session.as_ref().map(Session::id_text),
+            token_until: self.token_until,
+            user: self.session.as_ref().map(|s| s.user.clone()),
+            reconnects: self.reconnects,
+            last_reconnect: self.last_reconnect,
+            ike: self.serving.as_ref().map(|s| IkeStatus {
+                spis: s.ike.spis(),
+                suite: *s.ike.sa().suite(),
+                since: s.since,
+            }),
+            child: self.serving.as_ref().and_then(|s| {
+                let pair = self.esp.current()?;
+                Some(ChildStatus {
+                    spi_in: pair.spi_in(),
+                    spi_out: pair.spi_out(),
+                    suite: s.esp,
+                    stats: self.esp.stats(),
+                })
+            }),
+            addresses: self.plan.as_ref().map(Plan::addresses).unwrap_or_default(),
+            plan: self.plan.clone(),
+            next,
+            error: self.error.clone(),
+            drops: self.drops,
+        }
+    }
+
+    fn context(&self) -> Context {
+        Context { token_until: self.token_until, old_sa: self.serving.is_some(), proof: self.proof }
+    }
+
+    fn trigger(&mut self, now: Now, trigger: Trigger) {
+        let context = self.context();
+        self.policy_step(now, |policy, random| policy.handle(now.at, trigger, &context, random));
+    }
+
+    /// Lets the policy move, does what it wants, and tells of a new state.
+    fn policy_step(&mut self, now: Now, step: impl FnOnce(&mut Policy, &mut dyn Random)) {
+        let before = self.policy.state().clone();
+        step(&mut self.policy, &mut *self.random);
+        let trouble = match (cause_of(&before), cause_of(self.policy.state())) {
+            (None, Some(cause)) => Some(cause),
+            _ => None,
+        };
+        if let Some(cause) = trouble {
+            self.begin_trouble(now.at, cause);
+        }
+        if std::mem::discriminant(&before) != std::mem::discriminant(self.policy.state()) {
+            self.events.push_back(Event::State(self.policy.state().clone()));
+        }
+        while let Some(action) = self.policy.poll_action() {
+            self.execute(now, action);
+        }
+        let after = self.policy.state().clone();
+        match (&before, &after) {
+            (State::Reconnecting(r), State::Connected)
+                if self.attempt.is_none() && self.trouble.is_some() =>
+            {
+                self.end_trouble(now.at, r.cause, None);
+            }
+            (_, State::AuthRequired { why }) | (_, State::Disconnected { why: Some(why) })
+                if std::mem::discriminant(&before) != std::mem::discriminant(&after) =>
+            {
+                self.trouble = None;
+                self.events.push_back(Event::Ended(*why));
+            }
+            _ => {}
+        }
+    }
+
+    /// The moment trouble begins: what was sent into the void and when, and that nothing is proved any more.
+    fn begin_trouble(&mut self, now: Instant, cause: Cause) {
+        let sign = match cause {
+            Cause::Outage => self.liveness.as_ref().map_or(now, Liveness::trouble_since),
+            _ => now,
+        };
+        self.trouble.get_or_insert((sign, now));
+        self.proof = Proof::None;
+        self.events.push_back(Event::Trouble(cause));
+    }
+
+    fn end_trouble(&mut self, now: Instant, cause: Cause, new: Option<(Duration, u32)>) {
+        let Some((sign, decided)) = self.trouble.take() else { return };
+        let (handshake, round_trips) = new.unwrap_or_default();
+        let report = Reconnected {
+            cause,
+            outage: now.since(sign),
+            detect: decided.since(sign),
+            handshake,
+            round_trips,
+            old_sa: new.is_none(),
+        };
+        self.reconnects += 1;
+        self.last_reconnect = Some(report);
+        self.error = None;
+        self.events.push_back(Event::Reconnected(report));
+    }
+
+    fn count_drop(&mut self, now: Instant, reason: &str) {
+        self.drops += 1;
+        self.last_drop.clear();
+        self.last_drop.push_str(reason);
+        self.report_drops(now, true);
+    }
+
+    /// One line for many: the first at once, the rest counted.
+    fn report_drops(&mut self, now: Instant, fresh: bool) {
+        let (reported, at) = self.drops_reported;
+        let count = self.drops - reported;
+        if count == 0 || !fresh || at.is_some_and(|at| now.since(at) < DROP_REPORT) {
+            return;
+        }
+        self.drops_reported = (self.drops, Some(now));
+        self.events.push_back(Event::Dropped { count, reason: self.last_drop.clone() });
+    }
+}
+
+/// The cause that a state carries while a connection is being brought back.
+fn cause_of(state: &State) -> Option<Cause> {
+    match state {
+        State::Reconnecting(r) => Some(r.cause),
+        State::WaitingForNetwork { cause, .. } => Some(*cause),
+        _ => None,
+    }
+}

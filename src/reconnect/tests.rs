@@ -158,7 +158,10 @@ fn the_back_off_is_jittered_doubles_and_is_bounded() {
     for (failures, sum) in sums.iter().enumerate() {
         let bound = Duration::from_millis(500 << failures).min(Duration::from_secs(30));
         let mean = *sum / 200;
-        assert!(mean > bound / 3 && mean < bound * 2 / 3, "mean {mean:?} of bound {bound:?}: not full jitter");
+        assert!(
+            mean > bound / 3 && mean < bound * 2 / 3,
+            "mean {mean:?} of bound {bound:?}: not full jitter"
+        );
     }
 }
 
@@ -242,10 +245,7 @@ fn connect_with_a_live_session_needs_no_login() {
 #[test]
 fn disconnect_deletes_and_erases_and_is_silent_afterwards() {
     let mut bench = Bench::connected(after_resume());
-    assert_eq!(
-        bench.tell(Trigger::Disconnect),
-        [Action::DropAttempt, Action::EraseSession, Action::Delete]
-    );
+    assert_eq!(bench.tell(Trigger::Disconnect), [Action::DropAttempt, Action::EraseSession, Action::Delete]);
     let (waited, actions) = bench.next();
     assert_eq!(waited, DELETE_PATIENCE);
     assert_eq!(actions, [Action::DropAttempt, Action::Close]);

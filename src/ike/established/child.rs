@@ -1,8 +1,8 @@
 //! What is remembered of a Child SA: enough to rekey and delete it. Its keys live in `esp`.
 
-use super::SaPolicy;
 use super::super::message::{Notify, Payload, notify};
 use super::super::proposal::EspSuite;
+use super::SaPolicy;
 use crate::crypto::Group;
 use crate::esp::{SaParams, TrafficSelector};
 use crate::time::Instant;

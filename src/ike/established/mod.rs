@@ -341,9 +341,7 @@ impl Established {
         }
         if !self.closed {
             due.extend(self.ike_rekey_at.map(|at| (at, "IKE SA lifetime")));
-            due.extend(
-                self.children.iter().filter_map(|c| c.rekey_at).map(|at| (at, "Child SA lifetime")),
-            );
+            due.extend(self.children.iter().filter_map(|c| c.rekey_at).map(|at| (at, "Child SA lifetime")));
         }
         due.into_iter().min_by_key(|(at, _)| *at)
     }

@@ -255,8 +255,7 @@ impl Established {
         };
         self.replace_sa(now, true, rekey.spi, spi_r, suite, keys);
         if let Some((slot, _)) = self.replaced.as_mut() {
-            let payload =
-                Payload::Delete(super::Delete { protocol: super::PROTOCOL_IKE, spis: Vec::new() });
+            let payload = Payload::Delete(super::Delete { protocol: super::PROTOCOL_IKE, spis: Vec::new() });
             if slot.sa.request(now, Exchange::Informational, vec![payload], random) {
                 slot.pending.push_back(Pending::DeleteIke);
             }
@@ -317,8 +316,8 @@ impl Established {
         payloads: &[Payload],
         random: &mut dyn Random,
     ) {
-        let is_ike = proposals(payloads)
-            .is_some_and(|p| p.first().is_some_and(|p| p.protocol == super::PROTOCOL_IKE));
+        let is_ike =
+            proposals(payloads).is_some_and(|p| p.first().is_some_and(|p| p.protocol == super::PROTOCOL_IKE));
         if is_ike {
             self.answer_ike_rekey(now, id, payloads, random);
             return;
@@ -370,8 +369,7 @@ impl Established {
                     return Err(refusal(notify::INVALID_KE_PAYLOAD, group.id().to_be_bytes().to_vec()));
                 }
                 let kex = generate(group, random);
-                let shared =
-                    kex.agree(data).map_err(|_| refusal(notify::INVALID_SYNTAX, Vec::new()))?;
+                let shared = kex.agree(data).map_err(|_| refusal(notify::INVALID_SYNTAX, Vec::new()))?;
                 (Some(shared), Some(Payload::Ke { group: group.id(), data: kex.public_value().to_vec() }))
             }
         };

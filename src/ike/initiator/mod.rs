@@ -1,1 +1,318 @@
-//! The initiator: IKE_SA_INIT, IKE_AUTH with EAP or a token.
+//! The initiator: IKE_SA_INIT, then IKE_AUTH with EAP-AnyConnect or with a session token (PROTOCOL section 1).
+//!
+//! One value is one attempt. It ends with `Established` or `Failed`; the owner moves its datagrams and decides when to
+//! drop it.
+
+mod auth;
+mod init;
+
+pub use init::nat_detection_hash;
+
+use super::cert::{CertError, Trust, Verified};
+use super::dialect::Dialect;
+use super::eap::{self, Answers, Form, LoginParams, Notice};
+use super::message::Spi;
+use super::proposal::{Algorithms, EspSuite};
+use super::sa::{Dropped, IkeSa, Retransmission};
+use crate::crypto::{Group, Random, Secret};
+use crate::esp::SaParams;
+use crate::plan::{Plan, PlanNote};
+use crate::time::{Instant, Now};
+use auth::Auth;
+use init::Init;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// How the initiator proves who it is.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// A login with EAP-AnyConnect.
+    AnyConnect {
+        /// IDi value: the profile's IKEIdentity, else [`super::dialect::ANYCONNECT_ID`].
+        identity: String,
+        /// What the login says about this machine.
+        params: LoginParams,
+    },
+    /// A reconnect: the session ID as IKE ID, the token as PSK.
+    Token {
+        /// IDi data.
+        id: Vec<u8>,
+        /// The PSK.
+        token: Secret,
+    },
+}
+
+/// Everything one attempt needs to know.
+#[derive(Clone, Debug)]
+pub struct InitiatorConfig {
+    /// IKE algorithms, best first.
+    pub ike: Algorithms,
+    /// ESP algorithms, best first.
+    pub esp: Algorithms,
+    /// The group that this gateway took last: offered first, or two round trips become three.
+    pub first_group: Option<Group>,
+    /// Whom to believe.
+    pub trust: Trust,
+    /// The profile's HostAddress: the certificate must name it.
+    pub host: String,
+    /// The root that verified last (named in CERTREQ).
+    pub last_root: Option<[u8; 20]>,
+    /// What is assumed about the gateway.
+    pub dialect: Dialect,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// Addresses to ask for again (reconnect), else empty.
+    pub addresses: Vec<IpAddr>,
+    /// Ask for an IPv4 address.
+    pub ipv4: bool,
+    /// Ask for an IPv6 address.
+    pub ipv6: bool,
+    /// Largest IKE message where the gateway knows RFC 7383, octets.
+    pub fragment: usize,
+    /// How requests are repeated.
+    pub retransmission: Retransmission,
+    /// AuthenticationTimeout: the longest that one exchange may take; a person's typing does not count.
+    pub exchange_timeout: Duration,
+}
+
+/// What an attempt leaves behind when it worked.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The Child SA.
+    pub child: SaParams,
+    /// Its algorithms.
+    pub esp: EspSuite,
+    /// What the gateway assigned.
+    pub plan: Plan,
+    /// What of the CFG_REPLY was left out.
+    pub plan_notes: Vec<PlanNote>,
+    /// Session ID, where the gateway gave one.
+    pub session_id: Option<Vec<u8>>,
+    /// Session token, where the gateway gave one that is long enough.
+    pub session_token: Option<Secret>,
+    /// The gateway's reconnect window, where the dialect knows its attribute.
+    pub window: Option<Duration>,
+    /// The gateway's DPD interval, where the dialect knows its attribute.
+    pub dpd_interval: Option<Duration>,
+    /// The gateway's certificate.
+    pub gateway: Verified,
+    /// IDr as people read it.
+    pub gateway_id: String,
+    /// Exchanges that got an answer: what the attempt took in round trips.
+    pub round_trips: u32,
+    /// The last round trip, where it is known.
+    pub round_trip: Option<Duration>,
+}
+
+/// Why an attempt ended.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// No valid answer in time. `hint`: an error that came without proof, if any.
+    #[error("no answer from the gateway{}", .hint.as_deref().map(|h| format!(" (somebody answered: {h})")).unwrap_or_default())]
+    NoAnswer {
+        /// Unauthenticated error notify, for people.
+        hint: Option<String>,
+    },
+    /// The gateway's certificate or signature was refused by us.
+    #[error("the gateway is not trusted: {0}")]
+    Certificate(#[from] CertError),
+    /// The gateway's AUTH does not verify.
+    #[error("the gateway's signature does not verify")]
+    GatewayAuth,
+    /// AUTHENTICATION_FAILED.
+    #[error("the gateway refused the {what}{}", if *.verified { "" } else { " (it had not proved itself)" })]
+    Refused {
+        /// "login" or "session token".
+        what: &'static str,
+        /// The gateway had proved itself before it refused.
+        verified: bool,
+    },
+    /// The EAP login failed.
+    #[error(transparent)]
+    Eap(#[from] eap::EapError),
+    /// The IKE SA came up, the Child SA did not.
+    #[error("the gateway gave no tunnel: {0}")]
+    Child(String),
+    /// The gateway broke the protocol.
+    #[error("the gateway's answer makes no sense: {0}")]
+    Protocol(&'static str),
+}
+
+/// What the owner must know.
+#[derive(Debug)]
+pub enum InitiatorEvent {
+    /// A valid IKE_SA_INIT answer arrived; IKE_AUTH is on its way.
+    InitAnswered,
+    /// Certificate and signature of the gateway verified.
+    GatewayVerified(Box<Verified>),
+    /// Ask the user, then call `answer`.
+    Ask(Form),
+    /// Tell the user.
+    Notice(Notice),
+    /// Done: take the SA with [`Initiator::finish`].
+    Established(Box<Outcome>),
+    /// Over.
+    Failed(Failure),
+}
+
+/// Which port a datagram belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leg {
+    /// IKE_SA_INIT: to the port of first contact.
+    Init,
+    /// Everything after: to the NAT port.
+    Auth,
+}
+
+enum Stage {
+    Init(Box<Init>),
+    Auth(Box<Auth>),
+    Over,
+}
+
+/// One attempt.
+pub struct Initiator {
+    config: InitiatorConfig,
+    spi_i: Spi,
+    stage: Stage,
+    started: Instant,
+    round_trips: u32,
+    events: VecDeque<InitiatorEvent>,
+}
+
+impl Initiator {
+    /// Begins: the IKE_SA_INIT request is ready to be sent to `remote`.
+    pub fn new(now: Now, config: InitiatorConfig, remote: SocketAddr, random: &mut dyn Random) -> Self {
+        let spi_i = super::established::ike_spi(random);
+        let init = Init::new(now.at, &config, spi_i, remote, random);
+        Self {
+            config,
+            spi_i,
+            stage: Stage::Init(Box::new(init)),
+            started: now.at,
+            round_trips: 0,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Our SPI: what datagrams of this attempt carry.
+    pub fn spi_i(&self) -> &Spi {
+        &self.spi_i
+    }
+
+    /// When it began.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// True until a valid IKE_SA_INIT answer came.
+    pub fn is_in_init(&self) -> bool {
+        matches!(self.stage, Stage::Init(_))
+    }
+
+    /// True while a person is asked: no clock runs.
+    pub fn is_asking(&self) -> bool {
+        matches!(&self.stage, Stage::Auth(auth) if auth.is_asking())
+    }
+
+    /// Takes a datagram (no marker) whose initiator SPI is ours.
+    pub fn handle_datagram(
+        &mut self,
+        now: Now,
+        datagram: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<(), Dropped> {
+        match &mut self.stage {
+            Stage::Init(init) => {
+                let answer = init.handle_datagram(now.at, &self.config, datagram, random)?;
+                if let Some(keyed) = answer {
+                    self.round_trips = keyed.round_trips;
+                    self.events.push_back(InitiatorEvent::InitAnswered);
+                    let auth = Auth::new(now.at, &self.config, *keyed, random);
+                    self.stage = Stage::Auth(Box::new(auth));
+                }
+                Ok(())
+            }
+            Stage::Auth(auth) => {
+                let result = auth.handle_datagram(now, &self.config, datagram, &mut self.events, random);
+                match result {
+                    Ok(()) => Ok(()),
+                    Err(auth::Stop::Dropped(dropped)) => Err(dropped),
+                    Err(auth::Stop::Failed(failure)) => {
+                        self.events.push_back(InitiatorEvent::Failed(failure));
+                        Ok(())
+                    }
+                }
+            }
+            Stage::Over => Ok(()),
+        }
+    }
+
+    /// The user's answers to the last form.
+    pub fn answer(&mut self, now: Now, answers: &Answers, random: &mut dyn Random) {
+        if let Stage::Auth(auth) = &mut self.stage
+            && let Err(error) = auth.answer(now.at, answers, random)
+        {
+            self.events.push_back(InitiatorEvent::Failed(error.into()));
+        }
+    }
+
+    /// Repeats what is unanswered at once, the same octets: after a change of path.
+    pub fn repeat(&mut self, now: Instant) {
+        match &mut self.stage {
+            Stage::Init(init) => init.repeat(now),
+            Stage::Auth(auth) => {
+                if let Some(sa) = auth.sa.as_mut() {
+                    sa.repeat(now);
+                }
+            }
+            Stage::Over => {}
+        }
+    }
+
+    /// Retransmissions and the end of patience.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let failed = match &mut self.stage {
+            Stage::Init(init) => init.handle_timeout(now),
+            Stage::Auth(auth) => auth.handle_timeout(now),
+            Stage::Over => None,
+        };
+        if let Some(failure) = failed {
+            self.stage = Stage::Over;
+            self.events.push_back(InitiatorEvent::Failed(failure));
+        }
+    }
+
+    /// When and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        match &self.stage {
+            Stage::Init(init) => Some((init.due(), "IKE_SA_INIT retransmission")),
+            Stage::Auth(auth) => auth.due().map(|at| (at, "IKE_AUTH retransmission")),
+            Stage::Over => None,
+        }
+    }
+
+    /// The next datagram (no marker) and where it belongs.
+    pub fn poll_datagram(&mut self) -> Option<(Leg, Vec<u8>)> {
+        match &mut self.stage {
+            Stage::Init(init) => init.poll_datagram().map(|d| (Leg::Init, d)),
+            Stage::Auth(auth) => auth.sa.as_mut().and_then(IkeSa::poll_datagram).map(|d| (Leg::Auth, d)),
+            Stage::Over => None,
+        }
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<InitiatorEvent> {
+        self.events.pop_front()
+    }
+
+    /// The IKE SA, after `Established`.
+    pub fn finish(mut self) -> Option<IkeSa> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Auth(mut auth) => auth.sa.take(),
+            _ => None,
+        }
+    }
+}

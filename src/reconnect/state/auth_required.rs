@@ -11,7 +11,9 @@ impl Policy {
                 self.state = State::Connecting;
                 self.act(Action::StartLogin);
             }
-            Trigger::Path { usable: true } if context.has_token(now) => self.once(now, Cause::NetworkChange, context),
+            Trigger::Path { usable: true } if context.has_token(now) => {
+                self.once(now, Cause::NetworkChange, context)
+            }
             Trigger::Resume if context.has_token(now) => self.once(now, Cause::Resume, context),
             Trigger::Reconnect if context.has_token(now) => self.once(now, Cause::User, context),
             _ => {}

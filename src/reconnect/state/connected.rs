@@ -19,8 +19,7 @@ impl Policy {
                 // Both leave at once: the question to the old SA, and the beginning of a new one (law 3).
                 self.act(Action::CheckOld);
                 if auto {
-                    let cause =
-                        if trigger == Trigger::Resume { Cause::Resume } else { Cause::NetworkChange };
+                    let cause = if trigger == Trigger::Resume { Cause::Resume } else { Cause::NetworkChange };
                     self.lost(now, cause, context);
                 }
             }

@@ -87,13 +87,7 @@ impl Policy {
         self.state = State::Connected;
     }
 
-    fn attempt_failed(
-        &mut self,
-        now: Instant,
-        failed: Failed,
-        context: &Context,
-        random: &mut dyn Random,
-    ) {
+    fn attempt_failed(&mut self, now: Instant, failed: Failed, context: &Context, random: &mut dyn Random) {
         let State::Reconnecting(r) = &mut self.state else { return };
         r.in_flight = false;
         r.past_init = false;

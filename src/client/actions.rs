@@ -1,0 +1,58 @@
+//! What the policy wants, done.
+
+use super::{Client, Event};
+use crate::ike::sa::Retransmission;
+use crate::reconnect::{Action, Proof};
+use crate::time::Now;
+
+impl Client {
+    pub(super) fn execute(&mut self, now: Now, action: Action) {
+        match action {
+            Action::CheckOld => self.check_old(now),
+            Action::StartLogin => self.start_login(now),
+            Action::StartToken => self.start_token(now),
+            Action::RepeatAttempt => {
+                if let Some(attempt) = self.attempt.as_mut() {
+                    attempt.initiator.repeat(now.at);
+                }
+                self.pump_attempt(now);
+            }
+            Action::DropAttempt => self.attempt = None,
+            Action::Delete => {
+                if let Some(serving) = self.serving.as_mut() {
+                    serving.ike.delete(now.at, &mut *self.random);
+                }
+                self.pump_serving(now);
+            }
+            Action::Close => {
+                self.finish_retiring(now);
+                self.drop_serving(now, false);
+                for spi in self.esp.spis() {
+                    self.esp.remove(spi);
+                }
+                self.plan = None;
+                self.since = None;
+                self.proved_path = None;
+            }
+            Action::EraseSession => {
+                self.token_until = None;
+                self.stored_at = None;
+                if self.session.take().is_some() {
+                    self.events.push_back(Event::EraseSession);
+                }
+            }
+        }
+    }
+
+    /// A liveness request at once, from the present path; the round trip is known, so its repetition is quick (law 4).
+    fn check_old(&mut self, now: Now) {
+        self.proof = Proof::None;
+        let Some(serving) = self.serving.as_mut() else { return };
+        let rule = Retransmission::from_round_trip(serving.round_trip);
+        serving.ike.check_liveness_with(now.at, rule, &mut *self.random);
+        if let Some(liveness) = self.liveness.as_mut() {
+            liveness.asked(now.at);
+        }
+        self.pump_serving(now);
+    }
+}

@@ -1,0 +1,369 @@
+//! Attempts: which address, which credentials, and what their end means.
+
+use super::serving::Serving;
+use super::{AuthKind, Client, Event, Liveness};
+use crate::crypto::Group;
+use crate::esp::SaPair;
+use crate::ike::eap::{Answers, EapError, Form, Notice};
+use crate::ike::established::{Established, SaPolicy};
+use crate::ike::initiator::{Credentials, Failure, Initiator, InitiatorConfig, InitiatorEvent, Leg, Outcome};
+use crate::ike::sa::Retransmission;
+use crate::reconnect::{Failed, Proof, State, Trigger};
+use crate::session::Session;
+use crate::time::{Instant, Now};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Logins in one `connect`: a refused password is asked for again so often.
+const LOGINS: u32 = 3;
+/// After a person took this long, a login that died meanwhile is begun again with the same answers (PROTOCOL section 1).
+const SLOW_PERSON: Duration = Duration::from_secs(10);
+
+/// An attempt under way.
+pub(super) struct Attempt {
+    pub(super) initiator: Initiator,
+    auth: AuthKind,
+    /// IKE_SA_INIT goes here; with the marker where it is the NAT port.
+    first: SocketAddr,
+    marker: bool,
+    /// The other port of the same address, tried now and then where `first` does not answer.
+    other: Option<SocketAddr>,
+    init_sent: u32,
+    /// Everything after goes here.
+    nat: SocketAddr,
+    form: Option<(Form, Instant)>,
+    asked: bool,
+    slow: bool,
+}
+
+impl Client {
+    pub(super) fn start_login(&mut self, now: Now) {
+        let addresses = &self.settings.addresses;
+        let Some(ip) = addresses.get(self.address % addresses.len().max(1)).copied() else {
+            self.fail(now, Failure::NoAnswer { hint: Some("the gateway's address is not known".into()) });
+            return;
+        };
+        self.logins += 1;
+        let credentials = Credentials::AnyConnect {
+            identity: self.settings.identity.clone(),
+            params: self.settings.login.clone(),
+        };
+        let first = SocketAddr::new(ip, self.settings.port);
+        self.begin(now, credentials, AuthKind::AnyConnect, first);
+    }
+
+    pub(super) fn start_token(&mut self, now: Now) {
+        let Some(session) = &self.session else { return };
+        let credentials = Credentials::Token { id: session.id.clone(), token: session.token.clone() };
+        let name = session.id_text();
+        // First the address and port that answered last, then that name's other addresses (law 5).
+        let mut candidates = vec![session.peer];
+        let port = self.settings.nat_port;
+        candidates.extend(
+            self.settings
+                .addresses
+                .iter()
+                .filter(|ip| **ip != session.peer.ip())
+                .map(|ip| SocketAddr::new(*ip, port)),
+        );
+        let first = candidates[self.address % candidates.len()];
+        self.events.push_back(Event::UsingIkeId(name));
+        self.begin(now, credentials, AuthKind::Token, first);
+    }
+
+    fn begin(&mut self, now: Now, credentials: Credentials, auth: AuthKind, first: SocketAddr) {
+        let settings = &self.settings;
+        let session = self.session.as_ref().filter(|_| auth == AuthKind::Token);
+        let round_trip = self.serving.as_ref().and_then(|s| s.round_trip);
+        let config = InitiatorConfig {
+            ike: settings.ike.clone(),
+            esp: settings.esp.clone(),
+            first_group: session.and_then(|s| Group::from_id(s.group)),
+            trust: settings.trust.clone(),
+            host: settings.host_address.clone(),
+            last_root: session.and_then(|s| s.root_key),
+            dialect: settings.dialect.clone(),
+            credentials,
+            addresses: session.map(|s| s.addresses.clone()).unwrap_or_default(),
+            ipv4: settings.ipv4,
+            ipv6: settings.ipv6,
+            fragment: settings.fragment,
+            retransmission: Retransmission::from_round_trip(round_trip),
+            exchange_timeout: settings.exchange_timeout,
+        };
+        let marker = first.port() == settings.nat_port && settings.nat_port != settings.port;
+        let other = marker.then(|| SocketAddr::new(first.ip(), settings.port));
+        let nat = SocketAddr::new(first.ip(), settings.nat_port);
+        let initiator = Initiator::new(now, config, first, &mut *self.random);
+        self.attempt = Some(Attempt {
+            initiator,
+            auth,
+            first,
+            marker,
+            other,
+            init_sent: 0,
+            nat,
+            form: None,
+            asked: false,
+            slow: false,
+        });
+        self.pump_attempt(now);
+    }
+
+    pub(super) fn attempt_datagram(&mut self, now: Now, datagram: &[u8]) {
+        let Some(attempt) = self.attempt.as_mut() else { return };
+        if let Err(dropped) = attempt.initiator.handle_datagram(now, datagram, &mut *self.random) {
+            self.count_drop(now.at, &dropped.to_string());
+        }
+        self.pump_attempt(now);
+    }
+
+    pub(super) fn attempt_timeout(&mut self, now: Now) {
+        if self.asleep || self.path.is_none() {
+            return;
+        }
+        if let Some(attempt) = self.attempt.as_mut() {
+            attempt.initiator.handle_timeout(now.at);
+        }
+        self.pump_attempt(now);
+    }
+
+    /// Sends what the attempt has to send, and takes its events.
+    pub(super) fn pump_attempt(&mut self, now: Now) {
+        loop {
+            let Some(attempt) = self.attempt.as_mut() else { return };
+            if let Some((leg, datagram)) = attempt.initiator.poll_datagram() {
+                let (to, marker) = match leg {
+                    Leg::Init => {
+                        attempt.init_sent += 1;
+                        // Every third repetition tries the port of first contact: a mapping for it may be all there is.
+                        match attempt.other.filter(|_| attempt.init_sent % 3 == 0) {
+                            Some(other) => (other, false),
+                            None => (attempt.first, attempt.marker),
+                        }
+                    }
+                    Leg::Auth => (attempt.nat, true),
+                };
+                self.send_ike(now.at, to, marker, &datagram);
+                continue;
+            }
+            let Some(event) = attempt.initiator.poll_event() else { return };
+            self.attempt_event(now, event);
+        }
+    }
+
+    fn attempt_event(&mut self, now: Now, event: InitiatorEvent) {
+        match event {
+            InitiatorEvent::InitAnswered => self.trigger(now, Trigger::InitAnswered),
+            InitiatorEvent::GatewayVerified(verified) => {
+                self.events.push_back(Event::GatewayVerified(verified.subject));
+            }
+            InitiatorEvent::Notice(notice) => self.events.push_back(Event::Notice(notice)),
+            InitiatorEvent::Ask(form) => self.ask(now, form),
+            InitiatorEvent::Established(outcome) => self.established(now, *outcome),
+            InitiatorEvent::Failed(failure) => self.attempt_failed(now, failure),
+        }
+    }
+
+    /// A question: known answers first (the gateway dropped an earlier login while the person typed), else the person.
+    fn ask(&mut self, now: Now, form: Form) {
+        let known = self.answers.iter().position(|(known, _)| known.same_question(&form));
+        if let Some(at) = known.filter(|_| form.error.is_empty()) {
+            let (_, answers) = self.answers.remove(at);
+            if let Some(attempt) = self.attempt.as_mut() {
+                attempt.form = Some((form, now.at));
+            }
+            self.answer(now, answers);
+            return;
+        }
+        if let Some(attempt) = self.attempt.as_mut() {
+            attempt.asked = true;
+            attempt.form = Some((form.clone(), now.at));
+        }
+        self.events.push_back(Event::Ask(form));
+    }
+
+    pub(super) fn answer(&mut self, now: Now, answers: Answers) {
+        let Some(attempt) = self.attempt.as_mut() else { return };
+        let Some((form, asked_at)) = attempt.form.take() else { return };
+        attempt.slow |= now.at.since(asked_at) >= SLOW_PERSON;
+        attempt.initiator.answer(now, &answers, &mut *self.random);
+        self.answers.retain(|(known, _)| !known.same_question(&form));
+        self.answers.push((form, answers));
+        self.pump_attempt(now);
+    }
+
+    fn attempt_failed(&mut self, now: Now, failure: Failure) {
+        let Some(attempt) = self.attempt.take() else { return };
+        let mut initiator = attempt.initiator;
+        while let Some((_, datagram)) = initiator.poll_datagram() {
+            self.send_ike(now.at, attempt.nat, true, &datagram);
+        }
+        if attempt.auth == AuthKind::AnyConnect && self.logins < LOGINS {
+            match &failure {
+                // Dropped while the person typed: the answers serve again.
+                Failure::NoAnswer { .. } if attempt.slow => return self.start_login(now),
+                // Refused: the person is asked again, in a new IKE SA.
+                Failure::Eap(EapError::Refused(_)) | Failure::Refused { verified: true, .. }
+                    if attempt.asked =>
+                {
+                    self.events.push_back(Event::Notice(Notice::Error(failure.to_string())));
+                    self.answers.clear();
+                    return self.start_login(now);
+                }
+                _ => {}
+            }
+        }
+        self.fail(now, failure);
+    }
+
+    fn fail(&mut self, now: Now, failure: Failure) {
+        let failed = match &failure {
+            Failure::NoAnswer { .. } | Failure::Protocol(_) => Failed::NoAnswer,
+            Failure::Refused { .. } => Failed::Refused,
+            Failure::Certificate(_) | Failure::GatewayAuth => Failed::Untrusted,
+            Failure::Child(_) => Failed::NoChild,
+            Failure::Eap(_) => Failed::Login,
+        };
+        if failed == Failed::NoAnswer {
+            self.address = self.address.wrapping_add(1);
+        }
+        let connecting = matches!(self.policy.state(), State::Connecting);
+        if connecting {
+            self.answers.clear();
+        }
+        self.error = Some(failure.clone());
+        self.events.push_back(Event::Failed(failure));
+        self.trigger(now, Trigger::Failed(failed));
+    }
+
+    fn established(&mut self, now: Now, outcome: Outcome) {
+        let Some(attempt) = self.attempt.take() else { return };
+        let (auth, nat) = (attempt.auth, attempt.nat);
+        let handshake = now.at.since(attempt.initiator.started());
+        let Some(sa) = attempt.initiator.finish() else { return };
+        let settings = &self.settings;
+        let group = sa.suite().group.id();
+        let policy = SaPolicy {
+            ike: settings.ike.clone(),
+            esp: settings.esp.clone(),
+            ike_lifetime: Some(jittered(settings.ike_lifetime, &mut *self.random)),
+            child_lifetime: Some(jittered(settings.child_lifetime, &mut *self.random)),
+        };
+        let mut ike = Established::new(now.at, sa, Some(&outcome.child), policy);
+        ike.set_retransmission(Retransmission::from_round_trip(outcome.round_trip));
+        self.retire_serving(now);
+        self.esp.install(SaPair::new(outcome.child));
+        self.serving = Some(Serving {
+            ike,
+            remote: nat,
+            auth,
+            esp: outcome.esp,
+            since: now.at,
+            round_trip: outcome.round_trip,
+        });
+        self.liveness = Some(Liveness::new(
+            now.at,
+            outcome.dpd_interval.filter(|d| !d.is_zero()).unwrap_or(self.settings.dpd_interval),
+        ));
+        self.proof = Proof::Strong;
+        self.proved_path = self.path;
+        self.distrust_esp = false;
+        self.since.get_or_insert(now.at);
+        self.error = None;
+        self.keep_session(
+            now,
+            auth,
+            nat,
+            group,
+            outcome.session_id,
+            outcome.session_token,
+            outcome.window,
+            Some(outcome.gateway.root_key),
+            outcome.plan.addresses(),
+        );
+        self.answers.clear();
+        let changed = self.plan.as_ref().map(|old| old.differs(&outcome.plan)).unwrap_or_default();
+        self.plan = Some(outcome.plan.clone());
+        self.events.push_back(Event::Plan {
+            plan: Box::new(outcome.plan),
+            changed,
+            notes: outcome.plan_notes,
+        });
+        self.events.push_back(Event::Established { auth, round_trips: outcome.round_trips });
+        let cause = super::cause_of(self.policy.state());
+        if let Some(cause) = cause {
+            self.trouble.get_or_insert((now.at, now.at));
+            self.end_trouble(now.at, cause, Some((handshake, outcome.round_trips)));
+        }
+        self.trigger(now, Trigger::Up);
+    }
+
+    /// Law 5: the token belongs to the HostAddress that issued it. A new ID or token replaces the old one.
+    #[allow(clippy::too_many_arguments)]
+    fn keep_session(
+        &mut self,
+        now: Now,
+        auth: AuthKind,
+        peer: SocketAddr,
+        group: u16,
+        id: Option<Vec<u8>>,
+        token: Option<crate::crypto::Secret>,
+        window: Option<Duration>,
+        root_key: Option<[u8; 20]>,
+        addresses: Vec<IpAddr>,
+    ) {
+        let rotate = auth == AuthKind::AnyConnect || self.settings.dialect.token_rotation;
+        if auth == AuthKind::AnyConnect {
+            // A new login ends the old session (law 5).
+            self.session = None;
+        }
+        match self.session.as_mut() {
+            Some(session) => {
+                if rotate {
+                    session.id = id.unwrap_or_else(|| session.id.clone());
+                    session.token = token.unwrap_or_else(|| session.token.clone());
+                }
+                session.peer = peer;
+                session.group = group;
+                session.root_key = root_key;
+                session.addresses = addresses;
+                session.window = window.unwrap_or(session.window);
+                session.last_contact = now.wall;
+            }
+            None => {
+                let (Some(id), Some(token)) = (id.filter(|id| !id.is_empty()), token) else {
+                    self.token_until = None;
+                    self.events.push_back(Event::NoToken);
+                    return;
+                };
+                let user = self.answers.iter().find_map(|(_, answers)| answers.get("username"));
+                self.session = Some(Session {
+                    host_name: self.settings.host_name.clone(),
+                    host_address: self.settings.host_address.clone(),
+                    id,
+                    token,
+                    user: user.map(|u| String::from_utf8_lossy(u.expose()).into_owned()).unwrap_or_default(),
+                    peer,
+                    addresses,
+                    group,
+                    root_key,
+                    window: window.unwrap_or(self.settings.reconnect_window),
+                    issued: now.wall,
+                    last_contact: now.wall,
+                });
+            }
+        }
+        if let Some(session) = &self.session {
+            self.token_until = Some(now.at + session.window + self.settings.dialect.horizon());
+        }
+        self.address = 0;
+        self.store_session(now);
+    }
+}
+
+/// Up to a tenth less: many clients of one gateway must not rekey together.
+fn jittered(lifetime: Duration, random: &mut dyn crate::crypto::Random) -> Duration {
+    let tenth = u64::try_from(lifetime.as_millis() / 10).unwrap_or(u64::MAX);
+    lifetime.saturating_sub(Duration::from_millis(random.below(tenth.saturating_add(1))))
+}

@@ -1,0 +1,183 @@
+//! What the client tells the shell, and the picture of its state.
+
+use crate::esp::SaStats;
+use crate::ike::eap::{Form, Notice};
+use crate::ike::initiator::Failure;
+use crate::ike::proposal::{EspSuite, IkeSuite};
+use crate::plan::{Plan, PlanNote};
+use crate::reconnect::{Cause, State, Why};
+use crate::session::Session;
+use crate::time::Instant;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A local way to the gateway: one socket of the shell's. A new number whenever source address or port change.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub struct PathId(pub u32);
+
+/// A datagram to send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transmit {
+    /// Through which socket.
+    pub path: PathId,
+    /// To whom.
+    pub to: SocketAddr,
+    /// UDP payload, marker included.
+    pub payload: Vec<u8>,
+}
+
+/// How the serving SA was authenticated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AuthKind {
+    /// EAP-AnyConnect.
+    AnyConnect,
+    /// The session token as PSK.
+    Token,
+}
+
+/// How the tunnel came back, with its times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reconnected {
+    /// Why it was gone.
+    pub cause: Cause,
+    /// From the first sign of trouble to the new SA.
+    pub outage: Duration,
+    /// From the first sign of trouble to the decision.
+    pub detect: Duration,
+    /// From the first octet of the successful attempt to the new SA; zero where the old one went on.
+    pub handshake: Duration,
+    /// Round trips of the handshake; zero where the old SA went on.
+    pub round_trips: u32,
+    /// The old SA went on serving (law 3).
+    pub old_sa: bool,
+}
+
+/// What happened, in order. `StoreSession` comes before the `Connected` that depends on it: write it first.
+#[derive(Debug)]
+pub enum Event {
+    /// The policy moved.
+    State(State),
+    /// A trigger was taken: the reason in the log.
+    Trouble(Cause),
+    /// A question to the user; answer with `Order::Answer`.
+    Ask(Form),
+    /// Something to tell the user.
+    Notice(Notice),
+    /// Keep this session.
+    StoreSession(Box<Session>),
+    /// Forget the session.
+    EraseSession,
+    /// The gateway gave no usable token: no reconnect without the user.
+    NoToken,
+    /// A reconnect begins with this IKE ID.
+    UsingIkeId(String),
+    /// The gateway proved itself: subject of its certificate.
+    GatewayVerified(String),
+    /// A new IKE SA serves.
+    Established {
+        /// How it was authenticated.
+        auth: AuthKind,
+        /// Round trips of the handshake.
+        round_trips: u32,
+    },
+    /// The tunnel is back.
+    Reconnected(Reconnected),
+    /// What the gateway assigned, and what of it differs from before (empty at the first time, or where nothing changed).
+    Plan {
+        /// The plan.
+        plan: Box<Plan>,
+        /// Names of what changed.
+        changed: Vec<&'static str>,
+        /// What was left out of it.
+        notes: Vec<PlanNote>,
+    },
+    /// An attempt failed. In a reconnect the next one is planned already.
+    Failed(Failure),
+    /// The gateway deleted the IKE SA.
+    DeletedByGateway,
+    /// The IKE SA was rekeyed.
+    IkeRekeyed,
+    /// The Child SA was rekeyed.
+    ChildRekeyed,
+    /// There is no connection and none will come by itself.
+    Ended(Why),
+    /// Datagrams were thrown away: how many since the last such event, and the latest reason.
+    Dropped {
+        /// How many.
+        count: u64,
+        /// Why the latest one was.
+        reason: String,
+    },
+}
+
+/// What will happen next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Next {
+    /// What is waited for.
+    pub what: &'static str,
+    /// Until when at the latest.
+    pub at: Instant,
+}
+
+/// A picture of the connection.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// State.
+    pub state: State,
+    /// False where "connected" is not proved at present (law 7).
+    pub confirmed: bool,
+    /// The gateway's address.
+    pub gateway: Option<SocketAddr>,
+    /// How the serving SA was authenticated.
+    pub auth: Option<AuthKind>,
+    /// Since when the session exists.
+    pub since: Option<Instant>,
+    /// Session ID as text.
+    pub session_id: Option<String>,
+    /// Until when the token is worth trying.
+    pub token_until: Option<Instant>,
+    /// The user who logged in.
+    pub user: Option<String>,
+    /// Successful reconnects.
+    pub reconnects: u32,
+    /// The last one.
+    pub last_reconnect: Option<Reconnected>,
+    /// IKE SA: SPIs, algorithms, age.
+    pub ike: Option<IkeStatus>,
+    /// Child SA.
+    pub child: Option<ChildStatus>,
+    /// The gateway's assignments.
+    pub plan: Option<Plan>,
+    /// What is waited for.
+    pub next: Option<Next>,
+    /// The last failure, until a success.
+    pub error: Option<Failure>,
+    /// Datagrams and packets thrown away.
+    pub drops: u64,
+    /// Assigned addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The serving IKE SA.
+#[derive(Clone, Copy, Debug)]
+pub struct IkeStatus {
+    /// SPIs.
+    pub spis: ([u8; 8], [u8; 8]),
+    /// Algorithms.
+    pub suite: IkeSuite,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// The serving Child SA.
+#[derive(Clone, Copy, Debug)]
+pub struct ChildStatus {
+    /// Our inbound SPI.
+    pub spi_in: u32,
+    /// Our outbound SPI.
+    pub spi_out: u32,
+    /// Algorithms of the first Child SA of this IKE SA.
+    pub suite: EspSuite,
+    /// Sums over all pairs of this connection.
+    pub stats: SaStats,
+}

@@ -1,0 +1,273 @@
+//! The SA that serves, and the one that it replaced.
+
+use super::{AuthKind, Client, Event, KEEPALIVE, Liveness, PathId};
+use crate::client::liveness::Due;
+use crate::esp::SaPair;
+use crate::ike::established::{Authentic, Established, SaEvent};
+use crate::ike::proposal::EspSuite;
+use crate::ike::sa::Retransmission;
+use crate::reconnect::{Proof, Trigger};
+use crate::time::{Instant, Now};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A deleted or replaced ESP SA goes on receiving for what is still on its way.
+const ESP_LINGER: Duration = Duration::from_secs(1);
+/// A token is kept on disk with a last contact that is not older than this.
+const STORE_EVERY: Duration = Duration::from_secs(300);
+
+/// An authenticated IKE SA in use.
+pub(super) struct Serving {
+    pub(super) ike: Established,
+    pub(super) remote: SocketAddr,
+    pub(super) auth: AuthKind,
+    pub(super) esp: EspSuite,
+    pub(super) since: Instant,
+    pub(super) round_trip: Option<Duration>,
+}
+
+/// The old SA after a new one took over.
+pub(super) struct Retiring {
+    pub(super) serving: Serving,
+    /// 5 s at most (law 3).
+    pub(super) until: Instant,
+    /// Its ESP SAs.
+    pub(super) spis: Vec<u32>,
+}
+
+impl Client {
+    pub(super) fn serving_datagram(&mut self, now: Now, path: PathId, datagram: &[u8]) {
+        let Some(serving) = self.serving.as_mut() else { return };
+        match serving.ike.handle_datagram(now.at, datagram, &mut *self.random) {
+            Err(dropped) => return self.count_drop(now.at, &dropped.to_string()),
+            // An exact repetition may be a replay: it says nothing about now.
+            Ok(Authentic::Repeated) => {}
+            Ok(Authentic::New) => self.heard(now, path, Proof::None),
+            Ok(Authentic::Answer) => {
+                let same = self.proved_path == Some(path);
+                self.heard(now, path, if same { Proof::Strong } else { Proof::Weak });
+            }
+        }
+        self.pump_serving(now);
+    }
+
+    /// Something authenticated arrived on the serving SA.
+    pub(super) fn heard(&mut self, now: Now, path: PathId, proof: Proof) {
+        let wait = self.settings.dpd_interval;
+        self.liveness.get_or_insert_with(|| Liveness::new(now.at, wait)).heard(now.at);
+        if let Some(session) = self.session.as_mut() {
+            session.last_contact = now.wall;
+            self.token_until = Some(now.at + session.window + self.settings.dialect.horizon());
+            let every = (session.window / 3).min(STORE_EVERY);
+            if self.stored_at.is_none_or(|at| now.at.since(at) >= every) {
+                self.store_session(now);
+            }
+        }
+        if Some(path) == self.path && proof > self.proof {
+            self.proof = proof;
+            self.trigger(now, Trigger::OldProved);
+        }
+    }
+
+    pub(super) fn store_session(&mut self, now: Now) {
+        if let Some(session) = &self.session {
+            self.stored_at = Some(now.at);
+            self.events.push_back(Event::StoreSession(Box::new(session.clone())));
+        }
+    }
+
+    /// Sends what the serving SA has to send, and takes its events.
+    pub(super) fn pump_serving(&mut self, now: Now) {
+        loop {
+            let Some(serving) = self.serving.as_mut() else { return };
+            let remote = serving.remote;
+            if let Some(datagram) = serving.ike.poll_datagram() {
+                self.send_ike(now.at, remote, true, &datagram);
+                continue;
+            }
+            let Some(event) = serving.ike.poll_event() else { return };
+            self.serving_event(now, event);
+        }
+    }
+
+    fn serving_event(&mut self, now: Now, event: SaEvent) {
+        match event {
+            SaEvent::ChildUp { child, replaces, send } => {
+                let spi_in = child.spi_in;
+                if send {
+                    self.esp.install(SaPair::new(*child));
+                } else {
+                    self.esp.install_inbound(SaPair::new(*child));
+                    self.unproved.push(spi_in);
+                }
+                if replaces.is_some() {
+                    self.events.push_back(Event::ChildRekeyed);
+                }
+            }
+            SaEvent::ChildDown { spi_in } => {
+                // What the peer deleted it no longer receives: the successor sends from here on.
+                if let Some(at) = self.unproved.iter().position(|spi| *spi != spi_in)
+                    && self.esp.current().is_some_and(|pair| pair.spi_in() == spi_in)
+                {
+                    let successor = self.unproved.remove(at);
+                    self.esp.promote(successor);
+                }
+                self.unproved.retain(|spi| *spi != spi_in);
+                self.esp.retire(spi_in, now.at + ESP_LINGER);
+                let others = self.esp.spis().into_iter().filter(|spi| *spi != spi_in);
+                let retiring = self.retiring.as_ref().map(|r| r.spis.as_slice()).unwrap_or_default();
+                if others.filter(|spi| !retiring.contains(spi)).count() == 0 {
+                    self.drop_serving(now, true);
+                    self.trigger(now, Trigger::ChildDeleted);
+                }
+            }
+            SaEvent::Rekeyed => self.events.push_back(Event::IkeRekeyed),
+            SaEvent::Answered { round_trip } => {
+                if let (Some(serving), Some(round_trip)) = (self.serving.as_mut(), round_trip) {
+                    serving.round_trip = Some(round_trip);
+                    serving.ike.set_retransmission(Retransmission::from_round_trip(Some(round_trip)));
+                }
+            }
+            SaEvent::DeletedByPeer => {
+                self.flush_serving(now);
+                self.events.push_back(Event::DeletedByGateway);
+                self.drop_serving(now, false);
+                self.trigger(now, Trigger::GatewayDeleted);
+            }
+            SaEvent::Deleted => self.trigger(now, Trigger::Deleted),
+            SaEvent::Dead => {
+                self.drop_serving(now, false);
+                self.trigger(now, Trigger::Outage);
+            }
+        }
+    }
+
+    /// The last answers of an SA that is about to go.
+    fn flush_serving(&mut self, now: Now) {
+        while let Some((remote, datagram)) =
+            self.serving.as_mut().and_then(|s| s.ike.poll_datagram().map(|d| (s.remote, d)))
+        {
+            self.send_ike(now.at, remote, true, &datagram);
+        }
+    }
+
+    /// Forgets the serving SA. Its inbound ESP lingers, the session stays.
+    pub(super) fn drop_serving(&mut self, now: Now, delete: bool) {
+        let retiring = self.retiring.as_ref().map(|r| r.spis.clone()).unwrap_or_default();
+        for spi in self.esp.spis().into_iter().filter(|spi| !retiring.contains(spi)) {
+            self.esp.retire(spi, now.at + ESP_LINGER);
+        }
+        self.unproved.clear();
+        self.liveness = None;
+        self.proof = Proof::None;
+        if let Some(mut serving) = self.serving.take()
+            && delete
+            && !self.settings.dialect.delete_ends_session
+        {
+            serving.ike.delete(now.at, &mut *self.random);
+            while let Some(datagram) = serving.ike.poll_datagram() {
+                self.send_ike(now.at, serving.remote, true, &datagram);
+            }
+        }
+    }
+
+    pub(super) fn serving_timeout(&mut self, now: Now) {
+        if self.asleep || self.path.is_none() || self.serving.is_none() {
+            return;
+        }
+        match self.liveness.as_mut().and_then(|l| l.handle_timeout(now.at)) {
+            Some(Due::Probe) => self.probe(now),
+            Some(Due::Outage) => self.trigger(now, Trigger::Outage),
+            None => {}
+        }
+        if let Some(serving) = self.serving.as_mut() {
+            serving.ike.handle_timeout(now.at, &mut *self.random);
+        }
+        self.pump_serving(now);
+        if let Some(serving) = &self.serving
+            && now.at.since(self.last_out) >= KEEPALIVE
+        {
+            let remote = serving.remote;
+            self.transmit(now.at, remote, vec![0xff]);
+        }
+    }
+
+    /// A liveness request by law 8: repeated after 0.5, 1 and 2 s.
+    fn probe(&mut self, now: Now) {
+        if let Some(serving) = self.serving.as_mut() {
+            serving.ike.check_liveness_with(now.at, Retransmission::default(), &mut *self.random);
+        }
+        self.pump_serving(now);
+    }
+
+    /// A new SA serves: the old one retires.
+    pub(super) fn retire_serving(&mut self, now: Now) {
+        self.finish_retiring(now);
+        if let Some(serving) = self.serving.take() {
+            let spis = self.esp.spis();
+            self.retiring = Some(Retiring { serving, until: now.at + Duration::from_secs(5), spis });
+        } else {
+            for spi in self.esp.spis() {
+                self.esp.retire(spi, now.at + ESP_LINGER);
+            }
+        }
+        self.unproved.clear();
+    }
+
+    /// The new SA has carried traffic, or the old one's time is over.
+    pub(super) fn finish_retiring(&mut self, now: Now) {
+        let Some(mut retiring) = self.retiring.take() else { return };
+        for spi in &retiring.spis {
+            self.esp.retire(*spi, now.at + ESP_LINGER);
+        }
+        if !self.settings.dialect.delete_ends_session {
+            retiring.serving.ike.delete(now.at, &mut *self.random);
+            while let Some(datagram) = retiring.serving.ike.poll_datagram() {
+                self.send_ike(now.at, retiring.serving.remote, true, &datagram);
+            }
+        }
+    }
+
+    pub(super) fn retiring_datagram(&mut self, now: Now, datagram: &[u8]) {
+        let Some(retiring) = self.retiring.as_mut() else { return };
+        let result = retiring.serving.ike.handle_datagram(now.at, datagram, &mut *self.random);
+        let remote = retiring.serving.remote;
+        let mut out = Vec::new();
+        while let Some(datagram) = retiring.serving.ike.poll_datagram() {
+            out.push(datagram);
+        }
+        let mut gone = false;
+        while let Some(event) = retiring.serving.ike.poll_event() {
+            gone |= matches!(event, SaEvent::DeletedByPeer | SaEvent::Deleted | SaEvent::Dead);
+        }
+        for datagram in out {
+            self.send_ike(now.at, remote, true, &datagram);
+        }
+        if let Err(dropped) = result {
+            self.count_drop(now.at, &dropped.to_string());
+        }
+        if gone && let Some(retiring) = self.retiring.take() {
+            for spi in retiring.spis {
+                self.esp.retire(spi, now.at + ESP_LINGER);
+            }
+        }
+    }
+
+    pub(super) fn retiring_timeout(&mut self, now: Now) {
+        let Some(retiring) = self.retiring.as_mut() else { return };
+        if retiring.until <= now.at {
+            self.finish_retiring(now);
+            return;
+        }
+        retiring.serving.ike.handle_timeout(now.at, &mut *self.random);
+        let remote = retiring.serving.remote;
+        let mut out = Vec::new();
+        while let Some(datagram) = retiring.serving.ike.poll_datagram() {
+            out.push(datagram);
+        }
+        while retiring.serving.ike.poll_event().is_some() {}
+        for datagram in out {
+            self.send_ike(now.at, remote, true, &datagram);
+        }
+    }
+}

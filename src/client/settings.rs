@@ -1,0 +1,92 @@
+//! What one connection needs to know, put together from profile and config by the shell.
+
+use crate::ike::cert::Trust;
+use crate::ike::dialect::{ANYCONNECT_ID, Dialect};
+use crate::ike::eap::{Device, LoginParams};
+use crate::ike::proposal::Algorithms;
+use crate::profile::{AutoReconnectBehavior, HostEntry, Profile};
+use crate::reconnect::{OnSuspend, Rules};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The settings of a connection.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// HostName of the profile, for people.
+    pub host_name: String,
+    /// HostAddress of the profile: what the certificate must name and what the token is bound to.
+    pub host_address: String,
+    /// Addresses of the gateway, in the order to try them.
+    pub addresses: Vec<IpAddr>,
+    /// Port of first contact.
+    pub port: u16,
+    /// Port of everything after.
+    pub nat_port: u16,
+    /// IKE algorithms.
+    pub ike: Algorithms,
+    /// ESP algorithms.
+    pub esp: Algorithms,
+    /// Whom to believe.
+    pub trust: Trust,
+    /// What is assumed about the gateway.
+    pub dialect: Dialect,
+    /// IDi of a login: the profile's IKEIdentity, else the usual one.
+    pub identity: String,
+    /// What a login says about this machine.
+    pub login: LoginParams,
+    /// AuthenticationTimeout, for each exchange.
+    pub exchange_timeout: Duration,
+    /// What to do when something breaks.
+    pub rules: Rules,
+    /// Liveness is checked after this much silence.
+    pub dpd_interval: Duration,
+    /// How long a token is worth trying, until the gateway says otherwise.
+    pub reconnect_window: Duration,
+    /// Ask for IPv4 inside.
+    pub ipv4: bool,
+    /// Ask for IPv6 inside.
+    pub ipv6: bool,
+    /// Largest IKE message where RFC 7383 is in use, octets: fits a path of 1,280 octets.
+    pub fragment: usize,
+    /// We rekey the IKE SA after this.
+    pub ike_lifetime: Duration,
+    /// We rekey the Child SA after this.
+    pub child_lifetime: Duration,
+}
+
+impl Settings {
+    /// Defaults for a host of a profile; addresses, trust and the config file's wishes are filled in by the caller.
+    pub fn from_profile(profile: &Profile, host: &HostEntry, device: Device) -> Self {
+        let preferences = &profile.client;
+        let rules = Rules {
+            auto_reconnect: preferences.auto_reconnect.enabled.value,
+            on_suspend: match preferences.auto_reconnect.behavior.value {
+                AutoReconnectBehavior::DisconnectOnSuspend => OnSuspend::Disconnect,
+                AutoReconnectBehavior::ReconnectAfterResume => OnSuspend::Reconnect,
+            },
+            ..Rules::default()
+        };
+        Self {
+            host_name: host.name.clone(),
+            host_address: host.address.clone(),
+            addresses: host.address.parse().into_iter().collect(),
+            port: 500,
+            nat_port: 4500,
+            ike: Algorithms::ike(),
+            esp: Algorithms::esp(),
+            trust: Trust { pins: host.pins.iter().map(|pin| pin.hash.0).collect(), ..Trust::default() },
+            dialect: Dialect::default(),
+            identity: host.ike_identity.clone().unwrap_or_else(|| ANYCONNECT_ID.into()),
+            login: LoginParams { device, group_access: host.user_group.clone() },
+            exchange_timeout: preferences.authentication_timeout(),
+            rules,
+            dpd_interval: Duration::from_secs(30),
+            reconnect_window: Duration::from_secs(900),
+            ipv4: true,
+            ipv6: true,
+            fragment: 1_200,
+            ike_lifetime: Duration::from_secs(24 * 3600 - 1800),
+            child_lifetime: Duration::from_secs(3600 - 300),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Packets: inner ones into ESP and back, datagrams onto the path.
+
+use super::{Client, PathId, Transmit};
+use crate::esp::{OpenError, SealError};
+use crate::reconnect::Proof;
+use crate::time::{Instant, Now};
+use std::net::SocketAddr;
+use std::ops::Range;
+
+/// A Child SA is rekeyed before this many packets went either way (issue: 2^31).
+const REKEY_PACKETS: u64 = 1 << 31;
+/// Datagrams that may wait for the shell; it drains them after every call, so more means that it is stuck.
+const TRANSMIT_LIMIT: usize = 256;
+
+/// Where a sealed packet goes; its octets are `frame[range]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sealed {
+    /// Through which socket.
+    pub path: PathId,
+    /// To whom.
+    pub to: SocketAddr,
+    /// The UDP payload in the frame.
+    pub range: Range<usize>,
+}
+
+impl Client {
+    /// Seals an inner packet: `frame[esp::HEADROOM..]` is the IP packet. Afterwards send `frame[range]`.
+    /// `Ok(None)`: there is no path; the packet is lost as on any link that is down.
+    pub fn send_packet(&mut self, now: Now, frame: &mut Vec<u8>) -> Result<Option<Sealed>, SealError> {
+        let Some(remote) = self.serving.as_ref().map(|s| s.remote) else { return Err(SealError::NoSa) };
+        let range = self.esp.seal(frame, &mut *self.random)?;
+        if let Some(liveness) = self.liveness.as_mut() {
+            liveness.sent(now.at);
+        }
+        let used_up = self.esp.current().filter(|pair| pair.packets() >= REKEY_PACKETS).map(|p| p.spi_in());
+        if let (Some(spi_in), Some(serving)) = (used_up, self.serving.as_mut()) {
+            serving.ike.rekey_child(now.at, spi_in, &mut *self.random);
+            self.pump_serving(now);
+        }
+        let Some(path) = self.path.filter(|_| !self.asleep) else { return Ok(None) };
+        self.last_out = now.at;
+        Ok(Some(Sealed { path, to: remote, range }))
+    }
+
+    pub(super) fn handle_esp(&mut self, now: Now, path: PathId, packet: &mut [u8]) -> Option<Range<usize>> {
+        let named = packet.first_chunk().map_or(0, |spi| u32::from_be_bytes(*spi));
+        match self.esp.open(packet) {
+            Ok((spi, range)) => {
+                self.esp_heard(now, path, spi);
+                Some(range)
+            }
+            // Authenticated, with nothing inside: a sign of life all the same.
+            Err(OpenError::Dummy) => {
+                self.esp_heard(now, path, named);
+                None
+            }
+            Err(error) => {
+                self.count_drop(now.at, &error.to_string());
+                None
+            }
+        }
+    }
+
+    fn esp_heard(&mut self, now: Now, path: PathId, spi: u32) {
+        if let Some(at) = self.unproved.iter().position(|s| *s == spi) {
+            self.unproved.remove(at);
+            self.esp.promote(spi);
+        }
+        let of_the_old = self.retiring.as_ref().is_some_and(|r| r.spis.contains(&spi));
+        if of_the_old {
+            return; // it says nothing about the SA that serves now
+        }
+        if self.retiring.is_some() {
+            self.finish_retiring(now);
+        }
+        if self.serving.is_none() {
+            return;
+        }
+        let moved = self.proved_path != Some(path);
+        if Some(path) == self.path {
+            self.proved_path = Some(path);
+        }
+        let proof = if self.distrust_esp && !moved { Proof::None } else { Proof::Strong };
+        self.heard(now, path, proof);
+    }
+
+    /// Sends an IKE message: with the non-ESP marker to a NAT port, without to the port of first contact.
+    pub(super) fn send_ike(&mut self, now: Instant, to: SocketAddr, marker: bool, message: &[u8]) {
+        let payload = if marker { [&[0; 4], message].concat() } else { message.to_vec() };
+        self.transmit(now, to, payload);
+    }
+
+    /// Nothing leaves without a path (law 2) or in sleep.
+    pub(super) fn transmit(&mut self, now: Instant, to: SocketAddr, payload: Vec<u8>) {
+        let Some(path) = self.path.filter(|_| !self.asleep) else { return };
+        if self.transmits.len() < TRANSMIT_LIMIT {
+            self.last_out = now;
+            self.transmits.push_back(Transmit { path, to, payload });
+        }
+    }
+}

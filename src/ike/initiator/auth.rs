@@ -1,0 +1,460 @@
+//! IKE_AUTH: the gateway proves itself, then the login or the token, then the Child SA and the configuration.
+
+use super::super::auth::{method, shared_key_auth, signed_octets, verify_signature};
+use super::super::cert::Verified;
+use super::super::eap::{Answers, AnyConnect, EapError, Step};
+use super::super::established::esp_spi;
+use super::super::keys::ChildKeying;
+use super::super::message::{ConfigAttribute, Configuration, Exchange, Identity, Payload, notify};
+use super::super::proposal::proposals;
+use super::super::sa::{Dropped, IkeSa, Received};
+use super::init::{Keyed, describe};
+use super::{Credentials, Failure, InitiatorConfig, InitiatorEvent, Outcome};
+use crate::crypto::{Random, Secret};
+use crate::esp::TrafficSelector;
+use crate::plan::Plan;
+use crate::time::{Instant, Now};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// X.509 certificate, signature (RFC 7296 3.6).
+const CERT_X509: u8 = 4;
+/// MODECFG attribute numbers that are asked for (PROTOCOL section 4).
+const ASKED: [u16; 13] = [2, 3, 10, 13, 15, 25, 28672, 28674, 28675, 28676, 28678, 28681, 28679];
+
+/// Where the exchange stands.
+enum Phase {
+    /// The first answer must carry the gateway's proof.
+    Proof,
+    /// The gateway is proved, EAP goes on.
+    Eap,
+    /// Our final AUTH is out.
+    Final,
+}
+
+/// The IKE_AUTH exchanges under way.
+pub(super) struct Auth {
+    /// Taken by the owner at the end.
+    pub(super) sa: Option<IkeSa>,
+    keyed: Keyed,
+    id: Identity,
+    child_spi: u32,
+    eap: Option<AnyConnect>,
+    step: Phase,
+    asking: bool,
+    gateway: Option<(Verified, Identity)>,
+    exchange_timeout: Duration,
+    deadline: Instant,
+    round_trips: u32,
+    round_trip: Option<Duration>,
+}
+
+/// Why a datagram did not move the exchange.
+pub(super) enum Stop {
+    /// Thrown away, nothing changed.
+    Dropped(Dropped),
+    /// The attempt is over.
+    Failed(Failure),
+}
+
+impl From<Dropped> for Stop {
+    fn from(dropped: Dropped) -> Self {
+        Self::Dropped(dropped)
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<EapError> for Stop {
+    fn from(error: EapError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Auth {
+    pub(super) fn new(now: Instant, config: &InitiatorConfig, keyed: Keyed, random: &mut dyn Random) -> Self {
+        let fragment = keyed.peer_fragments.then_some(config.fragment);
+        let sa = IkeSa::new(
+            true,
+            keyed.spi_i,
+            keyed.spi_r,
+            keyed.suite,
+            keyed.keys.clone(),
+            (1, 0),
+            fragment,
+            config.retransmission,
+        );
+        let (id, eap) = match &config.credentials {
+            Credentials::AnyConnect { identity, params } => (
+                Identity { kind: config.dialect.initial_id_type, data: identity.clone().into_bytes() },
+                Some(AnyConnect::new(params.clone())),
+            ),
+            Credentials::Token { id, .. } => {
+                (Identity { kind: config.dialect.reconnect_id_type, data: id.clone() }, None)
+            }
+        };
+        let mut auth = Self {
+            sa: Some(sa),
+            id,
+            child_spi: esp_spi(random),
+            eap,
+            step: Phase::Proof,
+            asking: false,
+            gateway: None,
+            exchange_timeout: config.exchange_timeout,
+            deadline: now + config.exchange_timeout,
+            round_trips: keyed.round_trips,
+            round_trip: keyed.round_trip,
+            keyed,
+        };
+        let first = auth.first_request(config);
+        auth.request(now, first, random);
+        auth
+    }
+
+    fn first_request(&self, config: &InitiatorConfig) -> Vec<Payload> {
+        let mut payloads = vec![
+            Payload::IdI(self.id.clone()),
+            Payload::CertReq { encoding: CERT_X509, authorities: config.trust.certreq(config.last_root) },
+        ];
+        if let Credentials::Token { token, .. } = &config.credentials {
+            payloads.push(self.auth_payload(token));
+        }
+        let mut selectors = Vec::new();
+        if config.ipv4 {
+            selectors.push(TrafficSelector::any_v4());
+        }
+        if config.ipv6 {
+            selectors.push(TrafficSelector::any_v6());
+        }
+        payloads.extend([
+            Payload::Cp(Configuration { kind: 1, attributes: asked(config) }),
+            Payload::Sa(config.esp.esp_proposals(self.child_spi, false)),
+            Payload::TsI(selectors.clone()),
+            Payload::TsR(selectors),
+        ]);
+        payloads
+    }
+
+    /// Our AUTH payload of method 2 with this key.
+    fn auth_payload(&self, key: &Secret) -> Payload {
+        let (prf, keyed) = (self.keyed.suite.prf, &self.keyed);
+        let octets = signed_octets(prf, &keyed.keys.sk_pi, &keyed.request, &keyed.nr, &self.id);
+        let data = shared_key_auth(prf, key.expose(), &octets).expose().to_vec();
+        Payload::Auth { method: method::SHARED_KEY, data }
+    }
+
+    fn request(&mut self, now: Instant, payloads: Vec<Payload>, random: &mut dyn Random) {
+        self.deadline = now + self.exchange_timeout;
+        if let Some(sa) = self.sa.as_mut() {
+            sa.request(now, Exchange::IkeAuth, payloads, random);
+        }
+    }
+
+    pub(super) fn is_asking(&self) -> bool {
+        self.asking
+    }
+
+    pub(super) fn handle_datagram(
+        &mut self,
+        now: Now,
+        config: &InitiatorConfig,
+        datagram: &[u8],
+        events: &mut VecDeque<InitiatorEvent>,
+        random: &mut dyn Random,
+    ) -> Result<(), Stop> {
+        let Some(sa) = self.sa.as_mut() else { return Ok(()) };
+        match sa.handle(now.at, datagram, random)? {
+            Received::Response { payloads, round_trip, .. } => {
+                self.round_trips += 1;
+                self.round_trip = round_trip.or(self.round_trip);
+                self.handle_answer(now, config, &payloads, events, random)
+            }
+            Received::Request { id, exchange, .. } => {
+                // Before authentication a gateway has nothing to ask; answered so that it does not repeat itself.
+                sa.respond(id, exchange, &[], random);
+                Ok(())
+            }
+            Received::Fragment | Received::Retransmission => Ok(()),
+        }
+    }
+
+    fn handle_answer(
+        &mut self,
+        now: Now,
+        config: &InitiatorConfig,
+        payloads: &[Payload],
+        events: &mut VecDeque<InitiatorEvent>,
+        random: &mut dyn Random,
+    ) -> Result<(), Stop> {
+        let error = payloads.iter().find_map(|p| match p {
+            Payload::Notify(n) if n.kind < 16384 => Some(n),
+            _ => None,
+        });
+        let has_auth = payloads.iter().any(|p| matches!(p, Payload::Auth { .. }));
+        if let Some(n) = error
+            && !has_auth
+        {
+            let what = if self.eap.is_some() { "login" } else { "session token" };
+            return Err(match n.kind {
+                notify::AUTHENTICATION_FAILED => Failure::Refused { what, verified: self.gateway.is_some() },
+                _ => Failure::Child(describe(n)),
+            }
+            .into());
+        }
+        if matches!(self.step, Phase::Proof) {
+            let verified = match self.check_gateway(now, config, payloads) {
+                Ok(verified) => verified,
+                Err(failure) => {
+                    // Tell it why nothing follows (RFC 7296 2.21.2); the attempt is over whether it hears that or not.
+                    if let Some(sa) = self.sa.as_mut() {
+                        let data =
+                            super::super::message::Notify::status(notify::AUTHENTICATION_FAILED, Vec::new());
+                        sa.request(now.at, Exchange::Informational, vec![Payload::Notify(data)], random);
+                    }
+                    return Err(failure.into());
+                }
+            };
+            events.push_back(InitiatorEvent::GatewayVerified(Box::new(verified)));
+            if self.eap.is_none() {
+                return self.finish(config, payloads, events);
+            }
+            self.step = Phase::Eap;
+        }
+        match self.step {
+            Phase::Final => {
+                self.check_final(payloads)?;
+                self.finish(config, payloads, events)
+            }
+            _ => {
+                let packet = payloads.iter().find_map(|p| match p {
+                    Payload::Eap(packet) => Some(packet),
+                    _ => None,
+                });
+                let packet =
+                    packet.ok_or(Failure::Protocol("IKE_AUTH without EAP in the middle of a login"))?;
+                self.handle_eap(now.at, packet, events, random)
+            }
+        }
+    }
+
+    fn handle_eap(
+        &mut self,
+        now: Instant,
+        packet: &[u8],
+        events: &mut VecDeque<InitiatorEvent>,
+        random: &mut dyn Random,
+    ) -> Result<(), Stop> {
+        let Some(eap) = self.eap.as_mut() else { return Ok(()) };
+        let step = eap.handle(packet);
+        events.extend(eap.notices().into_iter().map(InitiatorEvent::Notice));
+        match step? {
+            Step::Reply(packet) => self.request(now, vec![Payload::Eap(packet)], random),
+            Step::Ask(form) => {
+                self.asking = true;
+                events.push_back(InitiatorEvent::Ask(form));
+            }
+            Step::Success => {
+                // The method exports no key: SK_pi and SK_pr take its place (RFC 7296 2.16).
+                let auth = self.auth_payload(&self.keyed.keys.sk_pi.clone());
+                self.step = Phase::Final;
+                self.request(now, vec![auth], random);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        now: Instant,
+        answers: &Answers,
+        random: &mut dyn Random,
+    ) -> Result<(), EapError> {
+        if !self.asking {
+            return Ok(());
+        }
+        let Some(eap) = self.eap.as_mut() else { return Ok(()) };
+        let packet = eap.answer(answers)?;
+        self.asking = false;
+        self.request(now, vec![Payload::Eap(packet)], random);
+        Ok(())
+    }
+
+    /// Certificate, host name, pins, IDr and signature: all of it before anything else is believed.
+    fn check_gateway(
+        &mut self,
+        now: Now,
+        config: &InitiatorConfig,
+        payloads: &[Payload],
+    ) -> Result<Verified, Failure> {
+        let certs: Vec<Vec<u8>> = payloads
+            .iter()
+            .filter_map(|p| match p {
+                Payload::Cert { encoding: CERT_X509, data } => Some(data.clone()),
+                _ => None,
+            })
+            .collect();
+        let id = payloads
+            .iter()
+            .find_map(|p| match p {
+                Payload::IdR(id) => Some(id.clone()),
+                _ => None,
+            })
+            .ok_or(Failure::Protocol("no IDr payload"))?;
+        let (auth_method, data) = payloads
+            .iter()
+            .find_map(|p| match p {
+                Payload::Auth { method, data } => Some((*method, data)),
+                _ => None,
+            })
+            .ok_or(Failure::Protocol("the gateway did not authenticate itself"))?;
+        let verified = config.trust.verify(&certs, &config.host, now.wall)?;
+        if let Some(leaf) = certs.first() {
+            config.trust.check_idr(leaf, &id)?;
+        }
+        let keyed = &self.keyed;
+        let octets = signed_octets(keyed.suite.prf, &keyed.keys.sk_pr, &keyed.response, &keyed.ni, &id);
+        verify_signature(auth_method, data, &octets, &verified.spki, config.dialect.rsa_auth_sha1)
+            .map_err(|_| Failure::GatewayAuth)?;
+        self.gateway = Some((verified.clone(), id));
+        Ok(verified)
+    }
+
+    /// The gateway's AUTH after EAP: method 2 with SK_pr.
+    fn check_final(&self, payloads: &[Payload]) -> Result<(), Failure> {
+        let (Some((_, id)), keyed) = (&self.gateway, &self.keyed) else { return Err(Failure::GatewayAuth) };
+        let data = payloads.iter().find_map(|p| match p {
+            Payload::Auth { method: method::SHARED_KEY, data } => Some(data),
+            _ => None,
+        });
+        let data = data.ok_or(Failure::Protocol("no AUTH after the login"))?;
+        let octets = signed_octets(keyed.suite.prf, &keyed.keys.sk_pr, &keyed.response, &keyed.ni, id);
+        let expected = shared_key_auth(keyed.suite.prf, keyed.keys.sk_pr.expose(), &octets);
+        if expected == Secret::from(data.as_slice()) { Ok(()) } else { Err(Failure::GatewayAuth) }
+    }
+
+    fn finish(
+        &mut self,
+        config: &InitiatorConfig,
+        payloads: &[Payload],
+        events: &mut VecDeque<InitiatorEvent>,
+    ) -> Result<(), Stop> {
+        let Some((gateway, gateway_id)) = self.gateway.clone() else {
+            return Err(Failure::GatewayAuth.into());
+        };
+        if let Some(n) = payloads.iter().find_map(|p| match p {
+            Payload::Notify(n) if n.kind < 16384 => Some(n),
+            _ => None,
+        }) {
+            return Err(Failure::Child(describe(n)).into());
+        }
+        let (esp, spi_out) = proposals(payloads)
+            .and_then(|p| config.esp.accept_esp(p, false))
+            .ok_or_else(|| Failure::Child("no ESP proposal of ours in the answer".into()))?;
+        let selectors = |initiator: bool| {
+            payloads
+                .iter()
+                .find_map(|p| match p {
+                    Payload::TsI(ts) if initiator => Some(ts.clone()),
+                    Payload::TsR(ts) if !initiator => Some(ts.clone()),
+                    _ => None,
+                })
+                .filter(|ts| !ts.is_empty())
+                .ok_or_else(|| Failure::Child("no traffic selectors in the answer".into()))
+        };
+        let (local, remote) = (selectors(true)?, selectors(false)?);
+        let keyed = &self.keyed;
+        let keying = ChildKeying {
+            prf: keyed.suite.prf,
+            sk_d: &keyed.keys.sk_d,
+            ni: &keyed.ni,
+            nr: &keyed.nr,
+            shared: None,
+        };
+        let child = keying.derive(&esp, true, self.child_spi, spi_out, local, remote);
+        let attributes: &[ConfigAttribute] = payloads
+            .iter()
+            .find_map(|p| match p {
+                Payload::Cp(c) if c.kind == 2 => Some(c.attributes.as_slice()),
+                _ => None,
+            })
+            .unwrap_or_default();
+        let (plan, plan_notes) = Plan::from_reply(attributes.iter().map(|a| (a.kind, a.value.as_slice())));
+        if plan.addresses().is_empty() {
+            return Err(Failure::Child("the gateway assigned no address".into()).into());
+        }
+        let dialect = &config.dialect;
+        let value = |kind: u16| {
+            attributes.iter().find(|a| a.kind == kind && !a.value.is_empty()).map(|a| a.value.as_slice())
+        };
+        let seconds = |kind: Option<u16>| {
+            let value = value(kind?)?;
+            let secs = value.iter().try_fold(0u64, |n, b| n.checked_mul(256)?.checked_add(u64::from(*b)))?;
+            Some(Duration::from_secs(secs))
+        };
+        let outcome = Outcome {
+            child,
+            esp,
+            plan,
+            plan_notes,
+            session_id: value(dialect.session_id_attribute).map(<[u8]>::to_vec),
+            session_token: value(dialect.session_token_attribute)
+                .filter(|t| t.len() >= dialect.token_min_length)
+                .map(Secret::from),
+            window: seconds(dialect.window_attribute),
+            dpd_interval: seconds(dialect.dpd_interval_attribute),
+            gateway,
+            gateway_id: gateway_id.to_string(),
+            round_trips: self.round_trips,
+            round_trip: self.round_trip,
+        };
+        events.push_back(InitiatorEvent::Established(Box::new(outcome)));
+        Ok(())
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Failure> {
+        if self.asking {
+            return None;
+        }
+        let dead = self.sa.as_mut().is_some_and(|sa| sa.handle_timeout(now));
+        (dead || now >= self.deadline).then_some(Failure::NoAnswer { hint: None })
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        if self.asking {
+            return None;
+        }
+        let sa = self.sa.as_ref()?;
+        Some(sa.poll_timeout().map_or(self.deadline, |at| at.min(self.deadline)))
+    }
+}
+
+/// The CFG_REQUEST: the old addresses where there are some, everything else empty.
+fn asked(config: &InitiatorConfig) -> Vec<ConfigAttribute> {
+    let mut attributes = Vec::new();
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for address in &config.addresses {
+        match address {
+            IpAddr::V4(a) => v4 = a.octets().to_vec(),
+            IpAddr::V6(a) => v6 = [&a.octets()[..], &[128]].concat(),
+        }
+    }
+    if config.ipv4 {
+        attributes.push(ConfigAttribute { kind: 1, value: v4 });
+    }
+    if config.ipv6 {
+        attributes.push(ConfigAttribute { kind: 8, value: v6 });
+    }
+    let dialect = &config.dialect;
+    attributes.push(ConfigAttribute { kind: 7, value: Vec::new() });
+    let private = [Some(dialect.session_id_attribute), Some(dialect.session_token_attribute)];
+    let extra = [dialect.window_attribute, dialect.dpd_interval_attribute];
+    let kinds = ASKED.into_iter().chain(private.into_iter().chain(extra).flatten());
+    attributes.extend(kinds.map(|kind| ConfigAttribute { kind, value: Vec::new() }));
+    attributes
+}

@@ -1,0 +1,303 @@
+//! IKE_SA_INIT: the request, COOKIE, another group, and the valid answer among the forged ones.
+
+use super::super::auth::our_hash_algorithms;
+use super::super::keys::SaKeys;
+use super::super::message::{Exchange, Header, Notify, Payload, Spi, decode_message, encode_message, notify};
+use super::super::proposal::{IkeSuite, proposals};
+use super::super::sa::{Dropped, Retransmission};
+use super::super::sk::Outgoing;
+use super::{Failure, InitiatorConfig};
+use crate::crypto::{Group, Hash, KeyExchange, Random, generate};
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A COOKIE or another group starts the exchange anew; so often, then it is an attack or a fault.
+const RESTARTS: u32 = 6;
+/// RFC 7296 2.6: 1 to 64 octets.
+const COOKIE_MAX: usize = 64;
+/// At least half the key of every PRF, and 32 at least.
+const NONCE_LEN: usize = 32;
+
+/// The exchange under way.
+pub(super) struct Init {
+    spi_i: Spi,
+    remote: SocketAddr,
+    nonce: Vec<u8>,
+    source_hash: [u8; 20],
+    group: Group,
+    kex: Box<dyn KeyExchange>,
+    cookie: Vec<u8>,
+    request: Vec<u8>,
+    restarts: u32,
+    rule: Retransmission,
+    tries: u32,
+    interval: Duration,
+    due: Instant,
+    sent: Instant,
+    deadline: Instant,
+    round_trips: u32,
+    hint: Option<String>,
+    outbox: VecDeque<Vec<u8>>,
+}
+
+/// What IKE_SA_INIT leaves behind.
+pub(super) struct Keyed {
+    pub(super) spi_i: Spi,
+    pub(super) spi_r: Spi,
+    pub(super) suite: IkeSuite,
+    pub(super) keys: SaKeys,
+    /// The last request and its answer, as signed (RFC 7296 2.15).
+    pub(super) request: Vec<u8>,
+    pub(super) response: Vec<u8>,
+    pub(super) ni: Vec<u8>,
+    pub(super) nr: Vec<u8>,
+    pub(super) peer_fragments: bool,
+    pub(super) round_trips: u32,
+    pub(super) round_trip: Option<Duration>,
+}
+
+impl Init {
+    pub(super) fn new(
+        now: Instant,
+        config: &InitiatorConfig,
+        spi_i: Spi,
+        remote: SocketAddr,
+        random: &mut dyn Random,
+    ) -> Self {
+        let group = config
+            .first_group
+            .filter(|g| config.ike.groups.contains(g))
+            .or(config.ike.groups.first().copied())
+            .unwrap_or(Group::Ecp256);
+        let mut nonce = vec![0; NONCE_LEN];
+        random.fill(&mut nonce);
+        // A source hash that cannot match: both sides put ESP into UDP (PROTOCOL section 1).
+        let mut source_hash = [0; 20];
+        random.fill(&mut source_hash);
+        let rule = config.retransmission;
+        let mut init = Self {
+            spi_i,
+            remote,
+            nonce,
+            source_hash,
+            group,
+            kex: generate(group, random),
+            cookie: Vec::new(),
+            request: Vec::new(),
+            restarts: 0,
+            rule,
+            tries: 0,
+            interval: rule.first,
+            due: now,
+            sent: now,
+            deadline: now + config.exchange_timeout,
+            round_trips: 0,
+            hint: None,
+            outbox: VecDeque::new(),
+        };
+        init.send(now, config);
+        init
+    }
+
+    /// Builds the request anew and sends it.
+    fn send(&mut self, now: Instant, config: &InitiatorConfig) {
+        let mut payloads = Vec::new();
+        if !self.cookie.is_empty() {
+            payloads.push(Payload::Notify(Notify::status(notify::COOKIE, self.cookie.clone())));
+        }
+        payloads.extend([
+            Payload::Sa(config.ike.ike_proposals(&[], Some(self.group))),
+            Payload::Ke { group: self.group.id(), data: self.kex.public_value().to_vec() },
+            Payload::Nonce(self.nonce.clone()),
+            Payload::Notify(Notify::status(notify::NAT_DETECTION_SOURCE_IP, self.source_hash.to_vec())),
+            Payload::Notify(Notify::status(
+                notify::NAT_DETECTION_DESTINATION_IP,
+                nat_detection_hash(&self.spi_i, &[0; 8], self.remote),
+            )),
+            Payload::Notify(Notify::status(notify::IKEV2_FRAGMENTATION_SUPPORTED, Vec::new())),
+            Payload::Notify(Notify::status(notify::SIGNATURE_HASH_ALGORITHMS, our_hash_algorithms())),
+        ]);
+        payloads.extend(config.dialect.vendor_ids.iter().map(|v| Payload::VendorId(v.clone().into_bytes())));
+        let head = Outgoing {
+            spi_i: self.spi_i,
+            spi_r: [0; 8],
+            exchange: Exchange::IkeSaInit,
+            initiator: true,
+            response: false,
+            message_id: 0,
+        };
+        self.request = encode_message(&head, &payloads);
+        self.tries = 1;
+        self.interval = self.rule.first;
+        self.due = now + self.interval;
+        self.sent = now;
+        self.outbox.push_back(self.request.clone());
+    }
+
+    /// `Ok(Some)`: the valid answer. `Ok(None)`: understood, the exchange goes on.
+    pub(super) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        config: &InitiatorConfig,
+        datagram: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<Option<Box<Keyed>>, Dropped> {
+        let (header, payloads) = decode_message(datagram).map_err(|e| Dropped::Malformed(e.to_string()))?;
+        if header.spi_i != self.spi_i
+            || header.exchange != Exchange::IkeSaInit
+            || !header.response
+            || header.initiator
+            || header.message_id != 0
+        {
+            return Err(Dropped::Foreign);
+        }
+        let notifies = || {
+            payloads.iter().filter_map(|p| match p {
+                Payload::Notify(n) => Some(n),
+                _ => None,
+            })
+        };
+        if let Some(cookie) = notifies().find(|n| n.kind == notify::COOKIE) {
+            if cookie.data.is_empty() || cookie.data.len() > COOKIE_MAX || cookie.data == self.cookie {
+                return Err(Dropped::Malformed("a cookie of wrong length, or the same again".into()));
+            }
+            self.restart()?;
+            self.cookie = cookie.data.clone();
+            self.send(now, config);
+            return Ok(None);
+        }
+        if let Some(error) = notifies().find(|n| n.kind < 16384) {
+            if error.kind == notify::INVALID_KE_PAYLOAD
+                && let Some(group) =
+                    error.data.as_slice().try_into().ok().map(u16::from_be_bytes).and_then(Group::from_id)
+                && group != self.group
+                && config.ike.groups.contains(&group)
+            {
+                self.restart()?;
+                self.group = group;
+                self.kex = generate(group, random);
+                self.send(now, config);
+                return Ok(None);
+            }
+            // Nobody has proved anything yet: remember it for people, and go on listening (RFC 7296 2.21.1).
+            self.hint = Some(describe(error));
+            return Ok(None);
+        }
+        self.accept(now, config, &header, &payloads, datagram).map(|keyed| Some(Box::new(keyed)))
+    }
+
+    fn restart(&mut self) -> Result<(), Dropped> {
+        if self.restarts >= RESTARTS {
+            return Err(Dropped::Malformed("cookies or groups without end".into()));
+        }
+        self.restarts += 1;
+        self.round_trips += 1;
+        Ok(())
+    }
+
+    fn accept(
+        &mut self,
+        now: Instant,
+        config: &InitiatorConfig,
+        header: &Header,
+        payloads: &[Payload],
+        datagram: &[u8],
+    ) -> Result<Keyed, Dropped> {
+        let wrong = |what: &str| Dropped::Malformed(format!("IKE_SA_INIT answer: {what}"));
+        if header.spi_r == [0; 8] {
+            return Err(wrong("no responder SPI"));
+        }
+        let (suite, _) = proposals(payloads)
+            .and_then(|p| config.ike.accept_ike(p))
+            .ok_or_else(|| wrong("a proposal that was not offered"))?;
+        let (mut ke, mut nr, mut peer_fragments) = (None, None, false);
+        for payload in payloads {
+            match payload {
+                Payload::Ke { group, data } => ke = Some((*group, data)),
+                Payload::Nonce(nonce) => nr = Some(nonce),
+                Payload::Notify(n) if n.kind == notify::IKEV2_FRAGMENTATION_SUPPORTED => {
+                    peer_fragments = true;
+                }
+                _ => {}
+            }
+        }
+        let (group, public) = ke.ok_or_else(|| wrong("no KE payload"))?;
+        let nr = nr.ok_or_else(|| wrong("no nonce"))?;
+        if suite.group != self.group || group != self.group.id() {
+            return Err(wrong("another group than the one sent"));
+        }
+        let shared = self.kex.agree(public).map_err(|e| wrong(&e.to_string()))?;
+        let keys = SaKeys::derive(&suite, &self.nonce, nr, &shared, &self.spi_i, &header.spi_r);
+        Ok(Keyed {
+            spi_i: self.spi_i,
+            spi_r: header.spi_r,
+            suite,
+            keys,
+            request: self.request.clone(),
+            response: datagram.to_vec(),
+            ni: self.nonce.clone(),
+            nr: nr.clone(),
+            peer_fragments,
+            round_trips: self.round_trips + 1,
+            round_trip: (self.tries == 1).then(|| now.since(self.sent)),
+        })
+    }
+
+    /// The same octets again, with all their tries.
+    pub(super) fn repeat(&mut self, now: Instant) {
+        self.outbox.push_back(self.request.clone());
+        self.tries = 2;
+        self.interval = self.rule.first;
+        self.due = now + self.interval;
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Failure> {
+        if now >= self.deadline || (now >= self.due && self.tries >= self.rule.tries) {
+            return Some(Failure::NoAnswer { hint: self.hint.take() });
+        }
+        if now >= self.due {
+            self.tries += 1;
+            self.interval = (self.interval * 2).min(self.rule.cap);
+            self.due = now + self.interval;
+            self.outbox.push_back(self.request.clone());
+        }
+        None
+    }
+
+    pub(super) fn due(&self) -> Instant {
+        self.due.min(self.deadline)
+    }
+
+    pub(super) fn poll_datagram(&mut self) -> Option<Vec<u8>> {
+        self.outbox.pop_front()
+    }
+}
+
+/// SHA-1(SPIi | SPIr | address | port), RFC 7296 2.23.
+pub fn nat_detection_hash(spi_i: &Spi, spi_r: &Spi, address: SocketAddr) -> Vec<u8> {
+    let port = address.port().to_be_bytes();
+    match address.ip() {
+        IpAddr::V4(ip) => Hash::Sha1.digest(&[spi_i, spi_r, &ip.octets(), &port]),
+        IpAddr::V6(ip) => Hash::Sha1.digest(&[spi_i, spi_r, &ip.octets(), &port]),
+    }
+}
+
+/// An error notify in words.
+pub(super) fn describe(error: &Notify) -> String {
+    let name = match error.kind {
+        notify::INVALID_SYNTAX => "INVALID_SYNTAX",
+        notify::NO_PROPOSAL_CHOSEN => "NO_PROPOSAL_CHOSEN: no algorithms in common",
+        notify::INVALID_KE_PAYLOAD => "INVALID_KE_PAYLOAD: it wants a group that is not configured",
+        notify::AUTHENTICATION_FAILED => "AUTHENTICATION_FAILED",
+        notify::SINGLE_PAIR_REQUIRED => "SINGLE_PAIR_REQUIRED",
+        notify::NO_ADDITIONAL_SAS => "NO_ADDITIONAL_SAS",
+        notify::INTERNAL_ADDRESS_FAILURE => "INTERNAL_ADDRESS_FAILURE: its address pool is empty",
+        notify::FAILED_CP_REQUIRED => "FAILED_CP_REQUIRED",
+        notify::TS_UNACCEPTABLE => "TS_UNACCEPTABLE: it refuses the traffic selectors",
+        notify::TEMPORARY_FAILURE => "TEMPORARY_FAILURE",
+        kind => return format!("error notify {kind}"),
+    };
+    name.into()
+}
