@@ -6,8 +6,6 @@
 mod error;
 mod names;
 mod test_keys;
-#[cfg(test)]
-mod tests;
 
 pub use error::CertError;
 pub use test_keys::is_public_test_key;

@@ -1,6 +1,7 @@
 //! Whom a certificate names: HostAddress and IDr against it, and its names for people.
 
 use super::error::CertError;
+use crate::ike::eap::text::printable;
 use crate::ike::message::Identity;
 use rustls_pki_types::{CertificateDer, DnsName, ServerName};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -175,15 +176,18 @@ pub(super) fn show_name(name: &X509Name<'_>) -> String {
     }
 }
 
-/// Text of somebody unknown, made fit for a terminal and a log line: control and format characters become `?`.
+/// Text of somebody unknown, made fit for a terminal and a log line: in one line, at most [`SHOWN_CHARS`] characters.
 pub(super) fn clean(text: &str) -> String {
-    let mut out: String = text
-        .chars()
-        .take(SHOWN_CHARS)
-        .map(|c| if c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}') { '?' } else { c })
-        .collect();
-    if text.chars().nth(SHOWN_CHARS).is_some() {
-        out.push_str("..");
+    printable(&text.replace('\n', " "), SHOWN_CHARS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_strangers_cannot_write_on_the_terminal() {
+        assert_eq!(clean("evil\u{1b}[2J\nname\u{202e}"), "evil[2J name");
+        assert!(clean(&"x".repeat(5000)).len() < 200);
     }
-    out
 }

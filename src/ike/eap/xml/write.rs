@@ -3,7 +3,7 @@
 use super::super::EapError;
 use super::read::is_xml_char;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
-use std::io;
+use std::io::{ErrorKind, Result as IoResult, Write};
 use zeroize::Zeroizing;
 
 /// The largest document that fits an EAP packet with one TLV.
@@ -19,15 +19,15 @@ pub(in crate::ike::eap) struct Writer {
 /// A buffer of fixed capacity: it may hold a password, so it must not move.
 struct Buffer(Zeroizing<Vec<u8>>);
 
-impl io::Write for Buffer {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+impl Write for Buffer {
+    fn write(&mut self, octets: &[u8]) -> IoResult<usize> {
         if self.0.len() + octets.len() > self.0.capacity() {
-            return Err(io::ErrorKind::WriteZero.into());
+            return Err(ErrorKind::WriteZero.into());
         }
         self.0.extend_from_slice(octets);
         Ok(octets.len())
     }
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> IoResult<()> {
         Ok(())
     }
 }
@@ -75,7 +75,6 @@ impl Writer {
 
     /// Octets as they are: a piece of a document that was well-formed.
     pub(in crate::ike::eap) fn raw(&mut self, octets: &[u8]) {
-        use io::Write;
         if self.out.get_mut().write_all(octets).is_err() {
             self.error.get_or_insert(EapError::TooLong);
         }
