@@ -5,6 +5,8 @@ mod pair;
 mod replay;
 mod selector;
 mod set;
+#[cfg(test)]
+mod testing;
 
 pub use inner::InnerPacket;
 pub use pair::{HEADROOM, OpenError, SaPair, SaParams, SaStats, SealError, TAILROOM, spi_of};

@@ -299,3 +299,6 @@ impl fmt::Debug for SaPair {
 fn take(key: &mut Secret) -> Secret {
     std::mem::replace(key, Secret::new(Vec::new()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,3 +142,6 @@ impl SaSet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,9 @@
 //! The record of a login: what a reconnect needs, and nothing else.
 
+mod encoding;
+
+pub use encoding::{MAX_ENCODED, SessionError};
+
 use crate::crypto::Secret;
 use crate::time::UnixTime;
 use std::net::{IpAddr, SocketAddr};
@@ -39,8 +43,28 @@ impl Session {
     pub fn expires(&self, horizon: Duration) -> UnixTime {
         self.last_contact + self.window + horizon
     }
+
+    /// How long the session is still worth trying; zero once it is over. A wall clock that was set back to before the last
+    /// contact counts as no time passed: a token tried too late costs a refusal, one not tried costs a login.
+    pub fn remaining(&self, now: UnixTime, horizon: Duration) -> Duration {
+        let whole = self.window.saturating_add(horizon);
+        whole.saturating_sub(now.since(self.last_contact))
+    }
+
+    /// True while the session is worth trying, see [`remaining`](Self::remaining).
+    pub fn usable_at(&self, now: UnixTime, horizon: Duration) -> bool {
+        !self.remaining(now, horizon).is_zero()
+    }
+
     /// The session ID as people see it in a log: text where it is printable ASCII, else hex.
     pub fn id_text(&self) -> String {
-        todo!()
+        if self.id.iter().all(|octet| (b' '..=b'~').contains(octet)) {
+            self.id.iter().map(|&octet| char::from(octet)).collect()
+        } else {
+            self.id.iter().map(|octet| format!("{octet:02x}")).collect()
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;
