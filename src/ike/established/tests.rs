@@ -309,7 +309,7 @@ fn ike_rekeys_that_cross_are_put_off_and_one_of_them_works_later() {
 
 #[test]
 fn lifetimes_start_rekeys() {
-    let mut pair = Pair::new(|i| policy((i == 0).then_some(100), (i == 1).then_some(30)));
+    let mut pair = Pair::new(|i| policy((i == 0).then_some(97), (i == 1).then_some(30)));
     pair.pass(Duration::from_secs(301));
     assert_eq!(pair.ends[0].count("Rekeyed"), 3);
     assert_eq!(pair.ends[1].count("Rekeyed"), 3);
