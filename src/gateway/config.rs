@@ -93,6 +93,11 @@ pub struct GatewayConfig {
     pub ike_lifetime: Duration,
     /// Lifetime of a Child SA (`seed`: 3600 s).
     pub child_lifetime: Duration,
+    /// Volume lifetime of a Child SA, KB of 1024 octets (`seed`: 4,608,000).
+    pub child_volume_kb: u64,
+    /// Answer SIGNATURE_HASH_ALGORITHMS and sign with AUTH method 14 where the client announced it (RFC 7427); else method 1
+    /// with the PRF's hash.
+    pub signature_hashes: bool,
     /// Announce RFC 7383 (`seed`: `Fragmentation not configured`).
     pub fragmentation: bool,
     /// A half-open login is forgotten after this long.
@@ -101,8 +106,8 @@ pub struct GatewayConfig {
     pub cookie_threshold: usize,
     /// At most so many half-open logins; more are not answered.
     pub half_open_limit: usize,
-    /// Addresses behind the gateway that answer ping and UDP echo.
-    pub inside: Vec<IpAddr>,
+    /// Networks behind the gateway whose addresses all answer ping and UDP echo (port 7).
+    pub inside: Vec<Net>,
 }
 
 impl GatewayConfig {
@@ -132,11 +137,13 @@ impl GatewayConfig {
             esp: Algorithms::esp(),
             ike_lifetime: Duration::from_secs(86_400),
             child_lifetime: Duration::from_secs(3600),
+            child_volume_kb: 4_608_000,
+            signature_hashes: true,
             fragmentation: false,
             auth_timeout: Duration::from_secs(30),
             cookie_threshold: 64,
             half_open_limit: 512,
-            inside: vec![Ipv4Addr::new(192, 168, 10, 1).into()],
+            inside: vec![Net { address: Ipv4Addr::new(192, 168, 10, 0).into(), prefix: 24 }],
         }
     }
 }

@@ -2,74 +2,237 @@
 //!
 //! It authenticates itself with a certificate and its users with EAP-AnyConnect, hands out an address, a session ID and a
 //! token, keeps lost sessions in an inactive database, and takes them back by token without asking AAA.
+//!
+//! A datagram's way: [`Gateway::handle_datagram`] tells IKE from ESP; `init` answers IKE_SA_INIT and makes a half-open SA,
+//! `login` leads it through IKE_AUTH (with `conversation` for EAP and AAA, or `reconnect` for a token), `live` serves it from
+//! then on. `sessions` holds the databases and the address pools, `show` prints what the router's commands print.
 
-pub mod behind;
+mod behind;
+mod child;
 mod config;
+mod conversation;
+mod cookie;
 mod event;
 mod faults;
+mod init;
+mod limiter;
+mod live;
+mod login;
+mod modecfg;
+mod outbox;
+mod pool;
+mod reconnect;
+mod sessions;
+mod show;
+mod status;
+#[cfg(test)]
+mod testing;
+mod timers;
 
+pub use behind::Behind;
 pub use config::{Dpd, GatewayConfig, User, address_identity};
 pub use event::{Counters, DownReason, DropReason, GatewayEvent, GatewayTransmit, Port, Refusal};
 pub use faults::{Faults, TokenFault};
 
 use crate::crypto::Random;
+use crate::esp::HEADROOM;
+use crate::ike::message::{Exchange, Header, Spi};
 use crate::time::{Instant, Now};
-use std::net::SocketAddr;
+use cookie::Cookies;
+use live::{Connection, Live};
+use login::HalfOpen;
+use outbox::{Outbox, Path};
+use pool::Pool;
+use sessions::Sessions;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use timers::{Timer, Timers};
 
 /// See the module.
-pub struct Gateway {}
+pub struct Gateway {
+    config: GatewayConfig,
+    random: Box<dyn Random>,
+    /// Half-open logins by our SPI, and their SPI by the digest of their IKE_SA_INIT.
+    half_open: BTreeMap<Spi, HalfOpen>,
+    by_request: BTreeMap<Vec<u8>, Spi>,
+    live: BTreeMap<Connection, Live>,
+    by_ike: BTreeMap<(Spi, Spi), Connection>,
+    by_esp: BTreeMap<u32, Connection>,
+    by_address: BTreeMap<IpAddr, Connection>,
+    last_connection: Connection,
+    sessions: Sessions,
+    timers: Timers,
+    cookies: Cookies,
+    behind: Behind,
+    faults: Faults,
+    out: Outbox,
+}
 
 impl Gateway {
     /// A gateway without sessions.
-    pub fn new(_config: GatewayConfig, _now: Now, _random: Box<dyn Random>) -> Self {
-        todo!()
+    pub fn new(config: GatewayConfig, now: Now, mut random: Box<dyn Random>) -> Self {
+        Self {
+            half_open: BTreeMap::new(),
+            by_request: BTreeMap::new(),
+            live: BTreeMap::new(),
+            by_ike: BTreeMap::new(),
+            by_esp: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            last_connection: 0,
+            sessions: databases(&config),
+            timers: Timers::default(),
+            cookies: Cookies::new(now.at, &mut *random),
+            behind: Behind::new(config.inside.iter().copied()),
+            faults: Faults::default(),
+            out: Outbox::default(),
+            config,
+            random,
+        }
     }
+
     /// Takes a datagram; ESP is opened in place.
-    pub fn handle_datagram(&mut self, _now: Now, _from: SocketAddr, _to: Port, _datagram: &mut [u8]) {
-        todo!()
+    pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, to: Port, datagram: &mut [u8]) {
+        if self.faults.silent {
+            return self.out.dropped(DropReason::Silent);
+        }
+        self.expire(now);
+        let path = Path { peer: from, port: to };
+        match (to, &*datagram) {
+            (Port::Ike, _) => self.handle_ike(now, path, datagram),
+            // A NAT keepalive (RFC 3948 2.3).
+            (Port::Nat, [0xff]) => {}
+            (Port::Nat, [0, 0, 0, 0, message @ ..]) => self.handle_ike(now, path, message),
+            (Port::Nat, _) => self.handle_esp(now, path, datagram),
+        }
     }
+
+    fn handle_ike(&mut self, now: Now, path: Path, message: &[u8]) {
+        let Ok(header) = Header::decode(message) else { return self.out.dropped(DropReason::Malformed) };
+        if header.exchange == Exchange::IkeSaInit && !header.response && header.spi_r == [0; 8] {
+            self.handle_init(now, path, message);
+        } else if let Some(&connection) = self.by_ike.get(&(header.spi_i, header.spi_r)) {
+            self.handle_live(now, path, connection, message);
+        } else if self.half_open.contains_key(&header.spi_r) {
+            self.handle_half_open(now, path, header.spi_r, message);
+        } else {
+            self.out.dropped(DropReason::UnknownSa);
+        }
+    }
+
     /// Does what is due.
-    pub fn handle_timeout(&mut self, _now: Now) {
-        todo!()
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.expire(now);
+        for timer in self.timers.due(now.at) {
+            match timer {
+                Timer::HalfOpen(spi) => self.half_open_timeout(now, spi),
+                Timer::Live(connection) => self.live_timeout(now, connection),
+            }
+        }
     }
+
+    /// Forgets the inactive sessions whose window is over.
+    fn expire(&mut self, now: Now) {
+        let all = std::mem::take(&mut self.faults.window_over);
+        let expired = if all { self.sessions.expire_all() } else { self.sessions.expire(now.at) };
+        for id in expired {
+            self.out.tell(GatewayEvent::Expired { id });
+        }
+    }
+
     /// When something is due, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        todo!()
+        let window_over = self.faults.window_over.then(|| (Instant::default(), "the window is over by order"));
+        let expiry = self.sessions.next_expiry().map(|at| (at, "reconnect timeout"));
+        [window_over, self.timers.next(), expiry].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
+
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<GatewayTransmit> {
-        todo!()
+        if self.faults.silent {
+            for _ in 0..self.out.discard_transmits() {
+                self.out.dropped(DropReason::Silent);
+            }
+        }
+        self.out.next_transmit()
     }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<GatewayEvent> {
-        todo!()
+        self.out.next_event()
     }
+
     /// Sends an inner packet from behind the gateway to the session that owns its destination.
-    pub fn send_packet(&mut self, _now: Now, _inner: &[u8]) {
-        todo!()
+    pub fn send_packet(&mut self, now: Now, inner: &[u8]) {
+        let connection = destination(inner).and_then(|address| self.by_address.get(&address).copied());
+        let live = connection.and_then(|connection| Some((connection, self.live.get_mut(&connection)?)));
+        let Some((connection, live)) = live.filter(|(_, live)| live.path.port == Port::Nat) else {
+            return self.out.dropped(DropReason::Downlink);
+        };
+        // Room for padding and ICV too, so that the frame does not move.
+        let mut frame = Vec::with_capacity(HEADROOM + inner.len() + 64);
+        frame.resize(HEADROOM, 0);
+        frame.extend_from_slice(inner);
+        match live.children.seal(&mut frame, &mut *self.random) {
+            Ok(range) => {
+                frame.truncate(range.end);
+                frame.drain(..range.start);
+                self.out.send_esp(live.path.peer, frame);
+                self.check_volume(now, connection);
+            }
+            Err(_) => self.out.dropped(DropReason::Downlink),
+        }
     }
+
     /// The faults, to be set.
     pub fn faults(&mut self) -> &mut Faults {
-        todo!()
+        &mut self.faults
     }
+
     /// All SAs are gone without a word. The sessions are kept as inactive, or lost with their addresses.
-    pub fn restart(&mut self, _now: Now, _keep_databases: bool) {
-        todo!()
+    pub fn restart(&mut self, now: Now, keep_databases: bool) {
+        self.expire(now);
+        self.out.discard_transmits();
+        self.half_open.clear();
+        self.by_request.clear();
+        self.drop_all(now, keep_databases);
+        if !keep_databases {
+            self.sessions = databases(&self.config);
+        }
+        self.timers.clear();
+        self.cookies = Cookies::new(now.at, &mut *self.random);
     }
+
     /// The counters.
     pub fn counters(&self) -> Counters {
-        todo!()
+        let (active, inactive) = self.sessions.counts();
+        Counters { active, inactive, half_open: self.half_open.len(), ..self.out.counters.clone() }
     }
+
     /// `show crypto session detail`, in the seed's form.
-    pub fn show_session_detail(&self, _now: Now) -> String {
-        todo!()
+    pub fn show_session_detail(&self, now: Now) -> String {
+        show::session_detail(&self.views(now))
     }
+
     /// `show crypto ikev2 session detailed`, in the seed's form.
-    pub fn show_ikev2_session_detailed(&self, _now: Now) -> String {
-        todo!()
+    pub fn show_ikev2_session_detailed(&self, now: Now) -> String {
+        show::ikev2_session_detailed(&self.views(now))
     }
+
     /// `show crypto ikev2 stats reconnect`, in the seed's form.
     pub fn show_stats_reconnect(&self) -> String {
-        todo!()
+        show::stats_reconnect(&self.counters())
+    }
+}
+
+fn databases(config: &GatewayConfig) -> Sessions {
+    Sessions::new(Pool::v4(config.pool4), config.pool6.map(Pool::v6))
+}
+
+/// The destination of an inner packet.
+fn destination(inner: &[u8]) -> Option<IpAddr> {
+    match inner.first()? >> 4 {
+        4 => Some(IpAddr::from(<[u8; 4]>::try_from(inner.get(16..20)?).ok()?)),
+        6 => Some(IpAddr::from(<[u8; 16]>::try_from(inner.get(24..40)?).ok()?)),
+        _ => None,
     }
 }

@@ -1,0 +1,232 @@
+//! EAP-AnyConnect as the gateway leads it, and the AAA behind it (PROTOCOL section 2).
+
+use super::GatewayConfig;
+use super::config::User;
+use super::event::Refusal;
+use crate::crypto::{Random, Secret};
+use crate::ike::eap::server::{self, ClientKind, ClientMessage, Complete};
+use crate::ike::eap::{EapError, Form, Input, InputKind, dbrp};
+
+/// Wrong answers before EAP-Failure.
+const TRIES: u32 = 3;
+/// Messages of one login, `init` and `ack` included.
+const ROUNDS: u32 = 32;
+/// What `<error id="13">` says (`ssl`).
+const LOGIN_FAILED: &str = "Login failed.";
+
+/// What the client must say next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Awaiting {
+    Init,
+    Password,
+    SecondFactor,
+    Ack,
+}
+
+/// What the gateway says. The packet is a whole EAP packet.
+pub(super) enum Turn {
+    /// A form.
+    Ask {
+        /// EAP-Request.
+        packet: Vec<u8>,
+        /// The last answer was wrong.
+        wrong: bool,
+    },
+    /// AAA took the login; the client acknowledges.
+    Accepted(Vec<u8>),
+    /// EAP-Success.
+    Success(Vec<u8>),
+    /// EAP-Failure.
+    Failure {
+        /// The packet.
+        packet: Vec<u8>,
+        /// Why.
+        why: Refusal,
+    },
+}
+
+/// One login.
+pub(super) struct Conversation {
+    identifier: u8,
+    awaiting: Awaiting,
+    rounds: u32,
+    wrong: u32,
+    opaque: Vec<u8>,
+    user: String,
+    group: Option<String>,
+}
+
+impl Conversation {
+    /// Begins; also the `hello`.
+    pub(super) fn start(
+        config: &GatewayConfig,
+        random: &mut dyn Random,
+    ) -> Result<(Self, Vec<u8>), EapError> {
+        let conversation = Self {
+            identifier: random.below(256) as u8,
+            awaiting: Awaiting::Init,
+            rounds: 0,
+            wrong: 0,
+            opaque: server::opaque(&config.profile, random.below(1 << 32))?,
+            user: String::new(),
+            group: None,
+        };
+        let hello = server::hello(conversation.identifier)?;
+        Ok((conversation, hello))
+    }
+
+    /// Who logs in; empty before a name was given.
+    pub(super) fn user(&self) -> String {
+        self.user.clone()
+    }
+
+    /// The group, where there are groups.
+    pub(super) fn group(&self) -> Option<String> {
+        self.group.clone()
+    }
+
+    /// Takes the client's EAP packet. `aaa` counts the questions to AAA. What is malformed or out of turn ends the login.
+    pub(super) fn turn(
+        &mut self,
+        config: &GatewayConfig,
+        aaa: &mut u64,
+        packet: &[u8],
+        random: &mut dyn Random,
+    ) -> Turn {
+        self.rounds += 1;
+        let said = ClientMessage::parse(packet).ok().filter(|said| said.id == self.identifier);
+        let Some(said) = said.filter(|_| self.rounds <= ROUNDS) else { return self.fail(Refusal::Eap) };
+        self.identifier = self.identifier.wrapping_add(1);
+        self.reply(config, aaa, &said, random).unwrap_or_else(|_| self.fail(Refusal::Eap))
+    }
+
+    fn reply(
+        &mut self,
+        config: &GatewayConfig,
+        aaa: &mut u64,
+        said: &ClientMessage,
+        random: &mut dyn Random,
+    ) -> Result<Turn, EapError> {
+        let echoed = said.opaque.as_ref() == Some(&self.opaque);
+        let none = Secret::new(Vec::new());
+        let password = said.password().unwrap_or(&none);
+        match (self.awaiting, said.kind) {
+            (Awaiting::Init, ClientKind::Init) => {
+                self.awaiting = Awaiting::Password;
+                self.ask(config, "")
+            }
+            (Awaiting::Password, ClientKind::AuthReply) if echoed => {
+                self.user = said.username().unwrap_or_default().to_owned();
+                self.group = match config.groups.as_slice() {
+                    [only] => Some(only.clone()),
+                    _ => said.group_select.clone(),
+                };
+                *aaa += 1;
+                match authenticate(config, &self.user, password, self.group.as_deref()) {
+                    None => self.wrong(config),
+                    Some(User { second_factor: Some(_), .. }) => {
+                        self.awaiting = Awaiting::SecondFactor;
+                        self.ask(config, "")
+                    }
+                    Some(_) => self.accept(config, random),
+                }
+            }
+            (Awaiting::SecondFactor, ClientKind::AuthReply) if echoed => {
+                *aaa += 1;
+                let expected = config.users.get(&self.user).and_then(|user| user.second_factor.as_ref());
+                if expected == Some(password) { self.accept(config, random) } else { self.wrong(config) }
+            }
+            (Awaiting::Ack, ClientKind::Ack) => Ok(Turn::Success(dbrp::success(self.identifier))),
+            _ => Ok(self.fail(Refusal::Eap)),
+        }
+    }
+
+    fn wrong(&mut self, config: &GatewayConfig) -> Result<Turn, EapError> {
+        self.wrong += 1;
+        if self.wrong >= TRIES {
+            Ok(self.fail(Refusal::TooManyTries))
+        } else {
+            self.ask(config, LOGIN_FAILED)
+        }
+    }
+
+    fn fail(&self, why: Refusal) -> Turn {
+        Turn::Failure { packet: dbrp::failure(self.identifier), why }
+    }
+
+    fn ask(&self, config: &GatewayConfig, error: &str) -> Result<Turn, EapError> {
+        let mut form = match self.awaiting {
+            Awaiting::SecondFactor => second_form(),
+            _ => first_form(&config.groups),
+        };
+        form.error = error.to_owned();
+        let packet = server::auth_request(self.identifier, &self.opaque, &form)?;
+        Ok(Turn::Ask { packet, wrong: !error.is_empty() })
+    }
+
+    fn accept(&mut self, config: &GatewayConfig, random: &mut dyn Random) -> Result<Turn, EapError> {
+        self.awaiting = Awaiting::Ack;
+        // These have nothing to do with the session ID and token of MODECFG.
+        let complete = Complete {
+            session_id: random.below(1 << 20).to_string(),
+            session_token: format!("{:016X}{:016X}", random.u64(), random.u64()),
+            banner: config.banner.clone().unwrap_or_default(),
+            message: String::new(),
+        };
+        Ok(Turn::Accepted(server::complete(self.identifier, &complete)?))
+    }
+}
+
+fn form(id: &str, message: &str, inputs: Vec<Input>) -> Form {
+    Form {
+        id: id.into(),
+        title: "Login".into(),
+        message: message.into(),
+        banner: String::new(),
+        error: String::new(),
+        inputs,
+    }
+}
+
+fn input(name: &str, label: &str, kind: InputKind) -> Input {
+    Input { name: name.into(), label: label.into(), kind }
+}
+
+/// Name and password, and the group where there is a choice.
+fn first_form(groups: &[String]) -> Form {
+    let mut inputs = Vec::new();
+    if groups.len() > 1 {
+        let options = groups.iter().enumerate().map(|(n, group)| (group.clone(), group.clone(), n == 0));
+        inputs.push(input("group_list", "GROUP:", InputKind::Select(options.collect())));
+    }
+    inputs.push(input("username", "Username:", InputKind::Text));
+    inputs.push(input("password", "Password:", InputKind::Password));
+    form("main", "Please enter your username and password.", inputs)
+}
+
+/// The second factor.
+fn second_form() -> Form {
+    let inputs = vec![input("answer", "Answer:", InputKind::Password)];
+    form("challenge", "Please enter the code of your second factor.", inputs)
+}
+
+/// The user, where password and group are right. An unknown name costs as much as a wrong password.
+fn authenticate<'a>(
+    config: &'a GatewayConfig,
+    name: &str,
+    password: &Secret,
+    group: Option<&str>,
+) -> Option<&'a User> {
+    let nobody = Secret::new(vec![0; password.len()]);
+    let user = config.users.get(name);
+    let right = user.map_or(&nobody, |user| &user.password) == password;
+    let user = user.filter(|_| right)?;
+    let offered = match group {
+        None => config.groups.is_empty(),
+        Some(group) => {
+            let has = |list: &[String]| list.iter().any(|g| g == group);
+            has(&config.groups) && (user.groups.is_empty() || has(&user.groups))
+        }
+    };
+    offered.then_some(user)
+}

@@ -1,0 +1,455 @@
+//! Authenticated IKE SAs: their Child SAs, their path, liveness on demand, and how they end.
+
+use super::Gateway;
+use super::child::{Agreed, ChildRequest};
+use super::event::{DownReason, DropReason, GatewayEvent, Refusal};
+use super::login::{HalfOpen, LINGER};
+use super::modecfg;
+use super::outbox::Path;
+use super::sessions::{SessionKey, State};
+use super::timers::Timer;
+use crate::esp::{SaPair, SaParams, SaSet, spi_of};
+use crate::ike::established::{Authentic, Established, SaEvent, SaPolicy, esp_spi};
+use crate::ike::keys::ChildKeying;
+use crate::ike::message::{Exchange, Header, Identity, Payload, Spi};
+use crate::ike::sa::Retransmission;
+use crate::time::{Instant, Now};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A Child SA that was replaced by a reconnect or deleted goes on receiving this long: packets may be under way.
+const RETIRED: Duration = Duration::from_secs(5);
+
+/// A connection number: one IKE SA and what its rekeys make of it.
+pub(super) type Connection = u64;
+
+/// An IKE SA about to come up.
+pub(super) struct Arrival {
+    pub(super) connection: Connection,
+    pub(super) session: SessionKey,
+    pub(super) id: Identity,
+    pub(super) reconnect: bool,
+    pub(super) child: SettledChild,
+}
+
+/// A Child SA both sides agreed on.
+pub(super) struct SettledChild {
+    spi_in: u32,
+    agreed: Agreed,
+}
+
+/// One IKE SA with its Child SAs.
+pub(super) struct Live {
+    pub(super) session: SessionKey,
+    pub(super) established: Established,
+    pub(super) children: SaSet,
+    /// When each pair came up, by inbound SPI.
+    pub(super) child_since: BTreeMap<u32, Instant>,
+    pub(super) path: Path,
+    pub(super) nat: bool,
+    pub(super) id: Identity,
+    pub(super) reconnect: bool,
+    pub(super) connid: u64,
+    pub(super) since: Instant,
+    /// Next message ID of our requests, and of the client's.
+    pub(super) message_ids: (u32, u32),
+    /// SPIs under which this connection is found.
+    ike_spis: Vec<(Spi, Spi)>,
+    /// Receives only until the client has used it.
+    untried: Option<u32>,
+    /// The last authenticated packet of the client.
+    heard: Instant,
+    /// A DPD of ours is under way.
+    asked: bool,
+    /// The pair whose rekey for volume was started.
+    volume_rekey: Option<u32>,
+    /// Deleted: only repeats its last answer until then.
+    closing: Option<Instant>,
+}
+
+impl Live {
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    fn hear(&mut self, now: Instant) {
+        self.heard = now;
+        self.asked = false;
+    }
+
+    fn install(&mut self, now: Instant, child: SaParams, send: bool) {
+        let spi_in = child.spi_in;
+        self.child_since.insert(spi_in, now);
+        if send {
+            self.children.install(SaPair::new(child));
+        } else {
+            self.children.install_inbound(SaPair::new(child));
+            self.untried = Some(spi_in);
+        }
+    }
+
+    /// The client used the new pair, or deleted the old one: send on it.
+    fn promote(&mut self) {
+        if let Some(spi_in) = self.untried.take() {
+            self.children.promote(spi_in);
+        }
+    }
+
+    fn dpd_at(&self, interval: Duration) -> Option<Instant> {
+        (!self.asked).then(|| self.heard + interval)
+    }
+}
+
+impl Gateway {
+    /// A number for the next connection.
+    pub(super) fn next_connection(&mut self) -> Connection {
+        self.last_connection += 1;
+        self.last_connection
+    }
+
+    /// Agrees on the Child SA and the configuration of a session, which stays as it is: the whole answer, `proof` first.
+    pub(super) fn settle_child(
+        &mut self,
+        session: SessionKey,
+        request: &ChildRequest,
+        mut proof: Vec<Payload>,
+    ) -> Result<(Vec<Payload>, SettledChild), (Refusal, u16)> {
+        let Some(session) = self.sessions.get(session) else {
+            return Err((Refusal::Token, crate::ike::message::notify::AUTHENTICATION_FAILED));
+        };
+        let spi_in = loop {
+            let spi = esp_spi(&mut *self.random);
+            if !self.by_esp.contains_key(&spi) {
+                break spi;
+            }
+        };
+        let agreed = request.agree(&self.config.esp, spi_in, session)?;
+        proof.extend([
+            Payload::Cp(modecfg::reply(&self.config, &request.cp, session)),
+            Payload::Sa(vec![agreed.answer.clone()]),
+            Payload::TsI(agreed.ts_i.clone()),
+            Payload::TsR(agreed.ts_r.clone()),
+        ]);
+        Ok((proof, SettledChild { spi_in, agreed }))
+    }
+
+    /// The IKE SA is up: it takes over its session and, in a reconnect, what is left of the old SA.
+    pub(super) fn arrive(&mut self, now: Now, half: HalfOpen, arrival: Arrival) {
+        let Arrival { connection, session, id, reconnect, child } = arrival;
+        let SettledChild { spi_in, agreed } = child;
+        let keying = ChildKeying {
+            prf: half.sa.suite().prf,
+            sk_d: &half.sa.keys().sk_d,
+            ni: &half.ni,
+            nr: &half.nr,
+            shared: None,
+        };
+        let params = keying.derive(&agreed.suite, false, spi_in, agreed.spi_out, agreed.ts_r, agreed.ts_i);
+
+        let replaced = match self.sessions.get(session).map(|s| s.state) {
+            Some(State::Active(old)) if old != connection => self.replace(old),
+            _ => None,
+        };
+        self.sessions.activate(session, connection);
+        let (mut children, child_since) = replaced.unwrap_or_default();
+        for spi in children.spis() {
+            children.retire(spi, now.at + RETIRED);
+            self.by_esp.insert(spi, connection);
+        }
+        let established = Established::new(now.at, half.sa, Some(&params), self.policy());
+        let ike_spis = vec![established.spis()];
+        let mut live = Live {
+            session,
+            established,
+            children,
+            child_since,
+            path: half.path,
+            nat: half.nat,
+            id,
+            reconnect,
+            connid: self.free_connid(),
+            since: now.at,
+            message_ids: (0, 0),
+            ike_spis,
+            untried: None,
+            heard: now.at,
+            asked: false,
+            volume_rekey: None,
+            closing: None,
+        };
+        live.install(now.at, params, true);
+        self.by_esp.insert(spi_in, connection);
+        if let Some(session) = self.sessions.get(session) {
+            let addresses = session.addresses();
+            self.by_address.extend(addresses.iter().map(|a| (*a, connection)));
+            self.out.tell(GatewayEvent::SaUp {
+                number: connection,
+                id: session.id(),
+                user: session.user.clone(),
+                peer: live.path.peer,
+                addresses,
+                reconnect,
+            });
+        }
+        self.by_ike.extend(live.ike_spis.iter().map(|spis| (*spis, connection)));
+        self.live.insert(connection, live);
+        self.settle(now, connection, None);
+    }
+
+    fn policy(&self) -> SaPolicy {
+        // The lifetimes are hard ones: the rekey starts while a tenth is left.
+        let soft = |hard: Duration| Some(hard * 9 / 10);
+        SaPolicy {
+            ike: self.config.ike.clone(),
+            esp: self.config.esp.clone(),
+            ike_lifetime: soft(self.config.ike_lifetime),
+            child_lifetime: soft(self.config.child_lifetime),
+        }
+    }
+
+    fn free_connid(&self) -> u64 {
+        let taken: std::collections::BTreeSet<u64> = self.live.values().map(|l| l.connid).collect();
+        (1..).find(|n| !taken.contains(n)).unwrap_or(0)
+    }
+
+    /// Takes the old connection of a session away without a word; its Child SAs move to the new one.
+    fn replace(&mut self, old: Connection) -> Option<(SaSet, BTreeMap<u32, Instant>)> {
+        let live = self.live.remove(&old)?;
+        self.unlist(old, &live);
+        let id = self.sessions.get(live.session).and_then(|s| s.id());
+        self.out.tell(GatewayEvent::SaDown { number: old, id, why: DownReason::Replaced, kept: true });
+        Some((live.children, live.child_since))
+    }
+
+    /// Takes a connection out of every index.
+    fn unlist(&mut self, connection: Connection, live: &Live) {
+        self.timers.set(Timer::Live(connection), None);
+        self.unlist_traffic(connection, live);
+        for spis in &live.ike_spis {
+            self.by_ike.remove(spis);
+        }
+    }
+
+    fn unlist_traffic(&mut self, connection: Connection, live: &Live) {
+        for spi in live.child_since.keys() {
+            if self.by_esp.get(spi) == Some(&connection) {
+                self.by_esp.remove(spi);
+            }
+        }
+        for address in self.sessions.get(live.session).map(|s| s.addresses()).unwrap_or_default() {
+            if self.by_address.get(&address) == Some(&connection) {
+                self.by_address.remove(&address);
+            }
+        }
+    }
+
+    /// Takes an IKE message of an authenticated SA.
+    pub(super) fn handle_live(&mut self, now: Now, path: Path, connection: Connection, message: &[u8]) {
+        let Some(live) = self.live.get_mut(&connection) else { return };
+        match live.established.handle_datagram(now.at, message, &mut *self.random) {
+            Err(_) => self.out.dropped(DropReason::Unauthenticated),
+            // It may be a replay: the answer goes out again, and nothing is learned from it.
+            Ok(Authentic::Repeated) => {}
+            Ok(Authentic::New | Authentic::Answer) => {
+                live.hear(now.at);
+                let header = Header::decode(message).ok().filter(|h| !h.response);
+                if let Some(header) = header.filter(|h| (h.spi_i, h.spi_r) == live.established.spis()) {
+                    live.message_ids.1 = header.message_id.wrapping_add(1);
+                    if header.exchange == Exchange::Informational {
+                        self.sessions.note_dpd(live.session);
+                    }
+                }
+                self.follow(connection, path);
+            }
+        }
+        self.settle(now, connection, Some(path));
+    }
+
+    /// The client behind a NAT is where its last authenticated packet came from (RFC 7296 2.23).
+    fn follow(&mut self, connection: Connection, path: Path) {
+        let Some(live) = self.live.get_mut(&connection) else { return };
+        if live.nat && live.path != path && !live.is_closing() {
+            live.path = path;
+            self.out.tell(GatewayEvent::Moved { number: connection, peer: path.peer });
+        }
+    }
+
+    /// Takes an ESP packet; it is opened in place.
+    pub(super) fn handle_esp(&mut self, now: Now, path: Path, packet: &mut [u8]) {
+        let Some(spi) = spi_of(packet) else { return self.out.dropped(DropReason::Malformed) };
+        let Some(&connection) = self.by_esp.get(&spi) else {
+            return self.out.dropped(DropReason::UnknownSpi);
+        };
+        let Some(live) = self.live.get_mut(&connection) else { return };
+        let inner = match live.children.open(packet) {
+            Ok((_, inner)) => Some(inner),
+            // A dummy (RFC 4303 2.6) or not for us: a sign of life all the same.
+            Err(error) if error.is_authentic() => None,
+            Err(_) => return self.out.dropped(DropReason::Esp),
+        };
+        live.hear(now.at);
+        if live.untried == Some(spi) {
+            live.promote();
+        }
+        // Late packets of a replaced pair do not pull the path back.
+        if live.children.current().is_some_and(|pair| pair.spi_in() == spi) {
+            self.follow(connection, path);
+        }
+        self.check_volume(now, connection);
+        let Some(inner) = inner.and_then(|range| packet.get(range)) else {
+            return self.out.dropped(DropReason::Esp);
+        };
+        match self.behind.handle(inner) {
+            Some(answer) => self.send_packet(now, &answer),
+            None => self.out.tell(GatewayEvent::Inner(inner.to_vec())),
+        }
+    }
+
+    /// Starts the rekey of a Child SA whose volume is nearly used up.
+    pub(super) fn check_volume(&mut self, now: Now, connection: Connection) {
+        let soft = self.config.child_volume_kb.saturating_mul(1024) / 10 * 9;
+        let Some(live) = self.live.get_mut(&connection) else { return };
+        let Some(pair) = live.children.current() else { return };
+        let (spi_in, stats) = (pair.spi_in(), pair.stats());
+        if stats.bytes_in.max(stats.bytes_out) < soft || live.volume_rekey == Some(spi_in) {
+            return;
+        }
+        live.volume_rekey = Some(spi_in);
+        live.established.rekey_child(now.at, spi_in, &mut *self.random);
+        self.settle(now, connection, None);
+    }
+
+    /// What is due for a connection.
+    pub(super) fn live_timeout(&mut self, now: Now, connection: Connection) {
+        let Some(live) = self.live.get_mut(&connection) else { return };
+        if live.closing.is_some_and(|until| until <= now.at) {
+            if let Some(live) = self.live.remove(&connection) {
+                self.unlist(connection, &live);
+            }
+            return;
+        }
+        live.children.handle_timeout(now.at);
+        live.established.handle_timeout(now.at, &mut *self.random);
+        let dpd = &self.config.dpd;
+        let on_demand = self.sessions.get(live.session).is_some_and(|s| s.dpd_heard);
+        if on_demand && live.dpd_at(dpd.interval).is_some_and(|at| at <= now.at) {
+            live.asked = true;
+            let rule = Retransmission { first: dpd.retry, cap: dpd.retry * 4, tries: dpd.tries };
+            live.established.check_liveness_with(now.at, rule, &mut *self.random);
+        }
+        self.settle(now, connection, None);
+    }
+
+    /// After anything was done to a connection: events, datagrams, indexes, the next deadline. Answers go to `reply` where it
+    /// is given: to where the request came from (RFC 7296 2.11).
+    fn settle(&mut self, now: Now, connection: Connection, reply: Option<Path>) {
+        let Some(mut live) = self.live.remove(&connection) else { return };
+        let mut end = None;
+        while let Some(event) = live.established.poll_event() {
+            match event {
+                SaEvent::ChildUp { child, send, .. } => {
+                    self.by_esp.insert(child.spi_in, connection);
+                    live.install(now.at, *child, send);
+                }
+                SaEvent::ChildDown { spi_in } => {
+                    if live.untried != Some(spi_in) {
+                        live.promote();
+                    }
+                    live.children.retire(spi_in, now.at + RETIRED);
+                }
+                SaEvent::Rekeyed => {
+                    live.message_ids = (0, 0);
+                    live.ike_spis.push(live.established.spis());
+                    self.by_ike.insert(live.established.spis(), connection);
+                }
+                SaEvent::Answered { .. } => live.hear(now.at),
+                SaEvent::DeletedByPeer => end = Some(DownReason::Deleted),
+                SaEvent::Deleted | SaEvent::Dead => end = Some(DownReason::Dead),
+            }
+        }
+        let path = reply.unwrap_or(live.path);
+        while let Some(message) = live.established.poll_datagram() {
+            if let Ok(header) = Header::decode(&message)
+                && !header.response
+                && (header.spi_i, header.spi_r) == live.established.spis()
+            {
+                live.message_ids.0 = live.message_ids.0.max(header.message_id.wrapping_add(1));
+            }
+            self.out.send_ike(path, &message);
+        }
+        match end {
+            Some(why) if !live.is_closing() => self.end(now, connection, live, why),
+            _ => self.relist(connection, live),
+        }
+    }
+
+    /// Puts a connection back with its indexes and its deadline in order.
+    fn relist(&mut self, connection: Connection, mut live: Live) {
+        let established = &live.established;
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            live.ike_spis.iter().copied().partition(|(spi_i, spi_r)| established.owns(spi_i, spi_r));
+        for spis in gone {
+            self.by_ike.remove(&spis);
+        }
+        live.ike_spis = kept;
+        let spis = live.children.spis();
+        live.child_since.retain(|spi, _| {
+            let kept = spis.contains(spi);
+            if !kept && self.by_esp.get(spi) == Some(&connection) {
+                self.by_esp.remove(spi);
+            }
+            kept
+        });
+
+        let mut deadline = live.closing.map(|until| (until, "end of a deleted IKE SA"));
+        if deadline.is_none() {
+            let on_demand = self.sessions.get(live.session).is_some_and(|s| s.dpd_heard);
+            let dpd = live.dpd_at(self.config.dpd.interval).filter(|_| on_demand).map(|at| (at, "DPD"));
+            let retired = live.children.poll_timeout().map(|at| (at, "end of a retired Child SA"));
+            let all = [live.established.poll_timeout(), dpd, retired];
+            deadline = all.into_iter().flatten().min_by_key(|(at, _)| *at);
+        }
+        self.timers.set(Timer::Live(connection), deadline);
+        self.live.insert(connection, live);
+    }
+
+    /// The IKE SA is gone; the session waits in the inactive database, or ends.
+    fn end(&mut self, now: Now, connection: Connection, mut live: Live, why: DownReason) {
+        self.unlist_traffic(connection, &live);
+        let id = self.sessions.get(live.session).and_then(|s| s.id());
+        let ends = why == DownReason::Deleted && self.config.dialect.delete_ends_session;
+        let kept = if ends {
+            self.sessions.forget(live.session);
+            false
+        } else {
+            let timeout = self.config.reconnect_timeout.unwrap_or_default();
+            self.sessions.deactivate(live.session, now.at + timeout)
+        };
+        self.out.tell(GatewayEvent::SaDown { number: connection, id, why, kept });
+        if why == DownReason::Deleted {
+            // The client repeats its DELETE where our answer was lost.
+            live.closing = Some(now.at + LINGER);
+            live.children = SaSet::default();
+            self.relist(connection, live);
+        } else {
+            self.unlist(connection, &live);
+        }
+    }
+
+    /// Every connection is gone at once: a restart.
+    pub(super) fn drop_all(&mut self, now: Now, keep: bool) {
+        for (connection, live) in std::mem::take(&mut self.live) {
+            self.unlist(connection, &live);
+            if live.is_closing() {
+                continue;
+            }
+            let id = self.sessions.get(live.session).and_then(|s| s.id());
+            let timeout = self.config.reconnect_timeout.unwrap_or_default();
+            let kept = keep && self.sessions.deactivate(live.session, now.at + timeout);
+            if !kept {
+                self.sessions.forget(live.session);
+            }
+            self.out.tell(GatewayEvent::SaDown { number: connection, id, why: DownReason::Restart, kept });
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! IKE_AUTH of a half-open IKE SA: the gateway proves itself, then the user logs in, then the Child SA comes up.
+
+use super::Gateway;
+use super::child::ChildRequest;
+use super::conversation::{Conversation, Turn};
+use super::event::{DropReason, GatewayEvent, Refusal};
+use super::live::Arrival;
+use super::outbox::Path;
+use super::sessions::Wanted;
+use super::timers::Timer;
+use crate::crypto::{Hash, Secret};
+use crate::ike::auth::{method, shared_key_auth, sign, signed_octets};
+use crate::ike::dialect::{ANYCONNECT_ID, ID_KEY_ID};
+use crate::ike::message::{Exchange, Identity, Notify, Payload, Spi, notify};
+use crate::ike::sa::{IkeSa, Received};
+use crate::time::{Instant, Now};
+use std::time::Duration;
+
+/// X.509 certificate, signature (RFC 7296 3.6).
+const CERT_X509: u8 = 4;
+/// A refused or finished exchange repeats its last answer this long.
+pub(super) const LINGER: Duration = Duration::from_secs(10);
+
+/// A half-open login.
+pub(super) struct HalfOpen {
+    pub(super) sa: IkeSa,
+    pub(super) ni: Vec<u8>,
+    pub(super) nr: Vec<u8>,
+    /// IKE_SA_INIT as received.
+    pub(super) request: Vec<u8>,
+    /// IKE_SA_INIT as answered.
+    pub(super) response: Vec<u8>,
+    /// SHA-256 of `request`: the key of `by_request`.
+    pub(super) digest: Vec<u8>,
+    pub(super) path: Path,
+    pub(super) nat: bool,
+    /// The client's SIGNATURE_HASH_ALGORITHMS, where we answered with ours.
+    pub(super) client_hashes: Option<Vec<Hash>>,
+    pub(super) deadline: Instant,
+    pub(super) stage: Stage,
+}
+
+/// How far it has come.
+pub(super) enum Stage {
+    /// IKE_SA_INIT is answered.
+    First,
+    /// EAP goes on.
+    Eap(Box<Login>),
+    /// EAP-Success is out, the client's AUTH is awaited.
+    Final(Box<Login>),
+    /// Refused: only repeats its last answer.
+    Closed,
+}
+
+/// A login by EAP-AnyConnect.
+pub(super) struct Login {
+    id: Identity,
+    child: ChildRequest,
+    conversation: Conversation,
+}
+
+impl HalfOpen {
+    /// What the client's AUTH covers.
+    pub(super) fn client_octets(&self, id: &Identity) -> Vec<u8> {
+        signed_octets(self.sa.suite().prf, &self.sa.keys().sk_pi, &self.request, &self.nr, id)
+    }
+
+    /// What our AUTH covers.
+    pub(super) fn our_octets(&self, id: &Identity) -> Vec<u8> {
+        signed_octets(self.sa.suite().prf, &self.sa.keys().sk_pr, &self.response, &self.ni, id)
+    }
+}
+
+/// What came of an IKE_AUTH request.
+pub(super) enum Outcome {
+    /// Answer with these and wait on.
+    Answer(Vec<Payload>),
+    /// Answer with these; it is over.
+    Close(Vec<Payload>),
+    /// An IKE SA: answer with these, and hand over.
+    Up(Vec<Payload>, Box<Arrival>),
+}
+
+impl Gateway {
+    /// Takes a message for the half-open SA with this SPI of ours.
+    pub(super) fn handle_half_open(&mut self, now: Now, path: Path, spi_r: Spi, message: &[u8]) {
+        let Some(mut half) = self.half_open.remove(&spi_r) else { return };
+        match half.sa.handle(now.at, message, &mut *self.random) {
+            Err(_) => self.out.dropped(DropReason::Unauthenticated),
+            Ok(Received::Request { id, exchange, payloads }) => {
+                half.path = path;
+                half.deadline = now.at + self.config.auth_timeout;
+                let outcome = match exchange {
+                    Exchange::IkeAuth => self.authenticate(now, &mut half, &payloads),
+                    // The client gives up, mostly because it does not like our certificate.
+                    Exchange::Informational => Outcome::Close(Vec::new()),
+                    _ => Outcome::Close(error(notify::INVALID_SYNTAX)),
+                };
+                let (answer, arrival) = match outcome {
+                    Outcome::Answer(answer) => (answer, None),
+                    Outcome::Up(answer, arrival) => (answer, Some(arrival)),
+                    Outcome::Close(answer) => {
+                        half.stage = Stage::Closed;
+                        half.deadline = now.at + LINGER;
+                        (answer, None)
+                    }
+                };
+                half.sa.respond(id, exchange, &answer, &mut *self.random);
+                if let Some(arrival) = arrival {
+                    self.flush(&mut half.sa, path);
+                    self.forget_half_open(spi_r, &half.digest);
+                    return self.arrive(now, half, *arrival);
+                }
+            }
+            Ok(_) => {}
+        }
+        self.flush(&mut half.sa, path);
+        self.timers.set(Timer::HalfOpen(spi_r), Some((half.deadline, "half-open login")));
+        self.half_open.insert(spi_r, half);
+    }
+
+    fn flush(&mut self, sa: &mut IkeSa, path: Path) {
+        while let Some(message) = sa.poll_datagram() {
+            self.out.send_ike(path, &message);
+        }
+    }
+
+    /// The deadline of a half-open login.
+    pub(super) fn half_open_timeout(&mut self, now: Now, spi_r: Spi) {
+        let Some(half) = self.half_open.remove(&spi_r) else { return };
+        self.forget_half_open(spi_r, &half.digest);
+        if !matches!(half.stage, Stage::Closed) {
+            self.out.refused(now.at, half.path.peer, Refusal::Timeout);
+        }
+    }
+
+    fn forget_half_open(&mut self, spi_r: Spi, digest: &[u8]) {
+        self.by_request.remove(digest);
+        self.timers.set(Timer::HalfOpen(spi_r), None);
+    }
+
+    fn authenticate(&mut self, now: Now, half: &mut HalfOpen, payloads: &[Payload]) -> Outcome {
+        // Whatever goes wrong below leaves the exchange closed.
+        match std::mem::replace(&mut half.stage, Stage::Closed) {
+            Stage::First => self.first_auth(now, half, payloads),
+            Stage::Eap(login) => self.eap(now, half, login, payloads),
+            Stage::Final(login) => self.final_auth(now, half, *login, payloads),
+            Stage::Closed => Outcome::Close(error(notify::AUTHENTICATION_FAILED)),
+        }
+    }
+
+    fn first_auth(&mut self, now: Now, half: &mut HalfOpen, payloads: &[Payload]) -> Outcome {
+        let id = payloads.iter().find_map(|p| if let Payload::IdI(id) = p { Some(id.clone()) } else { None });
+        let (Some(id), Some(child)) = (id, ChildRequest::read(payloads)) else {
+            return self.refuse(now, half, Refusal::Syntax, notify::INVALID_SYNTAX);
+        };
+        match auth(payloads) {
+            Some((method::SHARED_KEY, data)) => self.reconnect(now, half, id, child, data),
+            Some(_) => self.refuse(now, half, Refusal::Identity, notify::AUTHENTICATION_FAILED),
+            None => {
+                let kinds = [self.config.dialect.initial_id_type, ID_KEY_ID];
+                if id.data != ANYCONNECT_ID.as_bytes() || !kinds.contains(&id.kind) {
+                    return self.refuse(now, half, Refusal::Identity, notify::AUTHENTICATION_FAILED);
+                }
+                let Some(mut answer) = self.prove(half) else {
+                    return self.refuse(now, half, Refusal::Signing, notify::AUTHENTICATION_FAILED);
+                };
+                let Ok((conversation, hello)) = Conversation::start(&self.config, &mut *self.random) else {
+                    return self.refuse(now, half, Refusal::Eap, notify::AUTHENTICATION_FAILED);
+                };
+                answer.push(Payload::Eap(hello));
+                half.stage = Stage::Eap(Box::new(Login { id, child, conversation }));
+                Outcome::Answer(answer)
+            }
+        }
+    }
+
+    fn eap(&mut self, now: Now, half: &mut HalfOpen, mut login: Box<Login>, payloads: &[Payload]) -> Outcome {
+        let packet = payloads.iter().find_map(|p| if let Payload::Eap(eap) = p { Some(eap) } else { None });
+        let Some(packet) = packet else {
+            return self.refuse(now, half, Refusal::Syntax, notify::INVALID_SYNTAX);
+        };
+        let peer = half.path.peer;
+        let aaa = &mut self.out.counters.aaa_requests;
+        match login.conversation.turn(&self.config, aaa, packet, &mut *self.random) {
+            Turn::Ask { packet, wrong } => {
+                if wrong {
+                    self.out.refused(now.at, peer, Refusal::Password);
+                }
+                half.stage = Stage::Eap(login);
+                Outcome::Answer(vec![Payload::Eap(packet)])
+            }
+            Turn::Accepted(packet) => {
+                let (user, group) = (login.conversation.user(), login.conversation.group());
+                let aaa_requests = self.out.counters.aaa_requests;
+                self.out.tell(GatewayEvent::Login { user, group, aaa_requests });
+                half.stage = Stage::Eap(login);
+                Outcome::Answer(vec![Payload::Eap(packet)])
+            }
+            Turn::Success(packet) => {
+                half.stage = Stage::Final(login);
+                Outcome::Answer(vec![Payload::Eap(packet)])
+            }
+            Turn::Failure { packet, why } => {
+                self.out.refused(now.at, peer, why);
+                Outcome::Close(vec![Payload::Eap(packet)])
+            }
+        }
+    }
+
+    fn final_auth(&mut self, now: Now, half: &mut HalfOpen, login: Login, payloads: &[Payload]) -> Outcome {
+        let prf = half.sa.suite().prf;
+        let Some((method::SHARED_KEY, data)) = auth(payloads) else {
+            return self.refuse(now, half, Refusal::FinalAuth, notify::AUTHENTICATION_FAILED);
+        };
+        let expected = shared_key_auth(prf, half.sa.keys().sk_pi.expose(), &half.client_octets(&login.id));
+        if expected != Secret::from(data) {
+            return self.refuse(now, half, Refusal::FinalAuth, notify::AUTHENTICATION_FAILED);
+        }
+        let octets = half.our_octets(&self.config.identity);
+        let data = shared_key_auth(prf, half.sa.keys().sk_pr.expose(), &octets).expose().to_vec();
+        let proof = vec![Payload::Auth { method: method::SHARED_KEY, data }];
+
+        let connection = self.next_connection();
+        let wanted = Wanted {
+            user: login.conversation.user(),
+            address4: login.child.addresses.v4.flatten(),
+            address6: login.child.addresses.v6,
+            reconnect: self.config.reconnect_timeout.is_some(),
+        };
+        let Some(key) = self.sessions.issue(wanted, connection, &mut *self.random) else {
+            return self.refuse(now, half, Refusal::PoolEmpty, notify::INTERNAL_ADDRESS_FAILURE);
+        };
+        let arrival = self.settle_child(key, &login.child, proof);
+        match arrival {
+            Ok((answer, child)) => {
+                let arrival = Arrival { connection, session: key, id: login.id, reconnect: false, child };
+                Outcome::Up(answer, Box::new(arrival))
+            }
+            Err((why, kind)) => {
+                self.sessions.forget(key);
+                self.refuse(now, half, why, kind)
+            }
+        }
+    }
+
+    /// IDr, CERT.., AUTH: the gateway's proof. `None` where its key cannot sign.
+    pub(super) fn prove(&self, half: &HalfOpen) -> Option<Vec<Payload>> {
+        let id = self.config.identity.clone();
+        let hashes = half.client_hashes.as_deref();
+        let octets = half.our_octets(&id);
+        let (method, data) = sign(&*self.config.signer, &octets, hashes, half.sa.suite().prf.hash()).ok()?;
+        let certs =
+            self.config.chain.iter().map(|der| Payload::Cert { encoding: CERT_X509, data: der.clone() });
+        Some(std::iter::once(Payload::IdR(id)).chain(certs).chain([Payload::Auth { method, data }]).collect())
+    }
+
+    /// Refuses with an error notify, counted and told.
+    pub(super) fn refuse(&mut self, now: Now, half: &HalfOpen, why: Refusal, kind: u16) -> Outcome {
+        self.out.refused(now.at, half.path.peer, why);
+        Outcome::Close(error(kind))
+    }
+}
+
+fn error(kind: u16) -> Vec<Payload> {
+    vec![Payload::Notify(Notify::status(kind, Vec::new()))]
+}
+
+fn auth(payloads: &[Payload]) -> Option<(u8, &[u8])> {
+    payloads.iter().find_map(|p| match p {
+        Payload::Auth { method, data } => Some((*method, data.as_slice())),
+        _ => None,
+    })
+}
