@@ -163,6 +163,9 @@ fn the_checker_knows_tests_from_product() {
     let test = "use crate::gateway::Gateway;\nuse crate::lab::Lab;\n";
     assert_eq!(check_source("src/client/tests.rs", test, true).len(), 1);
     assert_eq!(check_source("src/client/mod.rs", test, false).len(), 2);
+    let certificates = "use crate::lab::pki::{Leaf, Pki};";
+    assert_eq!(check_source("src/ike/cert/tests.rs", certificates, true), []);
+    assert_eq!(check_source("src/ike/cert/mod.rs", certificates, false).len(), 1);
 }
 
 #[test]

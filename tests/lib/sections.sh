@@ -59,7 +59,8 @@ install_what_is_missing() {
 }
 
 # count_cargo_tests LOG: adds up what cargo's test runners counted; whether they counted anything. A test that says
-# "left out: .." has passed for its runner, but has shown nothing: it counts as skipped.
+# "left out: .." has passed for its runner, but has shown nothing: it counts as skipped ("LEFT OUT: .." is for one that its
+# runner counts as ignored).
 count_cargo_tests() {
     local counts own_passed own_failed own_ignored without
     counts=$(awk '/^test result: / {runs++; passed += $4; failed += $6; ignored += $8}
@@ -98,7 +99,7 @@ section() {
     else
         failed=$((failed + 1))
     fi
-    while IFS= read -r line; do left_out+=("$line"); done < <(grep -o 'left out: .*' "$log" | sort -u || true)
+    while IFS= read -r line; do left_out+=("$line"); done < <(grep -io 'left out: .*' "$log" | sort -u || true)
     local verdict=ok
     [[ $code -eq 0 ]] || verdict=FAILED
     summary+=("$(printf '%5ds  %-6s %s' $((SECONDS - started)) "$verdict" "$name")")
