@@ -25,6 +25,9 @@ pub struct Faults {
     pub cookie: bool,
     /// Only this group is taken, INVALID_KE_PAYLOAD asks for it (the client must have offered it).
     pub group: Option<Group>,
+    /// A client's outer address is not followed: its packets are taken from anywhere, ESP goes where it went before (RFC 7296
+    /// 2.23 asks for the update, not every gateway does it).
+    pub pinned: bool,
     pub(super) window_over: bool,
 }
 

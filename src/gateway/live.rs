@@ -268,7 +268,7 @@ impl Gateway {
     /// The client behind a NAT is where its last authenticated packet came from (RFC 7296 2.23).
     fn follow(&mut self, connection: Connection, path: Path) {
         let Some(live) = self.live.get_mut(&connection) else { return };
-        if live.nat && live.path != path && !live.is_closing() {
+        if live.nat && live.path != path && !live.is_closing() && !self.faults.pinned {
             live.path = path;
             self.out.tell(GatewayEvent::Moved { number: connection, peer: path.peer });
         }
@@ -433,6 +433,16 @@ impl Gateway {
             self.relist(connection, live);
         } else {
             self.unlist(connection, &live);
+        }
+    }
+
+    /// Deletes every IKE SA with a word to its client; the sessions are kept as inactive (`clear crypto session`).
+    pub(super) fn delete_all(&mut self, now: Now) {
+        let connections: Vec<Connection> = self.live.keys().copied().collect();
+        for connection in connections {
+            let Some(live) = self.live.get_mut(&connection).filter(|live| !live.is_closing()) else { continue };
+            live.established.delete(now.at, &mut *self.random);
+            self.settle(now, connection, None);
         }
     }
 

@@ -202,6 +202,12 @@ impl Gateway {
         self.cookies = Cookies::new(now.at, &mut *self.random);
     }
 
+    /// `clear crypto session`: every IKE SA is deleted, the clients are told, the sessions wait in the inactive database.
+    pub fn clear_sessions(&mut self, now: Now) {
+        self.expire(now);
+        self.delete_all(now);
+    }
+
     /// The counters.
     pub fn counters(&self) -> Counters {
         let (active, inactive) = self.sessions.counts();
