@@ -49,12 +49,14 @@ impl Client {
                 self.esp_heard(now, path, spi);
                 Some(range)
             }
-            // Authenticated, with nothing inside: a sign of life all the same.
-            Err(OpenError::Dummy) => {
-                self.esp_heard(now, path, named);
-                None
-            }
             Err(error) => {
+                // Authenticated, but nothing for us inside: a sign of life all the same.
+                if error.is_authentic() {
+                    self.esp_heard(now, path, named);
+                }
+                if error == OpenError::Dummy {
+                    return None;
+                }
                 self.count_drop(now.at, &error.to_string());
                 None
             }

@@ -39,7 +39,7 @@ static LAB: LazyLock<Lab> = LazyLock::new(|| {
         Profile::parse(include_bytes!("../../profiles/flexvpn-c8kv.xml")).expect("the seed's profile");
     Lab {
         chain: identity.chain,
-        signer: Arc::new(identity.signer),
+        signer: identity.signer,
         trust: Trust { roots, ..Trust::default() },
         profile,
     }
