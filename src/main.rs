@@ -1,1 +1,16 @@
-fn main() {}
+//! The `ikeep` command: see `ikeep --help`, and `src/cli` for what each subcommand does.
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match ikeep::cli::Cli::parse().run() {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let exit = error.exit();
+            // The chain of causes on one line, each with what it knows.
+            eprintln!("ikeep: {:#}", anyhow::Error::from(error));
+            exit.into()
+        }
+    }
+}

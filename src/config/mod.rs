@@ -1,1 +1,159 @@
-//! The `config` room.
+//! The config file, `$XDG_CONFIG_HOME/ikeep/config.toml` (DESIGN section 5).
+//!
+//! Unknown keys are errors with line and a suggestion; durations are written "30s". Every error says the
+//! file, the line, what is wrong and how to mend it.
+
+mod duration;
+mod error;
+pub mod files;
+mod load;
+pub mod paths;
+
+pub use error::ConfigError;
+
+use crate::ike::cert::{IdrCheck, Root, Trust};
+use crate::ike::dialect::Dialect;
+use crate::profile::{HostEntry, PinHash};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+/// Largest config file that is read, bytes.
+pub const MAX_SIZE: usize = 64 << 10;
+/// Largest file of roots that is read, bytes.
+pub const MAX_ROOTS_SIZE: usize = 1 << 20;
+
+/// Everything the config file says, defaults filled in.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Config {
+    /// `[agent]`.
+    pub agent: Agent,
+    /// `[trust]`.
+    pub trust: TrustConfig,
+    /// `[gateway."HOST"]`, by the profile's HostAddress; see [`Config::gateway`].
+    pub gateways: BTreeMap<String, Gateway>,
+}
+
+/// Where packets enter and leave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tunnel {
+    /// A TUN device; needs the privileged helper.
+    Tun,
+    /// A local proxy; needs no privilege.
+    #[default]
+    Proxy,
+    /// The IKE SA alone.
+    None,
+}
+
+/// `[agent]`.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Agent {
+    /// Where packets enter and leave.
+    pub tunnel: Tunnel,
+    /// The local proxy's address and port.
+    pub proxy: SocketAddr,
+    /// Between liveness requests on an idle IKE SA; 5 s to 1 h.
+    #[serde(deserialize_with = "duration::one::<5_000, 3_600_000, _>")]
+    pub dpd_interval: Duration,
+    /// How long the gateway is thought to keep a lost session, until it says so itself; 1 s to 86400 s.
+    #[serde(deserialize_with = "duration::one::<1_000, 86_400_000, _>")]
+    pub reconnect_window: Duration,
+    /// The waits before a refused token is tried again (law 5); at most 16, each 100 ms to 1 h.
+    #[serde(deserialize_with = "duration::list::<100, 3_600_000, 16, _>")]
+    pub refusal_retry: Vec<Duration>,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self {
+            tunnel: Tunnel::default(),
+            proxy: SocketAddr::from(([127, 0, 0, 1], 1080)),
+            dpd_interval: Duration::from_secs(30),
+            reconnect_window: Duration::from_secs(900),
+            refusal_retry: [1, 3, 8, 20, 40, 60].map(Duration::from_secs).to_vec(),
+        }
+    }
+}
+
+/// `[trust]`, its files read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TrustConfig {
+    /// The system's roots count too.
+    pub system: bool,
+    /// The certificates of the files in `roots`.
+    pub roots: Vec<Root>,
+}
+
+impl Default for TrustConfig {
+    fn default() -> Self {
+        Self { system: true, roots: Vec::new() }
+    }
+}
+
+/// `[gateway."HOST"]`: what is special about one gateway.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gateway {
+    /// Instead of asking DNS.
+    pub address: Option<IpAddr>,
+    /// UDP port of IKE.
+    pub port: NonZeroU16,
+    /// UDP port of IKE and ESP behind a NAT, which is the one this client always uses.
+    pub nat_port: NonZeroU16,
+    /// SHA-512 of the public keys of which one must be in the gateway's chain, beside the profile's.
+    #[serde(deserialize_with = "load::pins")]
+    pub pins: Vec<PinHash>,
+    /// How IDr is checked.
+    pub idr_check: IdrCheck,
+    /// What is not public about these gateways.
+    pub dialect: Dialect,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            address: None,
+            port: NonZeroU16::MIN.saturating_add(499),
+            nat_port: NonZeroU16::MIN.saturating_add(4499),
+            pins: Vec::new(),
+            idr_check: IdrCheck::default(),
+            dialect: Dialect::default(),
+        }
+    }
+}
+
+impl Config {
+    /// What holds for the gateway of this HostAddress (letter case and a final dot do not count); the defaults where the file
+    /// says nothing.
+    pub fn gateway(&self, host_address: &str) -> Gateway {
+        let plain = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let wanted = plain(host_address);
+        let entry = self.gateways.iter().find(|(name, _)| plain(name) == wanted);
+        entry.map(|(_, gateway)| gateway.clone()).unwrap_or_default()
+    }
+
+    /// Whom to trust as the gateway of `host`: configured roots, the system's (read from disk now, where they count), the
+    /// pins of profile and config. Beside it what went wrong while the system's roots were read, for the log.
+    pub fn trust_for(&self, host: &HostEntry) -> (Trust, Vec<String>) {
+        let gateway = self.gateway(&host.address);
+        let mut roots = self.trust.roots.clone();
+        let mut notes = Vec::new();
+        if self.trust.system {
+            let loaded = rustls_native_certs::load_native_certs();
+            notes.extend(loaded.errors.iter().map(|error| format!("a system root was not read: {error}")));
+            let system = loaded.certs.into_iter().map(|cert| Root { der: cert.to_vec(), configured: false });
+            roots.extend(system);
+        }
+        let pins =
+            host.pins.iter().map(|pin| pin.hash).chain(gateway.pins).map(|PinHash(hash)| hash).collect();
+        (Trust { roots, pins, idr_check: gateway.idr_check }, notes)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! Standard output: tables for people, one JSON document for machines.
+
+use super::Error;
+use std::io::{self, Write as _};
+
+/// Writes `text` to standard output. A reader that went away (`ikeep .. | head`) is not an error.
+pub(super) fn print(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output { source }),
+        _ => Ok(()),
+    }
+}
+
+/// Writes one JSON document.
+pub(super) fn json(document: &serde_json::Value) -> Result<(), Error> {
+    print(&format!("{document:#}\n"))
+}
+
+/// A table with a head; columns are as wide as their widest cell, two spaces apart.
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
+    let widest = |column: usize, title: &str| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.max().unwrap_or(0).max(title.chars().count())
+    };
+    let widths: Vec<usize> = head.iter().enumerate().map(|(column, title)| widest(column, title)).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded: Vec<String> =
+            cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+        padded.join("  ").trim_end().to_owned() + "\n"
+    };
+    let mut text = line(&mut head.iter().copied());
+    text.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    text
+}
+
+/// Text from a file on one line of a terminal: control characters (also those that move the cursor) are replaced.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_line_up_and_cannot_move_the_cursor() {
+        let rows = [vec!["a".into(), "b\u{9b}31m".into()], vec!["long".into(), String::new()]];
+        assert_eq!(table(&["Name", "V"], &rows), "Name  V\na     b\u{fffd}31m\nlong\n");
+    }
+}

@@ -1,0 +1,121 @@
+//! From the file to [`Config`]: the TOML, then the files it names.
+
+use super::{Agent, Config, ConfigError, Gateway, MAX_ROOTS_SIZE, MAX_SIZE, TrustConfig, files, paths};
+use crate::ike::cert::Root;
+use crate::profile::PinHash;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct Document {
+    agent: Agent,
+    trust: RawTrust,
+    gateway: BTreeMap<String, Gateway>,
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawTrust {
+    system: bool,
+    roots: Vec<Spanned<PathBuf>>,
+}
+
+impl Default for RawTrust {
+    fn default() -> Self {
+        Self { system: TrustConfig::default().system, roots: Vec::new() }
+    }
+}
+
+/// For `deserialize_with`: pins as the profile writes them.
+pub(super) fn pins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PinHash>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let read = |text: &String| {
+        PinHash::read(text)
+            .ok_or_else(|| D::Error::custom(format!("invalid pin, expected {}", PinHash::FORM)))
+    };
+    texts.iter().map(read).collect()
+}
+
+impl Config {
+    /// Reads the config file: `named` (`--config`), which must be there, or the user's, which need not be.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is larger than [`MAX_SIZE`], is not TOML, has an unknown key or a value outside its type,
+    /// or names roots that cannot be read.
+    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(file) = named.map(Path::to_owned).or_else(paths::config_file) else {
+            return Ok(Self::default());
+        };
+        match files::read_at_most(&file, MAX_SIZE) {
+            Ok(octets) => Self::parse(&octets, &file),
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => {
+                let mend = "name another file with --config, or make this one readable";
+                Err(ConfigError::whole(&file, format!("cannot be read: {error}"), mend))
+            }
+        }
+    }
+
+    /// Reads the text of a config file; `file` is for messages, and relative names of roots start in its folder.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(octets: &[u8], file: &Path) -> Result<Self, ConfigError> {
+        if octets.len() > MAX_SIZE {
+            let what = format!("is larger than {MAX_SIZE} bytes");
+            return Err(ConfigError::whole(file, what, "this is not a config file of ikeep"));
+        }
+        let text = std::str::from_utf8(octets).map_err(|error| {
+            let good = octets.get(..error.valid_up_to()).unwrap_or_default();
+            let text = String::from_utf8_lossy(good);
+            ConfigError::at(file, &text, text.len(), "is not text in UTF-8", "save it as UTF-8")
+        })?;
+        let document: Document =
+            toml::from_str(text).map_err(|error| ConfigError::toml(file, text, &error))?;
+        let mut roots = Vec::new();
+        for root in &document.trust.roots {
+            let wrong = |what, mend: &str| ConfigError::at(file, text, root.span().start, what, mend);
+            let path = file.parent().unwrap_or(Path::new("")).join(root.get_ref());
+            roots.extend(read_roots(&path).map_err(|(what, mend)| wrong(what, mend))?);
+        }
+        let trust = TrustConfig { system: document.trust.system, roots };
+        Ok(Self { agent: document.agent, trust, gateways: document.gateway })
+    }
+}
+
+/// The certificates of a PEM file; else what is wrong and how to mend it.
+pub(super) fn read_roots(path: &Path) -> Result<Vec<Root>, (String, &'static str)> {
+    let name = path.display();
+    let octets = files::read_at_most(path, MAX_ROOTS_SIZE).map_err(|error| {
+        let mend = "name a PEM file; a relative name starts in the config file's folder";
+        (format!("the roots in {name} cannot be read: {error}"), mend)
+    })?;
+    if octets.len() > MAX_ROOTS_SIZE {
+        let what = format!("{name} is larger than {MAX_ROOTS_SIZE} bytes");
+        return Err((what, "name the roots of your gateways only"));
+    }
+    let mut roots = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&octets) {
+        let mend = "put certificates in PEM form into it (-----BEGIN CERTIFICATE-----)";
+        let der = certificate.map_err(|error| (format!("{name} is not PEM: {error}"), mend))?;
+        webpki::anchor_from_trusted_cert(&der).map_err(|error| {
+            let number = roots.len() + 1;
+            (format!("certificate {number} in {name} cannot be a root: {error}"), "take it out or replace it")
+        })?;
+        roots.push(Root { der: der.to_vec(), configured: true });
+    }
+    if roots.is_empty() {
+        return Err((
+            format!("{name} holds no certificate"),
+            "name a PEM file with the roots of your gateways",
+        ));
+    }
+    Ok(roots)
+}

@@ -1,0 +1,146 @@
+use super::*;
+use std::path::Path;
+
+const FILE: &str = "/etc/none/config.toml";
+
+fn good(text: &str) -> Config {
+    Config::parse(text.as_bytes(), Path::new(FILE)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn bad(text: &str) -> String {
+    Config::parse(text.as_bytes(), Path::new(FILE)).expect_err(text).to_string()
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    let config = good("");
+    assert_eq!(config, Config::default());
+    assert_eq!(config.agent.tunnel, Tunnel::Proxy);
+    assert_eq!(config.agent.dpd_interval, Duration::from_secs(30));
+    assert_eq!(config.agent.reconnect_window, Duration::from_secs(900));
+    let gateway = config.gateway("anything");
+    assert_eq!((gateway.port.get(), gateway.nat_port.get()), (500, 4500));
+    assert_eq!(gateway.dialect, Dialect::default());
+}
+
+#[test]
+fn the_designs_example_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/recorded-ca.pem");
+    std::fs::copy(ca, folder.path().join("lab-ca.pem")).unwrap();
+    let text = r#"
+[agent]
+tunnel = "none"
+proxy = "127.0.0.1:1081"
+dpd_interval = "20s"
+reconnect_window = "600s"
+refusal_retry = ["1s", "500ms"]
+[trust]
+system = false
+roots = ["lab-ca.pem"]
+[gateway."FlexVPN-c8kv.example.com"]
+address = "10.9.0.1"
+port = 10500
+nat_port = 14500
+idr_check = "cert"
+pins = ["QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQQ=="]
+[gateway."FlexVPN-c8kv.example.com".dialect]
+session_id_attribute = 28731
+initial_id_type = 11
+"#;
+    let config = Config::parse(text.as_bytes(), &folder.path().join("config.toml")).unwrap();
+    assert_eq!(config.agent.tunnel, Tunnel::None);
+    assert_eq!(config.agent.refusal_retry, [Duration::from_secs(1), Duration::from_millis(500)]);
+    assert!(!config.trust.system);
+    assert_eq!(config.trust.roots.len(), 1);
+    assert!(config.trust.roots[0].configured);
+    let gateway = config.gateway("flexvpn-c8kv.example.COM.");
+    assert_eq!(gateway.address, Some(IpAddr::from([10, 9, 0, 1])));
+    assert_eq!((gateway.port.get(), gateway.nat_port.get()), (10500, 14500));
+    assert_eq!(gateway.idr_check, IdrCheck::Cert);
+    assert_eq!(gateway.dialect.session_id_attribute, 28731);
+    assert_eq!(gateway.dialect.session_token_attribute, Dialect::default().session_token_attribute);
+    let profile = include_bytes!("../../profiles/flexvpn-c8kv.xml");
+    let (profile, _) = crate::profile::Profile::parse(profile).unwrap();
+    let (trust, notes) = config.trust_for(&profile.hosts[0]);
+    assert_eq!(trust.pins, [[0x41; 64]]);
+    assert_eq!((trust.roots.len(), trust.idr_check, notes.len()), (1, IdrCheck::Cert, 0));
+}
+
+#[test]
+fn unknown_keys_are_errors_with_line_and_suggestion() {
+    assert_eq!(
+        bad("[agent]\ntunel = \"tun\"\n"),
+        format!("{FILE}:2:1: unknown key `tunel`; did you mean `tunnel`?")
+    );
+    assert_eq!(
+        bad("[gateway.\"a\".dialect]\n\nsession_id_atribute = 1\n"),
+        format!("{FILE}:3:1: unknown key `session_id_atribute`; did you mean `session_id_attribute`?")
+    );
+    assert_eq!(
+        bad("[colours]\n"),
+        format!("{FILE}:1:2: unknown key `colours`; known here: agent, trust, gateway")
+    );
+    assert_eq!(
+        bad("[agent]\n  tunnel = \"tum\"\n"),
+        format!("{FILE}:2:12: unknown value `tum`; did you mean `tun`?")
+    );
+    assert_eq!(bad("[trust]\nrots = []"), format!("{FILE}:2:1: unknown key `rots`; did you mean `roots`?"));
+}
+
+#[test]
+fn values_outside_their_type_say_what_to_write() {
+    let duration = "write a duration such as \"30s\" (units ms, s, m, h), from 5s to 1h";
+    assert_eq!(
+        bad("[agent]\ndpd_interval = 30\n"),
+        format!("{FILE}:2:16: invalid type: integer `30`; {duration}")
+    );
+    assert_eq!(
+        bad("[agent]\ndpd_interval = \"1s\"\n"),
+        format!("{FILE}:2:16: invalid value: string \"1s\"; {duration}")
+    );
+    let pin = bad("[gateway.a]\npins = [\"x\"]\n");
+    assert!(pin.starts_with(&format!("{FILE}:2:8: invalid pin; write a SHA-512")), "{pin}");
+    assert!(bad("[gateway.a]\nport = 0\n").contains(":2:8: "));
+    assert!(bad("[gateway.a]\naddress = \"host\"\n").contains(":2:11: "));
+    let many = format!("[agent]\nrefusal_retry = [{}]", "\"1s\",".repeat(17));
+    assert!(bad(&many).contains("17 durations; write at most 16"), "{}", bad(&many));
+    let broken = bad("[agent\n");
+    assert!(broken.starts_with(&format!("{FILE}:1:7: ")), "{broken}");
+    assert!(!broken.contains('\n'), "{broken}");
+    let twice = bad("[agent]\n[agent]\n");
+    assert!(twice.starts_with(&format!("{FILE}:2:")), "{twice}");
+}
+
+#[test]
+fn files_that_cannot_be_used_say_why() {
+    let missing = bad("[trust]\nroots = [\n  \"none.pem\"]\n");
+    assert!(
+        missing.starts_with(&format!("{FILE}:3:3: the roots in /etc/none/none.pem cannot be read")),
+        "{missing}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let roots = |content: &str| {
+        std::fs::write(folder.path().join("r.pem"), content).unwrap();
+        Config::parse(b"[trust]\nroots = [\"r.pem\"]", &file).unwrap_err().to_string()
+    };
+    assert!(roots("").contains("r.pem holds no certificate"));
+    let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    assert!(roots(junk).contains("certificate 1 in"), "{}", roots(junk));
+    assert!(roots("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").contains("is not PEM"));
+    assert!(bad(&" ".repeat(MAX_SIZE + 1)).contains("is larger than 65536 bytes"));
+    let latin = Config::parse(b"[agent]\n# caf\xe9", Path::new(FILE)).unwrap_err().to_string();
+    assert_eq!(latin, format!("{FILE}:2:6: is not text in UTF-8; save it as UTF-8"));
+    let named = Config::load(Some(&folder.path().join("none.toml"))).unwrap_err().to_string();
+    assert!(named.contains("--config"), "{named}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_in_one_line(text in "[a-z\\[\\]\"=.# 0-9\n{},]{0,120}") {
+        if let Err(error) = Config::parse(text.as_bytes(), Path::new(FILE)) {
+            proptest::prop_assert!(!error.to_string().contains('\n'));
+        }
+    }
+}
