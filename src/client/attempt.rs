@@ -297,6 +297,12 @@ impl Client {
             self.end_trouble(now.at, cause, Some((handshake, outcome.round_trips)));
         }
         self.trigger(now, Trigger::Up);
+        // The gateway's DPD is on demand: one that never heard ours would never notice our death, and a strict one would
+        // then refuse the token for ever (PROTOCOL section 5).
+        if let Some(serving) = self.serving.as_mut() {
+            serving.ike.check_liveness(now.at, &mut *self.random);
+        }
+        self.pump_serving(now);
     }
 
     /// Law 5: the token belongs to the HostAddress that issued it. A new ID or token replaces the old one.
