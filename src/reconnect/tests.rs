@@ -297,3 +297,14 @@ fn the_users_reconnect_wants_a_new_sa() {
     bench.context.proof = Proof::Strong;
     assert_eq!(bench.tell(Trigger::OldProved), []);
 }
+
+#[test]
+fn the_users_reconnect_that_is_refused_leaves_the_old_sa_in_place() {
+    let mut bench = Bench::connected(after_resume());
+    bench.tell(Trigger::Reconnect);
+    bench.tell(Trigger::InitAnswered);
+    bench.tell(Trigger::Failed(Failed::Refused));
+    bench.context.proof = Proof::Strong;
+    assert_eq!(bench.tell(Trigger::OldProved), [Action::DropAttempt]);
+    assert_eq!(bench.name(), "connected");
+}

@@ -25,7 +25,9 @@ impl Policy {
             Trigger::Failed(failed) => self.attempt_failed(now, failed, context, random),
             Trigger::Path { usable: false } => {
                 if let State::Reconnecting(r) = &self.state {
-                    self.state = State::WaitingForNetwork { cause: r.cause, since: r.since };
+                    // Whatever was wanted before, what is wanted now is the way back.
+                    let cause = if r.cause == Cause::User { Cause::NetworkChange } else { r.cause };
+                    self.state = State::WaitingForNetwork { cause, since: r.since };
                 }
             }
             Trigger::Path { usable: true } => {
@@ -79,8 +81,10 @@ impl Policy {
     /// gateway has just said that it holds the session as active, and here it answers on it.
     fn take_proof(&mut self, context: &Context) {
         let State::Reconnecting(r) = &self.state else { return };
-        let enough = if r.refusals > 0 { Proof::Weak } else { Proof::Strong };
-        if (r.in_flight && r.past_init) || r.cause == Cause::User || context.proof < enough {
+        let refused = r.refusals > 0;
+        let enough = if refused { Proof::Weak } else { Proof::Strong };
+        let wants_new = r.cause == Cause::User && !refused;
+        if (r.in_flight && r.past_init) || wants_new || context.proof < enough {
             return;
         }
         self.act(Action::DropAttempt);
