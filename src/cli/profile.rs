@@ -85,13 +85,12 @@ fn show(file: &Path, as_json: bool) -> Result<Exit, Error> {
             Some(false) => "no",
             None => "",
         };
-        vec![setting.path.clone(), setting.value.clone(), user.into(), line(setting)]
+        vec![setting.value.clone(), user.into(), line(setting)]
     };
-    let settings: Vec<_> = profile.settings().iter().map(row).collect();
     print(&format!(
         "{}\n{}",
         hosts_table(&profile.hosts),
-        table(&["Setting", "Value", "User may change", "Line"], &settings)
+        table(&["Setting", "Value", "User may change", "Line"], &rows(&profile, row))
     ))?;
     warn(file, &warnings);
     Ok(Exit::Done)
@@ -121,16 +120,15 @@ fn check(file: &Path, as_json: bool) -> Result<Exit, Error> {
     } else {
         let row = |setting: &Setting| {
             let (status, why) = status(setting.support);
-            vec![setting.path.clone(), setting.value.clone(), line(setting), status.into(), why]
+            vec![setting.value.clone(), line(setting), status.into(), why]
         };
-        let rows: Vec<_> = profile.settings().iter().map(row).collect();
         let count = |wanted: &str| {
             profile.settings().iter().filter(|setting| status(setting.support).0 == wanted).count()
         };
         print(&format!(
             "{}\n{}\n{} honoured, {} ignored, {} not for Linux; {} warnings\n",
             hosts_table(&profile.hosts),
-            table(&["Setting", "Value", "Line", "Status", "Why"], &rows),
+            table(&["Setting", "Value", "Line", "Status", "Why"], &rows(&profile, row)),
             count("honoured"),
             count("ignored"),
             count("not for Linux"),
@@ -199,6 +197,22 @@ fn list(as_json: bool) -> Result<Exit, Error> {
     }
     print(&table(&["File", "HostName", "HostAddress", "Authentication, or why not"], &rows))?;
     Ok(Exit::Done)
+}
+
+/// The settings as rows of a table: a head for each section, settings inside settings moved to the right, and after the
+/// name what `cells` says.
+fn rows(profile: &Profile, cells: impl Fn(&Setting) -> Vec<String>) -> Vec<Vec<String>> {
+    let (mut rows, mut section) = (Vec::new(), "");
+    for setting in profile.settings() {
+        if setting.section != section {
+            section = &setting.section;
+            rows.push(vec![section.to_owned()]);
+        }
+        let mut row = vec![format!("{}{}", "  ".repeat(setting.depth + 1), setting.label)];
+        row.extend(cells(setting));
+        rows.push(row);
+    }
+    rows
 }
 
 /// An error with its causes on one line.
