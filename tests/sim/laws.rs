@@ -8,24 +8,24 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// What has been seen so far.
-pub struct Laws {
+pub(crate) struct Laws {
     wanted: bool,
     disconnected_at: Option<Instant>,
     usable: bool,
     /// First octets of an attempt: our SPI, when.
     attempts: VecDeque<(Instant, [u8; 8])>,
-    pub attempts_seen: u64,
-    pub logins_ordered: u64,
+    pub(crate) attempts_seen: u64,
+    pub(crate) logins_ordered: u64,
     /// Questions since the last order to connect; law 6 allows them in a login only.
     token: bool,
     heard: Option<Instant>,
     unanswered: Option<Instant>,
     secrets: Vec<Vec<u8>>,
-    pub disconnect_sent: u64,
+    pub(crate) disconnect_sent: u64,
 }
 
 impl Laws {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             wanted: false,
             disconnected_at: None,
@@ -41,7 +41,7 @@ impl Laws {
         }
     }
 
-    pub fn ordered(&mut self, now: Instant, order: &Order) {
+    pub(crate) fn ordered(&mut self, now: Instant, order: &Order) {
         match order {
             Order::Connect => {
                 self.wanted = true;
@@ -57,28 +57,28 @@ impl Laws {
         }
     }
 
-    pub fn signalled(&mut self, _now: Instant, signal: &Signal) {
+    pub(crate) fn signalled(&mut self, _now: Instant, signal: &Signal) {
         if let Signal::Path(path) = signal {
             self.usable = path.is_some();
         }
     }
 
-    pub fn crashed(&mut self) {
+    pub(crate) fn crashed(&mut self) {
         self.heard = None;
         self.unanswered = None;
     }
 
-    pub fn heard(&mut self, now: Instant) {
+    pub(crate) fn heard(&mut self, now: Instant) {
         self.heard = Some(now);
         self.unanswered = None;
     }
 
-    pub fn traffic_sent(&mut self, now: Instant) {
+    pub(crate) fn traffic_sent(&mut self, now: Instant) {
         self.unanswered.get_or_insert(now);
     }
 
     /// Laws 1, 2 and 3 on the wire.
-    pub fn sent(&mut self, seed: u64, now: Instant, path: Option<PathId>, transmit: &Transmit) {
+    pub(crate) fn sent(&mut self, seed: u64, now: Instant, path: Option<PathId>, transmit: &Transmit) {
         assert_eq!(
             Some(transmit.path),
             path,
@@ -118,7 +118,7 @@ impl Laws {
     }
 
     /// Laws 5 and 6, and no secret in anything that is told.
-    pub fn event(&mut self, seed: u64, now: Instant, event: &Event) {
+    pub(crate) fn event(&mut self, seed: u64, now: Instant, event: &Event) {
         match event {
             Event::StoreSession(session) => {
                 self.token = true;
@@ -141,7 +141,7 @@ impl Laws {
     }
 
     /// Laws 7 and 8 in the status.
-    pub fn look(&mut self, seed: u64, now: Instant, status: Option<&Status>) {
+    pub(crate) fn look(&mut self, seed: u64, now: Instant, status: Option<&Status>) {
         let Some(status) = status else { return };
         if !matches!(status.state, State::Connected) {
             self.unanswered = None;

@@ -3,10 +3,10 @@
 use ikeep::crypto::Random;
 
 #[derive(Clone)]
-pub struct Seeded(u64);
+pub(crate) struct Seeded(u64);
 
 impl Seeded {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d)
     }
 
@@ -19,12 +19,12 @@ impl Seeded {
     }
 
     /// True in `per_mille` of a thousand cases.
-    pub fn chance(&mut self, per_mille: u64) -> bool {
+    pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille
     }
 
     /// Uniform in `from..=to`.
-    pub fn between(&mut self, from: u64, to: u64) -> u64 {
+    pub(crate) fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.below(to - from + 1)
     }
 }

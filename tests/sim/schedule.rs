@@ -101,7 +101,7 @@ fn apply(world: &mut World, fault: &Fault) {
 }
 
 /// One run: login, faults, then calm; it must end connected, by token, with AAA asked once.
-pub fn run(seed: u64, faults: u64) -> World {
+pub(crate) fn run(seed: u64, faults: u64) -> World {
     let lenient = !seed.is_multiple_of(4);
     let mut world =
         World::with(seed, |g| g.lenient = lenient, |c| c.exchange_timeout = Duration::from_secs(30));

@@ -18,8 +18,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-pub const PASSWORD: &str = "cisco";
-pub const INSIDE: Ipv4Addr = Ipv4Addr::new(192, 168, 10, 1);
+pub(crate) const PASSWORD: &str = "cisco";
+pub(crate) const INSIDE: Ipv4Addr = Ipv4Addr::new(192, 168, 10, 1);
 const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
 const START: UnixTime = UnixTime::from_secs(1_800_000_000);
 
@@ -47,19 +47,19 @@ static LAB: LazyLock<Lab> = LazyLock::new(|| {
 
 /// Link quality, both ways.
 #[derive(Clone, Copy, Debug)]
-pub struct Link {
+pub(crate) struct Link {
     /// Lost, of a thousand.
-    pub loss: u64,
+    pub(crate) loss: u64,
     /// One way, least, milliseconds.
-    pub delay: u64,
+    pub(crate) delay: u64,
     /// On top of it, at most, milliseconds: packets overtake each other.
-    pub jitter: u64,
+    pub(crate) jitter: u64,
     /// Delivered twice, of a thousand.
-    pub duplicate: u64,
+    pub(crate) duplicate: u64,
     /// A bit flipped, of a thousand.
-    pub corrupt: u64,
+    pub(crate) corrupt: u64,
     /// Nothing arrives, either way.
-    pub cut: bool,
+    pub(crate) cut: bool,
 }
 
 impl Default for Link {
@@ -74,47 +74,47 @@ enum Parcel {
     ToClient { path: PathId, from: SocketAddr, octets: Vec<u8> },
 }
 
-pub struct World {
-    pub now: Now,
-    pub seed: u64,
-    pub client: Option<Client>,
-    pub gateway: Gateway,
-    pub link: Link,
-    pub laws: Laws,
-    pub random: Seeded,
-    pub settings: Settings,
+pub(crate) struct World {
+    pub(crate) now: Now,
+    pub(crate) seed: u64,
+    pub(crate) client: Option<Client>,
+    pub(crate) gateway: Gateway,
+    pub(crate) link: Link,
+    pub(crate) laws: Laws,
+    pub(crate) random: Seeded,
+    pub(crate) settings: Settings,
     /// What the store holds.
-    pub stored: Option<Session>,
+    pub(crate) stored: Option<Session>,
     /// Local addresses by path; old ones still receive.
     paths: BTreeMap<PathId, SocketAddr>,
-    pub path: Option<PathId>,
+    pub(crate) path: Option<PathId>,
     next_path: u32,
     parcels: BTreeMap<(Instant, u64), Parcel>,
     sequence: u64,
     /// An echo leaves this often.
-    pub echo_every: Option<Duration>,
+    pub(crate) echo_every: Option<Duration>,
     next_echo: Instant,
     echo: u16,
-    pub echoes_sent: u64,
-    pub echoes_back: u64,
-    pub last_echo_back: Option<Instant>,
-    pub events: Vec<(Instant, Event)>,
-    pub asleep_until: Option<Instant>,
+    pub(crate) echoes_sent: u64,
+    pub(crate) echoes_back: u64,
+    pub(crate) last_echo_back: Option<Instant>,
+    pub(crate) events: Vec<(Instant, Event)>,
+    pub(crate) asleep_until: Option<Instant>,
     second_factor: bool,
     answers: VecDeque<(&'static str, &'static str)>,
-    pub answer_delay: Duration,
+    pub(crate) answer_delay: Duration,
     pending_answer: Option<Instant>,
     /// A CPU clock, where a benchmark wants to know what the client costs.
-    pub cpu: Option<fn() -> Duration>,
-    pub client_cpu: Duration,
+    pub(crate) cpu: Option<fn() -> Duration>,
+    pub(crate) client_cpu: Duration,
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self::with(seed, |_| {}, |_| {})
     }
 
-    pub fn with(
+    pub(crate) fn with(
         seed: u64,
         gateway: impl FnOnce(&mut GatewayConfig),
         client: impl FnOnce(&mut Settings),
@@ -183,22 +183,22 @@ impl World {
         Some(done)
     }
 
-    pub fn client(&mut self) -> &mut Client {
+    pub(crate) fn client(&mut self) -> &mut Client {
         self.client.as_mut().expect("the client runs")
     }
 
-    pub fn state(&self) -> &'static str {
+    pub(crate) fn state(&self) -> &'static str {
         self.client.as_ref().map_or("crashed", |c| c.state().name())
     }
 
-    pub fn order(&mut self, order: Order) {
+    pub(crate) fn order(&mut self, order: Order) {
         self.laws.ordered(self.now.at, &order);
         let now = self.now;
         self.with_client(|client| client.order(now, order));
         self.drain();
     }
 
-    pub fn signal(&mut self, signal: Signal) {
+    pub(crate) fn signal(&mut self, signal: Signal) {
         let now = self.now;
         self.laws.signalled(now.at, &signal);
         self.with_client(|client| client.signal(now, signal));
@@ -206,7 +206,7 @@ impl World {
     }
 
     /// Another source address and port.
-    pub fn roam(&mut self) {
+    pub(crate) fn roam(&mut self) {
         let id = PathId(self.next_path);
         self.next_path += 1;
         let host = 2 + (id.0 % 200) as u8;
@@ -217,13 +217,13 @@ impl World {
     }
 
     /// The machine has no way to the gateway.
-    pub fn unplug(&mut self) {
+    pub(crate) fn unplug(&mut self) {
         self.path = None;
         self.signal(Signal::Path(None));
     }
 
     /// Sleeps: nothing of the client runs, time goes on for everybody else.
-    pub fn sleep(&mut self, time: Duration, announced: bool) {
+    pub(crate) fn sleep(&mut self, time: Duration, announced: bool) {
         if announced {
             self.signal(Signal::Suspend);
         }
@@ -235,7 +235,7 @@ impl World {
     }
 
     /// kill -9, and a new agent with what the store holds.
-    pub fn crash(&mut self, down: Duration) {
+    pub(crate) fn crash(&mut self, down: Duration) {
         self.client = None;
         self.laws.crashed();
         self.run_for(down);
@@ -252,12 +252,12 @@ impl World {
     }
 
     /// Logs in and expects it to work within `limit`.
-    pub fn connect(&mut self, limit: Duration) {
+    pub(crate) fn connect(&mut self, limit: Duration) {
         self.order(Order::Connect);
         self.run_until_state("connected", limit);
     }
 
-    pub fn run_until_state(&mut self, name: &str, limit: Duration) {
+    pub(crate) fn run_until_state(&mut self, name: &str, limit: Duration) {
         let end = self.now.at + limit;
         while self.state() != name {
             assert!(
@@ -272,12 +272,12 @@ impl World {
         }
     }
 
-    pub fn run_for(&mut self, time: Duration) {
+    pub(crate) fn run_for(&mut self, time: Duration) {
         self.run_until(self.now.at + time);
     }
 
     /// Lets everything happen that is due until `end`.
-    pub fn run_until(&mut self, end: Instant) {
+    pub(crate) fn run_until(&mut self, end: Instant) {
         let mut spins = 0u32;
         loop {
             let due = self.next_due().filter(|at| *at <= end);
@@ -383,7 +383,7 @@ impl World {
     }
 
     /// Takes everything the two ends have to say.
-    pub fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         loop {
             let mut idle = true;
             while let Some(transmit) = self.client.as_mut().and_then(Client::poll_transmit) {
@@ -478,7 +478,7 @@ impl World {
     }
 
     /// What happened, for a failed case.
-    pub fn history(&self) -> String {
+    pub(crate) fn history(&self) -> String {
         let mut text = String::new();
         let from = self.events.len().saturating_sub(60);
         for (at, event) in &self.events[from..] {
@@ -492,11 +492,11 @@ impl World {
         text
     }
 
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.client.as_ref().is_some_and(|c| matches!(c.state(), State::Connected))
     }
 
-    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+    pub(crate) fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
         self.events.iter().filter(|(_, e)| wanted(e)).count()
     }
 }
