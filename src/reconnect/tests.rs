@@ -308,3 +308,20 @@ fn the_users_reconnect_that_is_refused_leaves_the_old_sa_in_place() {
     assert_eq!(bench.tell(Trigger::OldProved), [Action::DropAttempt]);
     assert_eq!(bench.name(), "connected");
 }
+
+#[test]
+fn impatience_does_not_use_up_the_gaps() {
+    let mut bench = Bench::connected(after_resume());
+    bench.tell(Trigger::GatewayDeleted);
+    bench.context.old_sa = false;
+    bench.tell(Trigger::Failed(Failed::Refused));
+    for _ in 0..20 {
+        bench.pass(40);
+        bench.tell(Trigger::Reconnect);
+        bench.tell(Trigger::Failed(Failed::Refused));
+        assert_eq!(bench.name(), "reconnecting");
+    }
+    let State::Reconnecting(r) = bench.policy.state() else { panic!("{:?}", bench.policy.state()) };
+    assert_eq!(r.refusals, 1);
+    assert_eq!(r.next, r.gap);
+}

@@ -98,6 +98,8 @@ pub struct Reconnecting {
     pub failures: u32,
     /// Refusals of the token.
     pub refusals: usize,
+    /// End of the present gap between refusals.
+    pub gap: Option<Instant>,
     /// When the next attempt begins.
     pub next: Option<Instant>,
     /// An attempt is under way.
@@ -114,6 +116,7 @@ impl Reconnecting {
             attempts: 0,
             failures: 0,
             refusals: 0,
+            gap: None,
             next: None,
             in_flight: false,
             past_init: false,

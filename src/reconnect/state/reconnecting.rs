@@ -96,11 +96,19 @@ impl Policy {
         r.in_flight = false;
         r.past_init = false;
         if failed == Failed::Refused {
-            let gap = self.rules.refusal_retry.get(r.refusals).copied();
-            r.refusals += 1;
-            match gap {
-                Some(gap) => r.next = Some(now + gap),
-                None => return self.give_up(Why::TokenRefused),
+            // An extra try (the user's, or a new path's) does not use up a gap: the gaps together outlast the gateway's DPD.
+            if let Some(at) = r.gap.filter(|at| *at > now) {
+                r.next = Some(at);
+            } else {
+                let gap = self.rules.refusal_retry.get(r.refusals).copied();
+                r.refusals += 1;
+                match gap {
+                    Some(gap) => {
+                        r.gap = Some(now + gap);
+                        r.next = r.gap;
+                    }
+                    None => return self.give_up(Why::TokenRefused),
+                }
             }
         } else {
             let wait = delay(&self.rules, r.failures, random);
