@@ -182,6 +182,32 @@ fn tokens_are_refused_by_order() {
 }
 
 #[test]
+fn fragments_are_announced_only_where_configured() {
+    for fragmentation in [false, true] {
+        let mut world = World::with(|config| config.fragmentation = fragmentation);
+        let answer = world.one_answer(client(2), &request(1, &Offer::default()));
+        let (_, payloads) = decode_message(&answer).expect("an answer");
+        let announced = find_notify(&payloads, notify::IKEV2_FRAGMENTATION_SUPPORTED).is_some();
+        assert_eq!(announced, fragmentation);
+    }
+}
+
+#[test]
+fn a_child_sa_whose_volume_is_nearly_used_up_is_rekeyed_once() {
+    let mut world = World::with(|config| config.child_volume_kb = 1);
+    let (mut peer, _) = Peer::login(&mut world, client(2), 1);
+    let mut rekeys = 0;
+    for sequence in 1..=40 {
+        let ping = peer.seal_ping([192, 168, 10, 1], sequence);
+        let sent = world.esp(client(2), ping);
+        let ike = sent.iter().filter(|t| t.payload[..4] == [0; 4]);
+        rekeys += ike.filter(|t| t.payload[4 + 18] == Exchange::CreateChildSa.number()).count();
+        assert!(sent.len() <= 2);
+        assert_eq!(rekeys, usize::from(sequence >= 21), "ping {sequence}");
+    }
+}
+
+#[test]
 fn a_silent_gateway_hears_and_says_nothing_and_its_clocks_run() {
     let mut world = World::new();
     let (mut peer, given) = Peer::login(&mut world, client(2), 1);

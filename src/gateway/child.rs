@@ -81,3 +81,6 @@ fn narrow(offered: &[TrafficSelector], own: &[TrafficSelector]) -> Vec<TrafficSe
     }
     narrowed
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,7 +112,8 @@ pub struct GatewayConfig {
 
 impl GatewayConfig {
     /// The seed's router: pool 192.168.20.5 to 192.168.20.10, split list 192.168.10.0/24, domain example.com,
-    /// `reconnect timeout 900`, DPD 45 s, no fragmentation, one user `test` with the password `cisco`.
+    /// `reconnect timeout 900`, DPD 45 s, no fragmentation, one user `test` with the password `cisco`. It takes every
+    /// algorithm we have, the seed's suites first.
     pub fn seed(address: IpAddr, chain: Vec<Vec<u8>>, signer: Arc<dyn Signer>) -> Self {
         Self {
             address,

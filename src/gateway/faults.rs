@@ -40,13 +40,10 @@ impl Faults {
     /// Is this reconnect to be refused? Counts down.
     pub(super) fn refuse_token(&mut self) -> bool {
         match &mut self.tokens {
-            TokenFault::None => false,
+            TokenFault::None | TokenFault::Next(0) => false,
             TokenFault::All => true,
             TokenFault::Next(left) => {
-                *left = left.saturating_sub(1);
-                if *left == 0 {
-                    self.tokens = TokenFault::None;
-                }
+                *left -= 1;
                 true
             }
         }

@@ -149,6 +149,8 @@ impl Gateway {
         }
     }
 
+    /// The first IKE_AUTH request. INITIAL_CONTACT in it is not obeyed: the IDi of a login is the same for everybody, and a
+    /// reconnect replaces the older SA of its session anyway, where it may.
     fn first_auth(&mut self, now: Now, half: &mut HalfOpen, payloads: &[Payload]) -> Outcome {
         let id = payloads.iter().find_map(|p| if let Payload::IdI(id) = p { Some(id.clone()) } else { None });
         let (Some(id), Some(child)) = (id, ChildRequest::read(payloads)) else {

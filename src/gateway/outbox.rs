@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 /// Events kept for an owner who does not take them.
-const EVENTS: usize = 4096;
+const EVENTS: usize = 1024;
 /// The non-ESP marker in front of IKE on the NAT port (RFC 3948 2.2).
 const MARKER: [u8; 4] = [0; 4];
 
