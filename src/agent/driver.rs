@@ -1,0 +1,352 @@
+//! Moves bytes, time and signals in and out of one [`Client`].
+//!
+//! One task owns everything and waits in one place: for an order or signal, for datagrams, for packets of the tunnel, for the
+//! owner to take an event, or for the client's next deadline. Nothing that a peer or an owner does can hold it up: what finds
+//! no room is lost and counted, as on any link.
+
+use super::clock::Clock;
+use super::socket;
+use crate::client::{Client, Event, Order, PathId, Signal, Status};
+use crate::esp;
+use crate::session::Session;
+use crate::time::{Instant, Now};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Sleep;
+
+/// The largest UDP payload.
+const DATAGRAM: usize = 1 << 16;
+/// Datagrams of one socket, and packets of the tunnel, handled in one go.
+const BATCH: usize = 64;
+/// Orders and signals that may wait.
+const COMMANDS: usize = 64;
+/// Packets that may wait, each way.
+const PACKETS: usize = 512;
+/// Events that may wait in the channel; more wait in the driver.
+const EVENTS: usize = 64;
+/// A socket goes on receiving for so long after another took its place: the old SA serves up to 5 s (law 3), and its last
+/// packets are on their way.
+const LINGER: Duration = Duration::from_secs(10);
+/// Sockets kept at most, the oldest go first.
+const SOCKETS: usize = 8;
+/// A timer of the runtime is never set further than this, whatever the client wants.
+const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
+
+/// What the owner wants.
+#[derive(Debug)]
+pub enum Command {
+    /// Of the user.
+    Order(Order),
+    /// From this local address (port 0: any) the gateway can be reached now; `None`: it cannot. A new socket is opened each
+    /// time, so name a path only when it is another one.
+    Path(Option<SocketAddr>),
+    /// Sleep is near.
+    Suspend,
+    /// Sleep is over, or time has jumped as if.
+    Resume,
+    /// The gateway's name was looked up anew.
+    Addresses(Vec<IpAddr>),
+    /// A picture, please.
+    Status(oneshot::Sender<(Now, Status)>),
+    /// The session as it is, for an owner that ends and keeps it.
+    Session(oneshot::Sender<Option<Session>>),
+}
+
+/// What the driver says.
+#[derive(Debug)]
+pub enum Output {
+    /// Of the client, and when.
+    Event(Now, Event),
+    /// The local address of a path could not be used; the client was told that there is no path.
+    NoSocket {
+        /// The address.
+        local: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// What did not find its way. Counted since the driver began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Losses {
+    /// Datagrams that the kernel did not take: no route, a full buffer.
+    pub unsent: u64,
+    /// Packets for the tunnel whose owner did not keep up.
+    pub inward: u64,
+    /// Packets from the tunnel without an SA or a path, or outside the selectors.
+    pub outward: u64,
+}
+
+/// The owner's ends. The driver ends when `commands` and all its clones are dropped.
+#[derive(Debug)]
+pub struct Ends {
+    /// Orders, signals, questions.
+    pub commands: mpsc::Sender<Command>,
+    /// Events, in order.
+    pub outputs: mpsc::Receiver<Output>,
+    /// Packets into the tunnel: [`esp::HEADROOM`] free octets, then an IP packet.
+    pub outward: mpsc::Sender<Vec<u8>>,
+    /// IP packets out of the tunnel.
+    pub inward: mpsc::Receiver<Vec<u8>>,
+}
+
+/// One way to the gateway.
+struct Path {
+    id: PathId,
+    socket: UdpSocket,
+    /// Another one took its place: until when it still receives.
+    until: Option<Instant>,
+}
+
+/// See the module.
+pub struct Driver {
+    client: Client,
+    clock: Clock,
+    paths: Vec<Path>,
+    next_path: u32,
+    commands: mpsc::Receiver<Command>,
+    outputs: mpsc::Sender<Output>,
+    outward: mpsc::Receiver<Vec<u8>>,
+    inward: mpsc::Sender<Vec<u8>>,
+    /// What the owner has not taken yet.
+    backlog: VecDeque<Output>,
+    buffer: Vec<u8>,
+    losses: Losses,
+    /// The runtime's timer and the deadline it was set for.
+    timer: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+/// What ended a wait.
+enum Wake {
+    Command(Command),
+    Packet(Vec<u8>),
+    Readable,
+    Delivered,
+    Time,
+    End,
+}
+
+impl Driver {
+    /// A driver for `client`, and the owner's ends. It does nothing until [`Driver::run`] is polled.
+    pub fn new(client: Client, clock: Clock) -> (Self, Ends) {
+        let (commands_in, commands) = mpsc::channel(COMMANDS);
+        let (outputs, outputs_out) = mpsc::channel(EVENTS);
+        let (outward_in, outward) = mpsc::channel(PACKETS);
+        let (inward, inward_out) = mpsc::channel(PACKETS);
+        let driver = Self {
+            client,
+            clock,
+            paths: Vec::new(),
+            next_path: 0,
+            commands,
+            outputs,
+            outward,
+            inward,
+            backlog: VecDeque::new(),
+            buffer: vec![0; DATAGRAM],
+            losses: Losses::default(),
+            timer: None,
+        };
+        let ends =
+            Ends { commands: commands_in, outputs: outputs_out, outward: outward_in, inward: inward_out };
+        (driver, ends)
+    }
+
+    /// Runs until the owner has dropped its `commands`; the client and what was lost, for the last words.
+    pub async fn run(mut self) -> (Client, Losses) {
+        loop {
+            self.flush();
+            let wake = self.wait().await;
+            let now = self.clock.now();
+            match wake {
+                Wake::Command(command) => self.command(now, command),
+                Wake::Packet(packet) => self.send_packet(now, packet),
+                Wake::Readable | Wake::Delivered | Wake::Time => {}
+                Wake::End => break,
+            }
+            self.receive(now);
+            self.send_packets(now);
+            self.due(now);
+        }
+        self.flush();
+        (self.client, self.losses)
+    }
+
+    async fn wait(&mut self) -> Wake {
+        self.arm();
+        let Self { commands, outputs, outward, paths, backlog, timer, .. } = self;
+        tokio::select! {
+            biased;
+            command = commands.recv() => command.map_or(Wake::End, Wake::Command),
+            permit = outputs.reserve(), if !backlog.is_empty() => {
+                match (permit, backlog.pop_front()) {
+                    (Ok(permit), Some(output)) => permit.send(output),
+                    // Nobody listens any more; the connection goes on until the owner ends it.
+                    _ => backlog.clear(),
+                }
+                Wake::Delivered
+            }
+            () = elapsed(timer) => Wake::Time,
+            () = readable(paths) => Wake::Readable,
+            Some(packet) = outward.recv() => Wake::Packet(packet),
+        }
+    }
+
+    /// Sets the runtime's timer. A deadline that moved away leaves it as it is: it fires early, finds nothing due, and is
+    /// set anew; that is cheaper than a new timer with each packet.
+    fn arm(&mut self) {
+        let lingering = self.paths.iter().filter_map(|path| path.until).min();
+        let deadline = [self.client.poll_timeout().map(|(at, _)| at), lingering].into_iter().flatten().min();
+        let Some(deadline) = deadline else {
+            self.timer = None;
+            return;
+        };
+        if self.timer.as_ref().is_none_or(|(set_for, _)| deadline < *set_for) {
+            let left = deadline.since(self.clock.now().at).min(LONGEST_SLEEP);
+            self.timer = Some((deadline, Box::pin(tokio::time::sleep(left))));
+        }
+    }
+
+    fn due(&mut self, now: Now) {
+        if self.timer.as_ref().is_some_and(|(at, timer)| *at <= now.at || timer.is_elapsed()) {
+            self.timer = None;
+        }
+        if self.client.poll_timeout().is_some_and(|(at, _)| at <= now.at) {
+            self.client.handle_timeout(now);
+        }
+        self.paths.retain(|path| path.until.is_none_or(|until| now.at < until));
+    }
+
+    fn command(&mut self, now: Now, command: Command) {
+        match command {
+            Command::Order(order) => self.client.order(now, order),
+            Command::Path(local) => self.path(now, local),
+            Command::Suspend => self.client.signal(now, Signal::Suspend),
+            Command::Resume => self.client.signal(now, Signal::Resume),
+            Command::Addresses(addresses) => self.client.signal(now, Signal::Addresses(addresses)),
+            // An owner that no longer wants the answer is no error.
+            Command::Status(answer) => drop(answer.send((now, self.client.status(now.at)))),
+            Command::Session(answer) => drop(answer.send(self.client.session().cloned())),
+        }
+    }
+
+    fn path(&mut self, now: Now, local: Option<SocketAddr>) {
+        for path in &mut self.paths {
+            path.until.get_or_insert(now.at + LINGER);
+        }
+        let Some(local) = local else { return self.client.signal(now, Signal::Path(None)) };
+        match socket::open(local) {
+            Ok(socket) => {
+                let id = PathId(self.next_path);
+                self.next_path = self.next_path.wrapping_add(1);
+                self.paths.push(Path { id, socket, until: None });
+                if self.paths.len() > SOCKETS {
+                    self.paths.remove(0);
+                }
+                self.client.signal(now, Signal::Path(Some(id)));
+            }
+            Err(error) => {
+                self.client.signal(now, Signal::Path(None));
+                self.backlog.push_back(Output::NoSocket { local, error });
+            }
+        }
+    }
+
+    /// Takes what has arrived, a batch of each socket.
+    fn receive(&mut self, now: Now) {
+        let Self { client, paths, inward, buffer, losses, .. } = self;
+        for path in paths {
+            for _ in 0..BATCH {
+                let (length, from) = match path.socket.try_recv_from(buffer) {
+                    Ok(received) => received,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // An ICMP error about an earlier datagram: anybody can send one, so it decides nothing.
+                    Err(error) => {
+                        tracing::debug!(%error, "socket error");
+                        continue;
+                    }
+                };
+                let datagram = &mut buffer[..length];
+                let Some(inner) = client.handle_datagram(now, path.id, from, datagram) else { continue };
+                let packet = datagram.get(inner).map(<[u8]>::to_vec).unwrap_or_default();
+                if inward.try_send(packet).is_err() {
+                    losses.inward += 1;
+                }
+            }
+        }
+    }
+
+    fn send_packets(&mut self, now: Now) {
+        for _ in 0..BATCH {
+            let Ok(packet) = self.outward.try_recv() else { return };
+            self.send_packet(now, packet);
+        }
+    }
+
+    fn send_packet(&mut self, now: Now, mut frame: Vec<u8>) {
+        if frame.len() <= esp::HEADROOM {
+            self.losses.outward += 1;
+            return;
+        }
+        match self.client.send_packet(now, &mut frame) {
+            Ok(Some(sealed)) => {
+                let datagram = frame.get(sealed.range).unwrap_or_default();
+                send(&self.paths, &mut self.losses, sealed.path, sealed.to, datagram);
+            }
+            Ok(None) => self.losses.outward += 1,
+            Err(error) => {
+                tracing::trace!(%error, "packet not sent");
+                self.losses.outward += 1;
+            }
+        }
+    }
+
+    /// Sends what the client wants to send, and takes its events.
+    fn flush(&mut self) {
+        while let Some(transmit) = self.client.poll_transmit() {
+            send(&self.paths, &mut self.losses, transmit.path, transmit.to, &transmit.payload);
+        }
+        let now = self.clock.now();
+        while let Some(event) = self.client.poll_event() {
+            self.backlog.push_back(Output::Event(now, event));
+        }
+    }
+}
+
+/// A datagram that cannot leave is lost: what matters is repeated.
+fn send(paths: &[Path], losses: &mut Losses, path: PathId, to: SocketAddr, datagram: &[u8]) {
+    let Some(path) = paths.iter().find(|known| known.id == path) else {
+        losses.unsent += 1;
+        return;
+    };
+    if let Err(error) = socket::send(&path.socket, datagram, to) {
+        tracing::debug!(%error, %to, octets = datagram.len(), "datagram not sent");
+        losses.unsent += 1;
+    }
+}
+
+async fn elapsed(timer: &mut Option<(Instant, Pin<Box<Sleep>>)>) {
+    match timer {
+        Some((_, sleep)) => sleep.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until one of the sockets has something.
+async fn readable(paths: &[Path]) {
+    poll_fn(|context| {
+        let ready = paths.iter().filter(|path| path.socket.poll_recv_ready(context).is_ready()).count();
+        if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests;

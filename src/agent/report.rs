@@ -1,0 +1,179 @@
+//! The event log of one connection: what the client tells, in the seed's words (PROTOCOL section 7).
+
+use crate::client::{Event, Reconnected};
+use crate::ike::eap::{Form, Notice};
+use crate::ike::initiator::Failure;
+use crate::journal::{Entry, Journal, Kind, Limiter, Place, Reason, Renderer, Rotation, Source, Verdict};
+use crate::reconnect::{Cause, State, Why};
+use crate::time::Now;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Of failures and thrown-away datagrams so many are told one by one ..
+const MOST: u32 = 10;
+/// .. in this time.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// What may come in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Often {
+    Failure,
+    Dropped,
+}
+
+impl Often {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Failure => "A connection attempt failed",
+            Self::Dropped => "Datagrams were thrown away",
+        }
+    }
+}
+
+/// Writes the event log of one connection.
+#[derive(Debug)]
+pub struct Reporter {
+    journal: Journal,
+    host: String,
+    limiter: Limiter<Often>,
+    last_failure: Option<Failure>,
+}
+
+impl Reporter {
+    /// A log in `file` for connections to the host of this HostName.
+    pub fn new(file: PathBuf, host: &str) -> Self {
+        Self {
+            journal: Journal::new(file, Rotation::default(), Renderer::local()),
+            host: host.to_owned(),
+            limiter: Limiter::new(MOST, INTERVAL),
+            last_failure: None,
+        }
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Path {
+        self.journal.file()
+    }
+
+    /// The settings that count, at the start.
+    pub fn preferences(&mut self, now: Now, settings: &[(&'static str, String)]) {
+        self.write(&Entry::preferences(now.wall, settings));
+    }
+
+    /// Tells an event of the client's.
+    pub fn event(&mut self, now: Now, event: &Event) {
+        let wall = now.wall;
+        for (often, count) in self.limiter.due(now.at) {
+            self.write(&Entry::repeated(wall, Source::Agent, often.what(), count));
+        }
+        match event {
+            Event::State(State::Connected) => self.write(&Entry::connected_to(wall, &self.host)),
+            Event::State(State::Disconnecting { .. }) => {
+                self.write(&Entry::reason(wall, Reason::UserDisconnect))
+            }
+            Event::State(state) => self.tell(now, Kind::Information, &format!("State: {}.", state.name())),
+            Event::Trouble(cause) => self.trouble(now, *cause),
+            Event::Ask(form) => self.write(&Entry::message_to_user(wall, &question(form))),
+            Event::Notice(Notice::Banner(text)) => self.write(&Entry::banner(wall, text)),
+            Event::Notice(Notice::Message(text) | Notice::Error(text)) => {
+                self.write(&Entry::message_to_user(wall, text));
+            }
+            Event::UsingIkeId(id) => {
+                let place = Place { function: "Reporter::event", file: file!(), line: line!() };
+                self.write(&Entry::using_ike_id(wall, place, id));
+            }
+            Event::GatewayVerified(subject) => {
+                let text = format!("The certificate of the secure gateway was verified: {subject}");
+                self.tell(now, Kind::Information, &text);
+            }
+            Event::Established { .. } => {
+                self.last_failure = None;
+                self.write(&Entry::established(wall));
+            }
+            Event::Reconnected(reconnected) => self.tell(now, Kind::Information, &sentence(reconnected)),
+            Event::Plan { changed, .. } if !changed.is_empty() => {
+                self.write(&Entry::reason(wall, Reason::NewPlan));
+                self.tell(now, Kind::Information, &format!("Changed: {}.", changed.join(", ")));
+            }
+            Event::NoToken => {
+                let text = "The secure gateway gave no usable session token: there will be no reconnect without a login.";
+                self.tell(now, Kind::Warning, text);
+            }
+            Event::EraseSession => self.tell(now, Kind::Information, "The stored session was erased."),
+            Event::Failed(failure) => self.failed(now, failure),
+            Event::IkeRekeyed | Event::ChildRekeyed => self.write(&Entry::reason(wall, Reason::Rekeyed)),
+            Event::Ended(why) => self.write(&Entry::reason(wall, self.reason(*why))),
+            Event::Dropped { count, reason }
+                if self.limiter.check(now.at, &Often::Dropped) == Verdict::Pass =>
+            {
+                let text = format!("{count} datagram(s) were thrown away, the latest because: {reason}");
+                self.tell(now, Kind::Warning, &text);
+            }
+            // Told by others: a plan that did not change, the session in the store, the DELETE (a trouble follows).
+            Event::Plan { .. } | Event::StoreSession(_) | Event::DeletedByGateway | Event::Dropped { .. } => {
+            }
+        }
+    }
+
+    fn trouble(&mut self, now: Now, cause: Cause) {
+        if cause == Cause::Resume {
+            self.write(&Entry::resumed(now.wall));
+        }
+        self.write(&Entry::reason(now.wall, cause.into()));
+        self.write(&Entry::reconnecting_to(now.wall, &self.host));
+    }
+
+    fn failed(&mut self, now: Now, failure: &Failure) {
+        self.last_failure = Some(failure.clone());
+        if self.limiter.check(now.at, &Often::Failure) == Verdict::Pass {
+            self.tell(now, Kind::Warning, &format!("{}: {failure}", Often::Failure.what()));
+        }
+    }
+
+    /// A login fails for reasons that the person must tell apart.
+    fn reason(&self, why: Why) -> Reason {
+        match (why, &self.last_failure) {
+            (Why::LoginFailed, Some(Failure::Certificate(_) | Failure::GatewayAuth)) => {
+                Reason::CertificateRefused
+            }
+            (Why::LoginFailed, Some(Failure::NoAnswer { .. })) => Reason::NoAnswer,
+            _ => why.into(),
+        }
+    }
+
+    fn tell(&mut self, now: Now, kind: Kind, text: &str) {
+        self.write(&Entry::new(now.wall, kind, Source::Agent, text));
+    }
+
+    /// A full disk does not stop a connection; the journal counts what it could not write.
+    fn write(&mut self, entry: &Entry) {
+        if let Err(error) = self.journal.write(entry) {
+            tracing::warn!(error = %error.source, "{error}");
+        }
+    }
+}
+
+/// The form without its inputs' values: there are none yet.
+fn question(form: &Form) -> String {
+    let texts = [&form.title, &form.banner, &form.message, &form.error];
+    let texts: Vec<&str> =
+        texts.into_iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
+    if texts.is_empty() { "Please answer the gateway's questions.".to_owned() } else { texts.join("\n") }
+}
+
+fn sentence(r: &Reconnected) -> String {
+    let seconds = |time: Duration| format!("{:.3} s", time.as_secs_f64());
+    let how = if r.old_sa {
+        "the old SA went on".to_owned()
+    } else {
+        format!("a new SA in {} round trips, {}", r.round_trips, seconds(r.handshake))
+    };
+    format!(
+        "The connection is back after {} (noticed after {}): {how}.",
+        seconds(r.outage),
+        seconds(r.detect)
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! The picture of a connection as one JSON object with stable keys (DESIGN section 5).
+
+use crate::client::{AuthKind, Reconnected, Settings, Status};
+use crate::journal::Reason;
+use crate::reconnect::Cause;
+use crate::time::{Instant, Now};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What the status needs besides the client's own picture.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// The connection's settings.
+    pub settings: &'a Settings,
+    /// Where the profile came from.
+    pub profile: &'a str,
+}
+
+/// One object; keys without a value are `null`.
+pub fn json(now: Now, status: &Status, about: About<'_>) -> Value {
+    let age = |at: Instant| now.at.since(at);
+    let plan = status.plan.as_ref();
+    let nets = |pick: fn(&crate::plan::Plan) -> &Vec<crate::plan::Net>| {
+        plan.map(|plan| {
+            pick(plan).iter().map(|net| format!("{}/{}", net.address, net.prefix)).collect::<Vec<_>>()
+        })
+    };
+    json!({
+        "state": status.state.name(),
+        "confirmed": status.confirmed,
+        "host": about.settings.host_name,
+        "gateway": status.gateway.map(|at| at.to_string()),
+        "profile": about.profile,
+        "user": status.user,
+        "since": status.since.map(|at| rfc3339(now, age(at))),
+        "auth": status.auth.map(auth),
+        "session_id": status.session_id,
+        "session_expires": status.token_until.map(|until| rfc3339_in(now, until.since(now.at))),
+        "reconnects": status.reconnects,
+        "last_reconnect": status.last_reconnect.map(reconnect),
+        "ike": status.ike.map(|ike| json!({
+            "local": null,
+            "remote": status.gateway.map(|at| at.to_string()),
+            "spi_i": hex(&ike.spis.0),
+            "spi_r": hex(&ike.spis.1),
+            "encr": format!("{:?}", ike.suite.encr),
+            "prf": format!("{:?}", ike.suite.prf),
+            "integ": ike.suite.integ.map(|integ| format!("{integ:?}")),
+            "dh": ike.suite.group.id(),
+            "age_s": age(ike.since).as_secs(),
+        })),
+        "child": status.child.as_ref().map(|child| json!({
+            "spi_in": format!("{:08x}", child.spi_in),
+            "spi_out": format!("{:08x}", child.spi_out),
+            "encr": format!("{:?}", child.suite.encr),
+            "integ": child.suite.integ.map(|integ| format!("{integ:?}")),
+            "bytes_in": child.stats.bytes_in,
+            "bytes_out": child.stats.bytes_out,
+            "packets_in": child.stats.packets_in,
+            "packets_out": child.stats.packets_out,
+            "drops": child.stats.drops,
+        })),
+        "address4": plan.and_then(|plan| plan.address4).map(|a| a.to_string()),
+        "address6": plan.and_then(|plan| plan.address6).map(|(a, prefix)| format!("{a}/{prefix}")),
+        "dns": plan.map(|plan| plan.dns.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        "domains": plan.map(|plan| plan.domains.clone()),
+        "routes": nets(|plan| &plan.include),
+        "mtu": null,
+        "next": status.next.map(|next| json!({ "what": next.what, "in_ms": next.at.since(now.at).as_millis() })),
+        "error": status.error.as_ref().map(|error| json!({ "code": null, "message": error.to_string() })),
+    })
+}
+
+/// The name that the status gives an authentication.
+pub fn auth(kind: AuthKind) -> &'static str {
+    match kind {
+        AuthKind::AnyConnect => "anyconnect-eap",
+        AuthKind::Token => "psk",
+    }
+}
+
+fn reconnect(r: Reconnected) -> Value {
+    let ms = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+    json!({
+        "cause": cause(r.cause),
+        "code": Reason::from(r.cause).code(),
+        "outage_ms": ms(r.outage),
+        "detect_ms": ms(r.detect),
+        "handshake_ms": ms(r.handshake),
+        "round_trips": r.round_trips,
+    })
+}
+
+/// The name that the status gives a cause.
+pub fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::NetworkChange => "network-change",
+        Cause::Resume => "resume",
+        Cause::Outage => "outage",
+        Cause::GatewayDelete => "gateway-delete",
+        Cause::ChildDelete => "child-delete",
+        Cause::User => "user",
+        Cause::AgentStart => "agent-start",
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn rfc3339(now: Now, ago: Duration) -> String {
+    stamp(now.wall.as_millis().saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)))
+}
+
+fn rfc3339_in(now: Now, left: Duration) -> String {
+    stamp((now.wall + left).as_millis())
+}
+
+fn stamp(millis: u64) -> String {
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
