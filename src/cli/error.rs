@@ -1,6 +1,7 @@
 //! How a command ends: exit codes and errors.
 
 use crate::config::ConfigError;
+use crate::lab::LabError;
 use crate::profile::{NotUsable, ProfileError};
 use std::io;
 use std::path::PathBuf;
@@ -68,6 +69,9 @@ pub enum Error {
     /// The config file is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The lab cannot be built.
+    #[error("the lab cannot run")]
+    Lab(#[from] LabError),
     /// Nothing more can be written.
     #[error("cannot write to standard output")]
     Output {
@@ -81,7 +85,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Profile { .. } | Self::NotUsable { .. } => Exit::Profile,
-            Self::Read { .. } | Self::Config(_) | Self::Output { .. } => Exit::Other,
+            Self::Read { .. } | Self::Config(_) | Self::Lab(_) | Self::Output { .. } => Exit::Other,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! `--json` puts one JSON document on stdout and nothing else; people read tables on stdout and messages on stderr.
 
 mod error;
+mod lab;
 mod output;
 mod profile;
 
@@ -35,6 +36,8 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the whole job on this machine: our client against our gateway
+    Lab(lab::Command),
     /// Read AnyConnect profiles
     #[command(subcommand)]
     Profile(profile::Command),
@@ -48,6 +51,7 @@ impl Cli {
     pub fn run(self) -> Result<Exit, Error> {
         self.global.log();
         match self.command {
+            Command::Lab(command) => command.run(),
             Command::Profile(command) => command.run(),
         }
     }

@@ -1,0 +1,250 @@
+//! The embedded gateway on real UDP sockets, behind a line that can fail.
+
+use super::line::Line;
+use crate::agent::clock::{Clock, OsRandom};
+use crate::agent::socket;
+use crate::gateway::{Gateway, GatewayConfig, GatewayEvent, Port};
+use crate::time::{Instant, Now};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot};
+
+/// The largest UDP payload.
+const DATAGRAM: usize = 1 << 16;
+/// Datagrams of one socket handled in one go.
+const BATCH: usize = 64;
+/// Events remembered; the oldest go first.
+const EVENTS: usize = 1000;
+/// Timers of the gateway that may come due in one simulated sleep; more means that one of them never goes away.
+const SLEEP_STEPS: usize = 10_000;
+
+/// The gateway and its line, for those who may break them.
+pub struct Site {
+    /// The gateway.
+    pub gateway: Gateway,
+    /// The line in front of it.
+    pub line: Line,
+    /// What the gateway told, and when.
+    pub events: VecDeque<(Now, GatewayEvent)>,
+    /// Datagrams that a client sent, lost ones included.
+    pub arrived: u64,
+    clock: Clock,
+    /// On their way: by arrival time, then by order of sending.
+    under_way: BTreeMap<(Instant, u64), Datagram>,
+    sent: u64,
+    random: OsRandom,
+}
+
+/// A datagram on the line.
+struct Datagram {
+    /// To the gateway, else to the client.
+    inbound: bool,
+    client: SocketAddr,
+    port: Port,
+    payload: Vec<u8>,
+}
+
+impl Site {
+    /// The time that the gateway knows.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// Time passes for everybody who shares the gateway's clock. The gateway is awake meanwhile: each of its timers comes due
+    /// at its time. The line should be down, since nobody is there to answer.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.clock.now().at + time;
+        for _ in 0..SLEEP_STEPS {
+            let now = self.clock.now().at;
+            let Some((at, _)) = self.gateway.poll_timeout().filter(|(at, _)| *at < end) else { break };
+            self.clock.leap(at.since(now));
+            self.gateway.handle_timeout(self.clock.now());
+            self.drain();
+        }
+        self.clock.leap(end.since(self.clock.now().at));
+    }
+
+    /// A datagram enters the line.
+    fn put(&mut self, datagram: Datagram) {
+        self.arrived += u64::from(datagram.inbound);
+        if self.line.passes(datagram.client.ip(), &mut self.random) {
+            self.sent += 1;
+            self.under_way.insert((self.clock.now().at + self.line.delay, self.sent), datagram);
+        }
+    }
+
+    /// What leaves the line now. What was under way when the line went down is lost.
+    fn take(&mut self, now: Instant) -> Option<Datagram> {
+        loop {
+            let first = self.under_way.first_entry().filter(|entry| entry.key().0 <= now)?;
+            let datagram = first.remove();
+            if !self.line.down && !self.line.left.contains(&datagram.client.ip()) {
+                return Some(datagram);
+            }
+        }
+    }
+
+    /// Takes what the gateway has to say.
+    fn drain(&mut self) {
+        while let Some(transmit) = self.gateway.poll_transmit() {
+            self.put(Datagram {
+                inbound: false,
+                client: transmit.to,
+                port: transmit.from,
+                payload: transmit.payload,
+            });
+        }
+        let now = self.clock.now();
+        while let Some(event) = self.gateway.poll_event() {
+            tracing::debug!(?event, "gateway");
+            if self.events.len() == EVENTS {
+                self.events.pop_front();
+            }
+            self.events.push_back((now, event));
+        }
+    }
+}
+
+type Question = Box<dyn FnOnce(&mut Site) + Send>;
+
+/// The gateway's task has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the embedded gateway has stopped")]
+pub struct Stopped;
+
+/// The control room. The gateway runs until the handle and all its clones are dropped.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    questions: mpsc::Sender<Question>,
+    /// Where clients find it: first contact, and everything after.
+    pub ports: (SocketAddr, SocketAddr),
+}
+
+impl Handle {
+    /// Looks at the gateway or changes it, between two datagrams.
+    pub async fn ask<R: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Site) -> R + Send + 'static,
+    ) -> Result<R, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        let question: Question = Box::new(move |site| drop(answer.send(what(site))));
+        self.questions.send(question).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+}
+
+/// The gateway's task: [`Runner::run`] it.
+pub struct Runner {
+    site: Site,
+    ike: UdpSocket,
+    nat: UdpSocket,
+    questions: mpsc::Receiver<Question>,
+    buffer: Vec<u8>,
+}
+
+impl Runner {
+    /// Opens both ports on `address` (ports of `config`; 0: any) and makes a gateway for them.
+    ///
+    /// # Errors
+    /// A port cannot be opened.
+    pub fn new(mut config: GatewayConfig, address: IpAddr, clock: Clock) -> io::Result<(Self, Handle)> {
+        let ike = socket::open(SocketAddr::new(address, config.ports.0))?;
+        let nat = socket::open(SocketAddr::new(address, config.ports.1))?;
+        let ports = (ike.local_addr()?, nat.local_addr()?);
+        config.ports = (ports.0.port(), ports.1.port());
+        let gateway = Gateway::new(config, clock.now(), Box::new(OsRandom::new()));
+        let site = Site {
+            gateway,
+            line: Line::default(),
+            events: VecDeque::new(),
+            arrived: 0,
+            clock,
+            under_way: BTreeMap::new(),
+            sent: 0,
+            random: OsRandom::new(),
+        };
+        let (questions_in, questions) = mpsc::channel(16);
+        let runner = Self { site, ike, nat, questions, buffer: vec![0; DATAGRAM] };
+        Ok((runner, Handle { questions: questions_in, ports }))
+    }
+
+    /// Runs until every handle is dropped.
+    pub async fn run(mut self) {
+        loop {
+            let Self { site, ike, nat, questions, .. } = &mut self;
+            let due =
+                [site.gateway.poll_timeout().map(|(at, _)| at), site.under_way.keys().next().map(|k| k.0)];
+            let left = due.into_iter().flatten().min().map(|at| at.since(site.clock.now().at));
+            tokio::select! {
+                biased;
+                question = questions.recv() => match question {
+                    Some(question) => question(site),
+                    None => return,
+                },
+                () = async {
+                    match left {
+                        Some(left) => tokio::time::sleep(left).await,
+                        None => std::future::pending().await,
+                    }
+                } => {}
+                () = readable([ike, nat]) => {}
+            }
+            self.receive();
+            let site = &mut self.site;
+            let now = site.clock.now();
+            if site.gateway.poll_timeout().is_some_and(|(at, _)| at <= now.at) {
+                site.gateway.handle_timeout(now);
+            }
+            self.deliver();
+        }
+    }
+
+    fn receive(&mut self) {
+        for (port, socket) in [(Port::Ike, &self.ike), (Port::Nat, &self.nat)] {
+            for _ in 0..BATCH {
+                match socket.try_recv_from(&mut self.buffer) {
+                    Ok((length, client)) => {
+                        let payload = self.buffer[..length].to_vec();
+                        self.site.put(Datagram { inbound: true, client, port, payload });
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // An ICMP error about an answer to somebody who has gone.
+                    Err(error) => tracing::debug!(%error, "socket error"),
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        self.site.drain();
+        let now = self.site.clock.now();
+        while let Some(mut datagram) = self.site.take(now.at) {
+            let Datagram { client, port, .. } = datagram;
+            if datagram.inbound {
+                self.site.gateway.handle_datagram(now, client, port, &mut datagram.payload);
+                self.site.drain();
+                continue;
+            }
+            let socket = match port {
+                Port::Ike => &self.ike,
+                Port::Nat => &self.nat,
+            };
+            if let Err(error) = socket::send(socket, &datagram.payload, client) {
+                tracing::debug!(%error, %client, "datagram not sent");
+            }
+        }
+    }
+}
+
+async fn readable(sockets: [&UdpSocket; 2]) {
+    poll_fn(|context| {
+        let ready = sockets.iter().filter(|socket| socket.poll_recv_ready(context).is_ready()).count();
+        if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
