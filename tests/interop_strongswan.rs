@@ -4,12 +4,15 @@
 mod interop;
 
 use anyhow::{Context, Result, ensure};
+use ikeep::client::{Event, Order};
+use ikeep::reconnect::{Cause, State};
 use interop::{
-    BEHIND_GATEWAY, Charon, CharonOptions, ClientConfig, GATEWAY_NAME, GatewayConfig, PATIENCE, Pair, Pki,
-    SESSION_ID, Stopwatch, Suite,
+    BEHIND_GATEWAY, Charon, CharonOptions, ClientConfig, GATEWAY_NAME, GatewayConfig, Ours, PATIENCE, Pair,
+    Pki, SESSION_ID, Stopwatch, Suite,
 };
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 use tempfile::TempDir;
 
 const TOKEN: &[u8] = b"Q2hhbmdlLW1lLW5vdC1hLXJlYWwtdG9rZW4x";
@@ -56,6 +59,98 @@ fn reference_pair(suite: Suite) -> Result<()> {
     gateway.terminate("reconnect")?;
     client.wait_for_log("received DELETE for IKE_SA", 1)?;
     ensure!(echo(&net, BEHIND_GATEWAY.parse()?).is_err(), "an echo passed without a tunnel");
+    Ok(())
+}
+
+/// Our client reconnects to strongSwan: its session ID as key-id, its token as PSK, strongSwan's RSA signature verified.
+/// Pings of both families, DPD from both sides, rekeys of both SAs from both sides, a roam, the gateway's DELETE, ours.
+#[test]
+fn our_reconnect_to_strongswan() -> Result<()> {
+    if !interop::enabled("our_reconnect_to_strongswan") {
+        return Ok(());
+    }
+    for suite in [Suite::SEED, Suite::GCM] {
+        our_reconnect(suite).with_context(|| format!("{suite:?}"))?;
+    }
+    Ok(())
+}
+
+fn our_reconnect(suite: Suite) -> Result<()> {
+    let folder = TempDir::with_prefix("ikeep-pki-")?;
+    let pki = Pki::create(folder.path(), GATEWAY_NAME)?;
+    let net = Pair::new()?;
+    net.client.add_address("eth0", "10.9.0.3/24")?;
+    let config = GatewayConfig { dpd_delay: "2s", mobike: false, ..GatewayConfig::new(suite, TOKEN) };
+    let gateway =
+        Arc::new(Charon::start(&net.gateway, CharonOptions::default(), &pki, true, &config.render())?);
+    net.client.run(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let story = our_story(&pki, &gateway).await;
+            story.with_context(|| format!("strongSwan's log:\n{}", gateway.log()))
+        })
+    })?
+}
+
+async fn our_story(pki: &Pki, gateway: &Arc<Charon>) -> Result<()> {
+    let connected = |e: &Event| matches!(e, Event::State(State::Connected));
+    let mut ours = Ours::start(pki, TOKEN, |settings| {
+        // Short, so that both rekeys of ours are seen.
+        settings.child_lifetime = Duration::from_secs(12);
+        settings.ike_lifetime = Duration::from_secs(20);
+        settings.dpd_interval = Duration::from_secs(3);
+        // Here a DELETE of the old SA frees its lease and ends nothing else.
+        settings.dialect.delete_ends_session = false;
+    })?;
+    ours.path("10.9.0.2").await?;
+    ours.order(Order::Connect).await?;
+    ours.wait("connection", connected).await?;
+    let two = |e: &&Event| matches!(e, Event::Established { round_trips: 2, .. });
+    ensure!(ours.events.iter().filter(two).count() == 1, "two round trips: {:#?}", ours.events);
+    ours.ping(BEHIND_GATEWAY).await?;
+    ours.ping("fd10::1").await?;
+
+    // The gateway rekeys both SAs, and asks whether we live.
+    let charon = Arc::clone(gateway);
+    tokio::task::spawn_blocking(move || charon.rekey_child("net")).await??;
+    ours.wait("rekey of the Child SA", |e| matches!(e, Event::ChildRekeyed)).await?;
+    ours.ping(BEHIND_GATEWAY).await?;
+    let charon = Arc::clone(gateway);
+    tokio::task::spawn_blocking(move || charon.rekey_ike("reconnect")).await??;
+    ours.wait("rekey of the IKE SA", |e| matches!(e, Event::IkeRekeyed)).await?;
+    ours.ping(BEHIND_GATEWAY).await?;
+    let charon = Arc::clone(gateway);
+    tokio::task::spawn_blocking(move || charon.wait_for_log("sending DPD request", 1)).await??;
+
+    // We rekey both SAs, when their time has come.
+    ours.wait("our rekey of the Child SA", |e| matches!(e, Event::ChildRekeyed)).await?;
+    ours.ping(BEHIND_GATEWAY).await?;
+    ours.wait("our rekey of the IKE SA", |e| matches!(e, Event::IkeRekeyed)).await?;
+    ours.ping(BEHIND_GATEWAY).await?;
+
+    // Another address: the same session, a new SA.
+    ours.path("10.9.0.3").await?;
+    ours.wait(
+        "reconnect after the roam",
+        |e| matches!(e, Event::Reconnected(r) if r.cause == Cause::NetworkChange),
+    )
+    .await?;
+    ours.ping(BEHIND_GATEWAY).await?;
+
+    // The gateway deletes what it has: we come back.
+    let charon = Arc::clone(gateway);
+    tokio::task::spawn_blocking(move || charon.terminate("reconnect")).await??;
+    ours.wait("DELETE", |e| matches!(e, Event::DeletedByGateway)).await?;
+    ours.wait("reconnect after the DELETE", |e| matches!(e, Event::Reconnected(_))).await?;
+    ours.ping(BEHIND_GATEWAY).await?;
+    ours.ping("fd10::1").await?;
+
+    let deletes = gateway.log().matches("received DELETE for IKE_SA").count();
+    ours.order(Order::Disconnect).await?;
+    ours.wait("end", |e| matches!(e, Event::State(State::Disconnected { .. }))).await?;
+    let charon = Arc::clone(gateway);
+    tokio::task::spawn_blocking(move || charon.wait_for_log("received DELETE for IKE_SA", deletes + 1))
+        .await??;
     Ok(())
 }
 

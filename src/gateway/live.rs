@@ -440,7 +440,9 @@ impl Gateway {
     pub(super) fn delete_all(&mut self, now: Now) {
         let connections: Vec<Connection> = self.live.keys().copied().collect();
         for connection in connections {
-            let Some(live) = self.live.get_mut(&connection).filter(|live| !live.is_closing()) else { continue };
+            let Some(live) = self.live.get_mut(&connection).filter(|live| !live.is_closing()) else {
+                continue;
+            };
             live.established.delete(now.at, &mut *self.random);
             self.settle(now, connection, None);
         }

@@ -141,7 +141,8 @@ impl Gateway {
 
     /// When something is due, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let window_over = self.faults.window_over.then(|| (Instant::default(), "the window is over by order"));
+        let window_over =
+            self.faults.window_over.then(|| (Instant::default(), "the window is over by order"));
         let expiry = self.sessions.next_expiry().map(|at| (at, "reconnect timeout"));
         [window_over, self.timers.next(), expiry].into_iter().flatten().min_by_key(|(at, _)| *at)
     }

@@ -5,11 +5,13 @@
 
 mod charon;
 mod netns;
+mod ours;
 mod pki;
 mod swanctl;
 
 pub(crate) use charon::{Charon, CharonOptions};
 pub(crate) use netns::Pair;
+pub(crate) use ours::Ours;
 pub(crate) use pki::Pki;
 pub(crate) use swanctl::{ClientConfig, GatewayConfig, Suite};
 

@@ -98,10 +98,10 @@ impl GatewayConfig {
 }}
 pools {{
   lease4 {{
-    addrs = {}/32
+    addrs = {}/29
   }}
   lease6 {{
-    addrs = {}/128
+    addrs = {}/125
   }}
 }}
 {}",

@@ -25,7 +25,7 @@ pub(super) struct Child {
     pub(super) deleting: bool,
     /// The peer rekeyed it while our own rekey was under way: lowest nonce of the peer's exchange, and the successor.
     pub(super) rekeyed_by_peer: Option<(Vec<u8>, u32)>,
-    /// The group of the rekey that made it (offered first next time).
+    /// The group of our next rekey; `None` where no group is configured, or the peer wants no PFS.
     pub(super) group: Option<Group>,
 }
 
@@ -40,7 +40,10 @@ impl Child {
             rekeying: false,
             deleting: false,
             rekeyed_by_peer: None,
-            group: suite.and_then(|s| s.group),
+            group: match suite {
+                Some(suite) => suite.group,
+                None => policy.esp.groups.first().copied(),
+            },
         }
     }
 

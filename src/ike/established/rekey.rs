@@ -89,8 +89,7 @@ impl Established {
         }
         let new_spi = esp_spi(random);
         let nonce = nonce(random);
-        let group = self.children[at].group.or(self.policy.esp.groups.first().copied());
-        let kex = group.map(|group| generate(group, random));
+        let kex = self.children[at].group.map(|group| generate(group, random));
         let child = &mut self.children[at];
         child.rekeying = true;
         child.rekey_at = None;
@@ -129,17 +128,21 @@ impl Established {
         self.children[at].rekeying = false;
         let Some((suite, child, nonce_r)) = self.accept_child(&rekey, payloads, at) else {
             let old = &mut self.children[at];
-            if let Some(n) = error_notify(payloads)
-                && n.kind == notify::INVALID_KE_PAYLOAD
-                && let Some(group) = named_group(n)
-                && old.group != Some(group)
-                && self.policy.esp.groups.contains(&group)
-            {
-                old.group = Some(group);
-                self.rekey_child(now, rekey.old, random);
-                return;
+            let other = match error_notify(payloads) {
+                Some(n) if n.kind == notify::INVALID_KE_PAYLOAD => {
+                    named_group(n).filter(|group| self.policy.esp.groups.contains(group)).map(Some)
+                }
+                // It may want no PFS, as the seed's router.
+                Some(n) if n.kind == notify::NO_PROPOSAL_CHOSEN => Some(None),
+                _ => None,
+            };
+            match other.filter(|group| *group != old.group) {
+                Some(group) => {
+                    old.group = group;
+                    self.rekey_child(now, rekey.old, random);
+                }
+                None => old.rekey_at = Some(put_off(now, random)),
             }
-            old.rekey_at = Some(put_off(now, random));
             return;
         };
         let new_spi = child.spi_in;

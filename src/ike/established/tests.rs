@@ -373,3 +373,19 @@ fn replayed_and_damaged_datagrams_change_nothing() {
     assert_ne!(again, Ok(Authentic::New));
     assert_eq!(pair.ends[1].count("ChildUp"), 1);
 }
+
+#[test]
+fn a_peer_that_wants_no_pfs_is_rekeyed_without() {
+    let mut pair = Pair::new(|index| {
+        let mut policy = policy(None, None);
+        if index == 1 {
+            policy.esp.groups.clear();
+        }
+        policy
+    });
+    let end = &mut pair.ends[0];
+    end.ike.rekey_child(pair.now, 1000, &mut end.random);
+    pair.settle();
+    pair.echo();
+    assert_eq!((pair.ends[0].count("ChildUp"), pair.ends[1].count("ChildUp")), (1, 1));
+}

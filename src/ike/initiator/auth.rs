@@ -5,7 +5,9 @@ use super::super::cert::Verified;
 use super::super::eap::{Answers, AnyConnect, EapError, Step};
 use super::super::established::esp_spi;
 use super::super::keys::ChildKeying;
-use super::super::message::{ConfigAttribute, Configuration, Exchange, Identity, Payload, notify};
+use super::super::message::{
+    ConfigAttribute, Configuration, Delete, Exchange, Identity, Notify, Payload, notify,
+};
 use super::super::proposal::proposals;
 use super::super::sa::{Dropped, IkeSa, Received};
 use super::init::{Keyed, describe};
@@ -213,8 +215,7 @@ impl Auth {
                 Err(failure) => {
                     // Tell it why nothing follows (RFC 7296 2.21.2); the attempt is over whether it hears that or not.
                     if let Some(sa) = self.sa.as_mut() {
-                        let data =
-                            super::super::message::Notify::status(notify::AUTHENTICATION_FAILED, Vec::new());
+                        let data = Notify::status(notify::AUTHENTICATION_FAILED, Vec::new());
                         sa.request(now.at, Exchange::Informational, vec![Payload::Notify(data)], random);
                     }
                     return Err(failure.into());
@@ -222,14 +223,14 @@ impl Auth {
             };
             events.push_back(InitiatorEvent::GatewayVerified(Box::new(verified)));
             if self.eap.is_none() {
-                return self.finish(config, payloads, events);
+                return self.finish_or_delete(now.at, config, payloads, events, random);
             }
             self.step = Phase::Eap;
         }
         match self.step {
             Phase::Final => {
                 self.check_final(payloads)?;
-                self.finish(config, payloads, events)
+                self.finish_or_delete(now.at, config, payloads, events, random)
             }
             _ => {
                 let packet = payloads.iter().find_map(|p| match p {
@@ -336,6 +337,27 @@ impl Auth {
         let octets = signed_octets(keyed.suite.prf, &keyed.keys.sk_pr, &keyed.response, &keyed.ni, id);
         let expected = shared_key_auth(keyed.suite.prf, keyed.keys.sk_pr.expose(), &octets);
         if expected == Secret::from(data.as_slice()) { Ok(()) } else { Err(Failure::GatewayAuth) }
+    }
+
+    /// Both sides are authenticated. Where no Child SA came of it the IKE SA is of no use and the gateway is told so, unless
+    /// that would end the session (dialect `delete_ends_session`).
+    fn finish_or_delete(
+        &mut self,
+        now: Instant,
+        config: &InitiatorConfig,
+        payloads: &[Payload],
+        events: &mut VecDeque<InitiatorEvent>,
+        random: &mut dyn Random,
+    ) -> Result<(), Stop> {
+        let finished = self.finish(config, payloads, events);
+        let may_delete = self.eap.is_some() || !config.dialect.delete_ends_session;
+        if let (Err(Stop::Failed(Failure::Child(_))), true, Some(sa)) =
+            (&finished, may_delete, self.sa.as_mut())
+        {
+            let delete = Delete { protocol: 1, spis: Vec::new() };
+            sa.request(now, Exchange::Informational, vec![Payload::Delete(delete)], random);
+        }
+        finished
     }
 
     fn finish(

@@ -98,6 +98,8 @@ pub struct Reconnecting {
     pub failures: u32,
     /// Refusals of the token.
     pub refusals: usize,
+    /// The gateway gave no new SA: it refused the token or the Child SA.
+    pub rejected: bool,
     /// End of the present gap between refusals.
     pub gap: Option<Instant>,
     /// When the next attempt begins.
@@ -116,6 +118,7 @@ impl Reconnecting {
             attempts: 0,
             failures: 0,
             refusals: 0,
+            rejected: false,
             gap: None,
             next: None,
             in_flight: false,

@@ -78,12 +78,11 @@ impl Policy {
     }
 
     /// Law 3: a proof counts until the IKE_SA_INIT answer. After a refusal even an IKE answer on a new address counts: the
-    /// gateway has just said that it holds the session as active, and here it answers on it.
+    /// gateway gives no new SA while it holds the old one, and here it answers on that.
     fn take_proof(&mut self, context: &Context) {
         let State::Reconnecting(r) = &self.state else { return };
-        let refused = r.refusals > 0;
-        let enough = if refused { Proof::Weak } else { Proof::Strong };
-        let wants_new = r.cause == Cause::User && !refused;
+        let enough = if r.rejected { Proof::Weak } else { Proof::Strong };
+        let wants_new = r.cause == Cause::User && !r.rejected;
         if (r.in_flight && r.past_init) || wants_new || context.proof < enough {
             return;
         }
@@ -95,6 +94,7 @@ impl Policy {
         let State::Reconnecting(r) = &mut self.state else { return };
         r.in_flight = false;
         r.past_init = false;
+        r.rejected |= matches!(failed, Failed::Refused | Failed::NoChild);
         if failed == Failed::Refused {
             // An extra try (the user's, or a new path's) does not use up a gap: the gaps together outlast the gateway's DPD.
             if let Some(at) = r.gap.filter(|at| *at > now) {
