@@ -69,13 +69,13 @@ fn our_reconnect_to_strongswan() -> Result<()> {
     if !interop::enabled("our_reconnect_to_strongswan") {
         return Ok(());
     }
-    for suite in [Suite::SEED, Suite::GCM] {
-        our_reconnect(suite).with_context(|| format!("{suite:?}"))?;
+    for (suite, group) in [(Suite::SEED, 19), (Suite::GCM, 31)] {
+        our_reconnect(suite, group).with_context(|| format!("{suite:?}"))?;
     }
     Ok(())
 }
 
-fn our_reconnect(suite: Suite) -> Result<()> {
+fn our_reconnect(suite: Suite, group: u16) -> Result<()> {
     let folder = TempDir::with_prefix("ikeep-pki-")?;
     let pki = Pki::create(folder.path(), GATEWAY_NAME)?;
     let net = Pair::new()?;
@@ -86,15 +86,15 @@ fn our_reconnect(suite: Suite) -> Result<()> {
     net.client.run(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let story = our_story(&pki, &gateway).await;
+            let story = our_story(&pki, &gateway, group).await;
             story.with_context(|| format!("strongSwan's log:\n{}", gateway.log()))
         })
     })?
 }
 
-async fn our_story(pki: &Pki, gateway: &Arc<Charon>) -> Result<()> {
+async fn our_story(pki: &Pki, gateway: &Arc<Charon>, group: u16) -> Result<()> {
     let connected = |e: &Event| matches!(e, Event::State(State::Connected));
-    let mut ours = Ours::start(pki, TOKEN, |settings| {
+    let mut ours = Ours::start(pki, TOKEN, group, |settings| {
         // Short, so that both rekeys of ours are seen.
         settings.child_lifetime = Duration::from_secs(12);
         settings.ike_lifetime = Duration::from_secs(20);

@@ -25,8 +25,14 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
-    /// Starts it on the current runtime, with the session that the gateway's configuration honours.
-    pub(crate) fn start(pki: &Pki, token: &[u8], tune: impl FnOnce(&mut Settings)) -> Result<Self> {
+    /// Starts it on the current runtime, with the session that the gateway's configuration honours. `group`: the one that
+    /// the gateway took last.
+    pub(crate) fn start(
+        pki: &Pki,
+        token: &[u8],
+        group: u16,
+        tune: impl FnOnce(&mut Settings),
+    ) -> Result<Self> {
         let (profile, _) = Profile::parse(include_bytes!("../../profiles/flexvpn-c8kv.xml"))?;
         let host = profile.host("IKEv2_Gateway").context("the seed's host")?;
         let device = Device {
@@ -54,7 +60,7 @@ impl Ours {
             user: "user1".into(),
             peer: SocketAddr::new(gateway, 4500),
             addresses: Vec::new(),
-            group: 19,
+            group,
             root_key: None,
             window: Duration::from_secs(900),
             issued: now.wall,
