@@ -5,16 +5,18 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-const FAST: [Scenario; 11] = [
+const FAST: [Scenario; 13] = [
     Scenario::Login,
     Scenario::Traffic,
     Scenario::Roam,
     Scenario::Hop,
+    Scenario::Late,
     Scenario::Offline,
     Scenario::Sleep,
     Scenario::Nap,
     Scenario::Grudging,
     Scenario::Delete,
+    Scenario::Child,
     Scenario::Reconnect,
     Scenario::Crash,
 ];

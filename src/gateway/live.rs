@@ -448,6 +448,19 @@ impl Gateway {
         }
     }
 
+    /// Deletes the Child SA of every connection; the IKE SAs stay (`clear crypto sa`).
+    pub(super) fn delete_children(&mut self, now: Now) {
+        let connections: Vec<Connection> = self.live.keys().copied().collect();
+        for connection in connections {
+            let Some(live) = self.live.get_mut(&connection).filter(|live| !live.is_closing()) else {
+                continue;
+            };
+            let Some(spi_in) = live.children.current().map(SaPair::spi_in) else { continue };
+            live.established.delete_child(now.at, spi_in, &mut *self.random);
+            self.settle(now, connection, None);
+        }
+    }
+
     /// Every connection is gone at once: a restart.
     pub(super) fn drop_all(&mut self, now: Now, keep: bool) {
         for (connection, live) in std::mem::take(&mut self.live) {

@@ -209,6 +209,11 @@ impl Gateway {
         self.delete_all(now);
     }
 
+    /// `clear crypto sa`: every Child SA is deleted, the clients are told, the IKE SAs stay.
+    pub fn clear_children(&mut self, now: Now) {
+        self.delete_children(now);
+    }
+
     /// The counters.
     pub fn counters(&self) -> Counters {
         let (active, inactive) = self.sessions.counts();

@@ -55,6 +55,21 @@ impl Site {
         self.clock.now()
     }
 
+    /// `show crypto session detail` and `show crypto ikev2 session detailed`.
+    pub fn shows(&self) -> (String, String) {
+        let now = self.now();
+        (self.gateway.show_session_detail(now), self.gateway.show_ikev2_session_detailed(now))
+    }
+
+    /// What the gateway told, one line an event; times count from the first.
+    pub fn timeline(&self) -> String {
+        let start = self.events.front().map(|(now, _)| now.at).unwrap_or_default();
+        let line = |(now, event): &(Now, GatewayEvent)| {
+            format!("{:10.3} s  {event:?}\n", now.at.since(start).as_secs_f64())
+        };
+        self.events.iter().map(line).collect()
+    }
+
     /// Time passes for everybody who shares the gateway's clock. The gateway is awake meanwhile: each of its timers comes due
     /// at its time. The line should be down, since nobody is there to answer.
     pub fn pass(&mut self, time: Duration) {

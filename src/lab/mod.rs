@@ -26,7 +26,7 @@ use crate::profile::{Profile, ProfileError};
 use folder::{Folder, FolderError};
 use pki::{Pki, PkiError};
 use report::{LabReport, NOTE, Report};
-use stage::{HOME, Setup};
+use stage::{DELAY, HOME, Setup};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -103,6 +103,7 @@ impl Lab {
         Setup {
             gateway: self.gateway.clone(),
             settings: self.settings.clone(),
+            delay: DELAY,
             answers: vec![("username", "test"), ("password", "cisco")],
             shortened: Vec::new(),
         }

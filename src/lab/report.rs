@@ -173,6 +173,16 @@ impl fmt::Display for LabReport {
     }
 }
 
+/// The user's view in one sentence: the longest silence, and whether a question came by itself.
+pub(super) fn noticed(silence: Duration, asked: bool) -> String {
+    let pause = match silence.as_millis() {
+        0..150 => "Nothing".to_owned(),
+        150..1000 => format!("A hitch of {} ms", silence.as_millis()),
+        _ => format!("{:.1} s of silence, then everything went on by itself", silence.as_secs_f64()),
+    };
+    format!("{pause}; {}.", if asked { "the user was asked again" } else { "no question was asked" })
+}
+
 pub(super) fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -4,9 +4,9 @@
 use super::echo::{Echoes, INTERVAL};
 use super::folder::Folder;
 use super::freeze::Freezer;
-use super::gateway::{Handle, Runner, Site};
+use super::gateway::{Handle, Runner};
 use super::line::Line;
-use super::report::{EchoReport, Promise, Report};
+use super::report::{self, EchoReport, Promise, Report};
 use super::scenario::Scenario;
 use super::seen::Seen;
 use super::{Lab, LabError};
@@ -18,6 +18,7 @@ use crate::client::{Client, Event, Order, Settings};
 use crate::crypto::Secret;
 use crate::gateway::{Counters, GatewayConfig};
 use crate::ike::eap::{Answers, Form};
+use crate::reconnect::State;
 use crate::session::Session;
 use crate::time::{Instant, Now};
 use std::collections::VecDeque;
@@ -47,6 +48,8 @@ const INSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 10, 1));
 pub(super) struct Setup {
     pub(super) gateway: GatewayConfig,
     pub(super) settings: Settings,
+    /// One way through the line.
+    pub(super) delay: Duration,
     /// What the person answers, by input name; each answer is used once, the last one for ever.
     pub(super) answers: Vec<(&'static str, &'static str)>,
     /// What is not as it is in life.
@@ -59,6 +62,7 @@ pub(super) struct Stage {
     pub(super) clock: Clock,
     pub(super) gateway: Handle,
     pub(super) settings: Settings,
+    delay: Duration,
     ends: Ends,
     driver: JoinHandle<()>,
     /// The driver has not been killed.
@@ -91,7 +95,8 @@ impl Stage {
         let clock = Clock::system();
         let (runner, gateway) = Runner::new(setup.gateway, HOME, clock.clone())?;
         let gateway_task = tokio::spawn(runner.run());
-        gateway.ask(|site| site.line = Line { delay: DELAY, ..Line::default() }).await?;
+        let delay = setup.delay;
+        gateway.ask(move |site| site.line = Line { delay, ..Line::default() }).await?;
         let mut settings = setup.settings;
         (settings.port, settings.nat_port) = (gateway.ports.0.port(), gateway.ports.1.port());
         settings.addresses = vec![HOME];
@@ -106,6 +111,7 @@ impl Stage {
             clock,
             gateway,
             settings,
+            delay,
             ends,
             driver,
             alive: true,
@@ -201,7 +207,7 @@ impl Stage {
         match (back(self), alive(self)) {
             (Some(back), Some((_, answered))) => {
                 // What was on the line when it broke is lost too.
-                self.dark.push((lost - 2 * DELAY - Duration::from_millis(20), back));
+                self.dark.push((lost - 2 * self.delay - Duration::from_millis(20), back));
                 let took = answered.since(mended);
                 self.promise(promise, took <= limit, format!("{} ms", took.as_millis()));
             }
@@ -247,7 +253,7 @@ impl Stage {
 
     /// What the gateway shows after a reconnect, in its own words: `R`, PSK, and the session ID as IKE ID.
     pub(super) async fn promise_shown_as_reconnect(&mut self) -> Result<(), LabError> {
-        let (detail, ikev2) = self.gateway.ask(shows).await?;
+        let (detail, ikev2) = self.gateway.ask(|site| site.shows()).await?;
         let id = self.seen.session.as_ref().map(|session| hex(&session.id)).unwrap_or_default();
         let found = |text: &str, key: &str| {
             text.lines().find(|line| line.contains(key)).unwrap_or("nothing").trim().to_owned()
@@ -319,6 +325,8 @@ impl Stage {
         let in_the_light = self.echoes.lost_between(start, end).saturating_sub(lost_in_the_dark);
         self.promise("no echo is lost but while there was no way", in_the_light == 0, in_the_light);
         self.promise("no echo comes twice", tally.twice == 0, tally.twice);
+        let state = self.seen.state.as_ref().map_or("none", State::name);
+        self.promise(format!("the state is {} in the end", expected.state), state == expected.state, state);
         let counters = self.counters().await?;
         let aaa = counters.aaa_requests;
         self.promise(format!("AAA is asked {} time(s)", expected.aaa), aaa == expected.aaa, aaa);
@@ -336,8 +344,9 @@ impl Stage {
         self.promise("no password in the event log", !secrets, if secrets { "one" } else { "none" });
         self.write_files().await?;
         let last = self.seen.reconnected.last().copied();
-        let noticed =
-            expected.noticed.unwrap_or_else(|| noticed(tally.silence, prompts > expected.login_prompts));
+        let noticed = expected
+            .noticed
+            .unwrap_or_else(|| report::noticed(tally.silence, prompts > expected.login_prompts));
         Ok(Report {
             scenario: self.scenario.name(),
             title: self.scenario.title(),
@@ -377,9 +386,9 @@ impl Stage {
     }
 
     async fn write_files(&mut self) -> Result<(), LabError> {
-        let (detail, ikev2) = self.gateway.ask(shows).await?;
+        let (detail, ikev2) = self.gateway.ask(|site| site.shows()).await?;
         let (stats, events) =
-            self.gateway.ask(|site| (site.gateway.show_stats_reconnect(), timeline(site))).await?;
+            self.gateway.ask(|site| (site.gateway.show_stats_reconnect(), site.timeline())).await?;
         let gateway = format!(
             "gateway#show crypto session detail\n{detail}\ngateway#show crypto ikev2 session detailed\n{ikev2}\n\
              gateway#show crypto ikev2 stats reconnect\n{stats}"
@@ -445,14 +454,16 @@ pub(super) struct Expected {
     pub(super) prompts: u32,
     /// Of these, so many belong to a login that the user asked for.
     pub(super) login_prompts: u32,
+    /// The state at the end.
+    pub(super) state: &'static str,
     /// Instead of the sentence made from the longest silence.
     pub(super) noticed: Option<String>,
 }
 
 impl Default for Expected {
-    /// One login, one prompt, and never again.
+    /// One login, one prompt, never again, and connected in the end.
     fn default() -> Self {
-        Self { aaa: 1, prompts: 1, login_prompts: 1, noticed: None }
+        Self { aaa: 1, prompts: 1, login_prompts: 1, state: "connected", noticed: None }
     }
 }
 
@@ -463,29 +474,6 @@ fn start(client: Client, clock: &Clock, freezer: &Freezer) -> (Ends, JoinHandle<
         tracing::debug!(?losses, "the driver has ended");
     };
     (ends, tokio::spawn(freezer.guard(run)))
-}
-
-fn shows(site: &mut Site) -> (String, String) {
-    let now = site.now();
-    (site.gateway.show_session_detail(now), site.gateway.show_ikev2_session_detailed(now))
-}
-
-fn timeline(site: &mut Site) -> String {
-    let mut text = String::new();
-    let start = site.events.front().map(|(now, _)| now.at).unwrap_or_default();
-    for (now, event) in &site.events {
-        text.push_str(&format!("{:10.3} s  {event:?}\n", now.at.since(start).as_secs_f64()));
-    }
-    text
-}
-
-fn noticed(silence: Duration, asked: bool) -> String {
-    let pause = match silence.as_millis() {
-        0..150 => "Nothing".to_owned(),
-        150..1000 => format!("A hitch of {} ms", silence.as_millis()),
-        _ => format!("{:.1} s of silence, then everything went on by itself", silence.as_secs_f64()),
-    };
-    format!("{pause}; {}.", if asked { "the user was asked again" } else { "no question was asked" })
 }
 
 fn hex(octets: &[u8]) -> String {

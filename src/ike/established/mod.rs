@@ -391,7 +391,8 @@ impl Established {
         }
     }
 
-    fn delete_child(&mut self, now: Instant, spi_in: u32, random: &mut dyn Random) {
+    /// Starts a DELETE of the Child SA with this inbound SPI and puts none in its place. Nothing where it is unknown.
+    pub fn delete_child(&mut self, now: Instant, spi_in: u32, random: &mut dyn Random) {
         let Some(child) = self.children.iter_mut().find(|c| c.spi_in == spi_in) else { return };
         child.deleting = true;
         child.rekey_at = None;

@@ -67,7 +67,7 @@ pub(super) async fn refused(stage: &mut Stage) -> Result<Expected, LabError> {
     stage.pass(SECOND).await?;
     stage.promise_logged("Low level reconnect reason code 6");
     let noticed = "Silence, then \"login required\"; after the login everything went on.".to_owned();
-    Ok(Expected { aaa: 2, prompts: 2, login_prompts: 2, noticed: Some(noticed) })
+    Ok(Expected { aaa: 2, prompts: 2, login_prompts: 2, noticed: Some(noticed), ..Expected::default() })
 }
 
 pub(super) fn grudging_setup(setup: &mut Setup) {
@@ -106,6 +106,21 @@ pub(super) async fn delete(stage: &mut Stage) -> Result<Expected, LabError> {
     stage.promise_reconnected(1, "gateway-delete", 2);
     stage.promise_shown_as_reconnect().await?;
     stage.promise_reconnect_logged("Low level reconnect reason code 101");
+    Ok(Expected::default())
+}
+
+/// An administrator clears the Child SA only: an IKE SA without one carries nothing.
+pub(super) async fn child(stage: &mut Stage) -> Result<Expected, LabError> {
+    stage.log_in().await?;
+    stage.pass(SECOND).await?;
+
+    let lost = stage.now();
+    stage.gateway.ask(|site| site.gateway.clear_children(site.now())).await?;
+    stage.promise_back(lost, lost, AT_ONCE).await?;
+    stage.pass(SECOND).await?;
+    stage.promise_reconnected(1, "child-delete", 2);
+    stage.promise_shown_as_reconnect().await?;
+    stage.promise_reconnect_logged("Low level reconnect reason code 102");
     Ok(Expected::default())
 }
 

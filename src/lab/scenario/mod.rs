@@ -25,6 +25,8 @@ pub enum Scenario {
     Roam,
     /// The same, but the gateway follows the client.
     Hop,
+    /// The same, but by then the token is on its way.
+    Late,
     /// No network at all for a while.
     Offline,
     /// A night's sleep.
@@ -39,6 +41,8 @@ pub enum Scenario {
     Grudging,
     /// The gateway deletes the SA.
     Delete,
+    /// The gateway deletes the Child SA.
+    Child,
     /// The user wants a new SA.
     Reconnect,
     /// The agent is killed and started again.
@@ -47,12 +51,13 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them, in the order of the story.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Login,
         Self::Traffic,
         Self::Outage,
         Self::Roam,
         Self::Hop,
+        Self::Late,
         Self::Offline,
         Self::Sleep,
         Self::Nap,
@@ -60,6 +65,7 @@ impl Scenario {
         Self::Refused,
         Self::Grudging,
         Self::Delete,
+        Self::Child,
         Self::Reconnect,
         Self::Crash,
     ];
@@ -72,6 +78,7 @@ impl Scenario {
             Self::Outage => "outage",
             Self::Roam => "roam",
             Self::Hop => "hop",
+            Self::Late => "late",
             Self::Offline => "offline",
             Self::Sleep => "sleep",
             Self::Nap => "nap",
@@ -79,6 +86,7 @@ impl Scenario {
             Self::Refused => "refused",
             Self::Grudging => "grudging",
             Self::Delete => "delete",
+            Self::Child => "child",
             Self::Reconnect => "reconnect",
             Self::Crash => "crash",
         }
@@ -99,13 +107,15 @@ impl Scenario {
             Self::Hop => {
                 "another network, and a gateway that follows the client and takes no token meanwhile"
             }
+            Self::Late => "another network; the old SA is proved when the token is on its way already",
             Self::Offline => "no network for a while, then another one",
             Self::Sleep => "a sleep of 2 h 10 min; the gateway's DPD has given the client up",
-            Self::Nap => "a sleep of 20 s; the gateway still holds the SA and takes no token",
+            Self::Nap => "a sleep of 20 s; the gateway still holds the SA, so no new one is needed",
             Self::Restart => "the gateway restarts without a word and keeps its session databases",
             Self::Refused => "the gateway restarts and has forgotten the session: the token is refused",
             Self::Grudging => "the gateway deletes the SA and refuses the token twice before it takes it",
             Self::Delete => "the gateway deletes the SA (clear crypto session)",
+            Self::Child => "the gateway deletes the Child SA (clear crypto sa)",
             Self::Reconnect => "the user asks for a new SA: make before break",
             Self::Crash => "the agent is killed and started again with the session it had stored",
         }
@@ -118,11 +128,18 @@ impl Scenario {
             Self::Traffic => traffic::traffic_setup(setup),
             Self::Outage => path::outage_setup(setup),
             Self::Hop => path::hop_setup(setup),
+            Self::Late => path::late_setup(setup),
             Self::Sleep => sleep::sleep_setup(setup),
             Self::Nap => sleep::nap_setup(setup),
             Self::Refused => gateway::refused_setup(setup),
             Self::Grudging => gateway::grudging_setup(setup),
-            Self::Roam | Self::Offline | Self::Restart | Self::Delete | Self::Reconnect | Self::Crash => {}
+            Self::Roam
+            | Self::Child
+            | Self::Offline
+            | Self::Restart
+            | Self::Delete
+            | Self::Reconnect
+            | Self::Crash => {}
         }
     }
 
@@ -133,6 +150,7 @@ impl Scenario {
             Self::Outage => path::outage(stage).await,
             Self::Roam => path::roam(stage).await,
             Self::Hop => path::hop(stage).await,
+            Self::Late => path::late(stage).await,
             Self::Offline => path::offline(stage).await,
             Self::Sleep => sleep::sleep(stage).await,
             Self::Nap => sleep::nap(stage).await,
@@ -140,6 +158,7 @@ impl Scenario {
             Self::Refused => gateway::refused(stage).await,
             Self::Grudging => gateway::grudging(stage).await,
             Self::Delete => gateway::delete(stage).await,
+            Self::Child => gateway::child(stage).await,
             Self::Reconnect => agent::reconnect(stage).await,
             Self::Crash => agent::crash(stage).await,
         }

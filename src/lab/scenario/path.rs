@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Back after a change of network, a resume or the path's return.
 const AT_ONCE: Duration = SECOND;
+/// One way through a slow line.
+const SLOW: Duration = Duration::from_millis(100);
 
 pub(super) fn outage_setup(setup: &mut Setup) {
     setup.gateway.lenient = false;
@@ -78,6 +80,31 @@ pub(super) async fn hop(stage: &mut Stage) -> Result<Expected, LabError> {
     stage.promise_reconnected(1, "network-change", 0);
     let accepted = stage.counters().await?.reconnects_ok;
     stage.promise("the gateway makes no new SA", accepted == 0, accepted);
+    Ok(Expected::default())
+}
+
+pub(super) fn late_setup(setup: &mut Setup) {
+    setup.delay = SLOW;
+}
+
+/// The token is on its way when the old SA is proved: the gateway will replace the old SA, so the proof comes too late
+/// (law 3). Round trips are long here, or chance would decide what comes first.
+pub(super) async fn late(stage: &mut Stage) -> Result<Expected, LabError> {
+    stage.log_in().await?;
+    stage.pass(SECOND).await?;
+    // The first packet on the new path, which will prove the old SA, leaves half a round trip after the IKE_SA_INIT.
+    stage.hush();
+    stage.pass(3 * SLOW).await?;
+
+    let lost = stage.now();
+    stage.gateway.ask(|site| site.line.left.insert(HOME)).await?;
+    stage.command(Command::Path(Some(SocketAddr::new(ELSEWHERE, 0)))).await?;
+    stage.pass(SLOW).await?;
+    stage.ping_on();
+    stage.promise_back(lost, lost, AT_ONCE).await?;
+    stage.pass(SECOND).await?;
+    stage.promise_reconnected(1, "network-change", 2);
+    stage.promise_shown_as_reconnect().await?;
     Ok(Expected::default())
 }
 
