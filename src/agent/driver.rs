@@ -200,8 +200,10 @@ impl Driver {
     }
 
     /// Sets the runtime's timer. It stands still while the machine sleeps, the client's deadlines do not: after a sleep
-    /// [`Command::Resume`] wakes the driver, and what is due by the suspend-aware clock is done at once. A deadline that moved away leaves it as it is: it fires early, finds nothing due, and is
-    /// set anew; that is cheaper than a new timer with each packet.
+    /// [`Command::Resume`] wakes the driver, and what is due by the suspend-aware clock is done at once.
+    ///
+    /// A deadline that moved away leaves the timer as it is: it fires early, finds nothing due, and is set anew; that is
+    /// cheaper than a new timer with each packet.
     fn arm(&mut self) {
         let lingering = self.paths.iter().filter_map(|path| path.until).min();
         let deadline = [self.client.poll_timeout().map(|(at, _)| at), lingering].into_iter().flatten().min();
