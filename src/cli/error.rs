@@ -84,7 +84,7 @@ impl Error {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Profile { .. } | Self::NotUsable { .. } => Exit::Profile,
+            Self::Profile { .. } | Self::NotUsable { .. } | Self::Lab(LabError::Host(_)) => Exit::Profile,
             Self::Read { .. } | Self::Config(_) | Self::Lab(_) | Self::Output { .. } => Exit::Other,
         }
     }

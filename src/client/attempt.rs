@@ -75,6 +75,11 @@ impl Client {
         let settings = &self.settings;
         let session = self.session.as_ref().filter(|_| auth == AuthKind::Token);
         let round_trip = self.serving.as_ref().and_then(|s| s.round_trip);
+        let mut retransmission = Retransmission::from_round_trip(round_trip);
+        if auth == AuthKind::AnyConnect {
+            // A login has as long as AuthenticationTimeout gives it; only a reconnect gives up after a count, to begin anew.
+            retransmission.tries = u32::MAX;
+        }
         let config = InitiatorConfig {
             ike: settings.ike.clone(),
             esp: settings.esp.clone(),
@@ -88,7 +93,7 @@ impl Client {
             ipv4: settings.ipv4,
             ipv6: settings.ipv6,
             fragment: settings.fragment,
-            retransmission: Retransmission::from_round_trip(round_trip),
+            retransmission,
             exchange_timeout: settings.exchange_timeout,
         };
         let marker = first.port() == settings.nat_port && settings.nat_port != settings.port;

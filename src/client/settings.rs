@@ -4,7 +4,7 @@ use crate::ike::cert::Trust;
 use crate::ike::dialect::{ANYCONNECT_ID, Dialect};
 use crate::ike::eap::{Device, LoginParams};
 use crate::ike::proposal::Algorithms;
-use crate::profile::{AutoReconnectBehavior, HostEntry, Profile};
+use crate::profile::{AutoReconnectBehavior, HostEntry, NotUsable, Profile};
 use crate::reconnect::{OnSuspend, Rules};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -56,7 +56,12 @@ pub struct Settings {
 
 impl Settings {
     /// Defaults for a host of a profile; addresses, trust and the config file's wishes are filled in by the caller.
-    pub fn from_profile(profile: &Profile, host: &HostEntry, device: Device) -> Self {
+    ///
+    /// # Errors
+    /// A host that this client cannot use: it speaks SSL, wants another method than EAP-AnyConnect, or its address is not a
+    /// plain name or IP address.
+    pub fn from_profile(profile: &Profile, host: &HostEntry, device: Device) -> Result<Self, NotUsable> {
+        host.usable()?;
         let preferences = &profile.client;
         let rules = Rules {
             auto_reconnect: preferences.auto_reconnect.enabled.value,
@@ -66,7 +71,7 @@ impl Settings {
             },
             ..Rules::default()
         };
-        Self {
+        Ok(Self {
             host_name: host.name.clone(),
             host_address: host.address.clone(),
             addresses: host.address.parse().into_iter().collect(),
@@ -87,6 +92,6 @@ impl Settings {
             fragment: 1_200,
             ike_lifetime: Duration::from_secs(24 * 3600 - 1800),
             child_lifetime: Duration::from_secs(3600 - 300),
-        }
+        })
     }
 }

@@ -53,6 +53,8 @@ pub(super) struct Conversation {
     wrong: u32,
     opaque: Vec<u8>,
     user: String,
+    /// `<group-access>` of the client: the choice that its form begins with.
+    wanted_group: Option<String>,
     group: Option<String>,
 }
 
@@ -69,6 +71,7 @@ impl Conversation {
             wrong: 0,
             opaque: server::opaque(&config.profile, random.below(1 << 32))?,
             user: String::new(),
+            wanted_group: None,
             group: None,
         };
         let hello = server::hello(conversation.identifier)?;
@@ -113,6 +116,7 @@ impl Conversation {
         match (self.awaiting, said.kind) {
             (Awaiting::Init, ClientKind::Init) => {
                 self.awaiting = Awaiting::Password;
+                self.wanted_group = said.group_access.clone();
                 self.ask(config, "")
             }
             (Awaiting::Password, ClientKind::AuthReply) if echoed => {
@@ -157,7 +161,7 @@ impl Conversation {
     fn ask(&self, config: &GatewayConfig, error: &str) -> Result<Turn, EapError> {
         let mut form = match self.awaiting {
             Awaiting::SecondFactor => second_form(),
-            _ => first_form(&config.groups),
+            _ => first_form(&config.groups, self.wanted_group.as_deref()),
         };
         form.error = error.to_owned();
         let packet = server::auth_request(self.identifier, &self.opaque, &form)?;
@@ -192,11 +196,13 @@ fn input(name: &str, label: &str, kind: InputKind) -> Input {
     Input { name: name.into(), label: label.into(), kind }
 }
 
-/// Name and password, and the group where there is a choice.
-fn first_form(groups: &[String]) -> Form {
+/// Name and password, and the group where there is a choice: the wanted one is selected, else the first.
+fn first_form(groups: &[String], wanted: Option<&str>) -> Form {
     let mut inputs = Vec::new();
     if groups.len() > 1 {
-        let options = groups.iter().enumerate().map(|(n, group)| (group.clone(), group.clone(), n == 0));
+        let selected = groups.iter().position(|group| Some(group.as_str()) == wanted).unwrap_or(0);
+        let options =
+            groups.iter().enumerate().map(|(n, group)| (group.clone(), group.clone(), n == selected));
         inputs.push(input("group_list", "GROUP:", InputKind::Select(options.collect())));
     }
     inputs.push(input("username", "Username:", InputKind::Text));

@@ -22,7 +22,7 @@ use crate::client::Settings;
 use crate::crypto::Random as _;
 use crate::gateway::GatewayConfig;
 use crate::ike::cert::Root;
-use crate::profile::{Profile, ProfileError};
+use crate::profile::{NotUsable, Profile, ProfileError};
 use folder::{Folder, FolderError};
 use pki::{Pki, PkiError};
 use report::{LabReport, NOTE, Report};
@@ -56,6 +56,9 @@ pub enum LabError {
     /// The folder for the files.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The host of the profile cannot be used.
+    #[error(transparent)]
+    Host(#[from] NotUsable),
     /// A thread, an event loop or a socket of the gateway.
     #[error("the machine refuses a socket, thread or event loop: {0}")]
     Io(#[from] io::Error),
@@ -91,7 +94,7 @@ impl Lab {
         let pki = Pki::new(clock.now().wall)?;
         let identity = pki.gateway(&host.address)?;
         let mut random = OsRandom::new();
-        let mut settings = Settings::from_profile(&profile, host, device(&format!("{:016x}", random.u64())));
+        let mut settings = Settings::from_profile(&profile, host, device(&format!("{:016x}", random.u64())))?;
         settings.trust.roots = vec![Root { der: pki.ca().to_vec(), configured: true }];
         let mut gateway = GatewayConfig::seed(HOME, identity.chain, identity.signer);
         gateway.ports = (0, 0);

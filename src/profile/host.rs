@@ -67,6 +67,17 @@ pub enum NotUsable {
         /// HostAddress.
         address: String,
     },
+    /// A method that this client does not do.
+    #[error(
+        "host {host} wants {method} (AuthMethodDuringIKENegotiation), and this client logs in with EAP-AnyConnect only: use \
+         strongSwan or the vendor's client, or ask for a profile with EAP-AnyConnect there"
+    )]
+    Method {
+        /// HostName.
+        host: String,
+        /// What the profile asks for; EAP-GTC where StandardAuthenticationOnly is true and no method is named.
+        method: AuthMethod,
+    },
 }
 
 impl HostEntry {
@@ -83,14 +94,17 @@ impl HostEntry {
     /// Can this client use the host, and with which method?
     ///
     /// # Errors
-    /// A host that speaks SSL, or whose address is not a plain name or IP address.
+    /// A host that speaks SSL, whose address is not a plain name or IP address, or that wants another method than
+    /// EAP-AnyConnect.
     pub fn usable(&self) -> Result<AuthMethod, NotUsable> {
         let method = self.auth_method().ok_or_else(|| NotUsable::Ssl { host: self.name.clone() })?;
         let plain = self.address.parse::<std::net::IpAddr>().is_ok() || is_dns_name(&self.address);
-        if plain {
-            Ok(method)
-        } else {
-            Err(NotUsable::Address { host: self.name.clone(), address: self.address.clone() })
+        if !plain {
+            return Err(NotUsable::Address { host: self.name.clone(), address: self.address.clone() });
+        }
+        match method {
+            AuthMethod::EapAnyConnect => Ok(method),
+            method => Err(NotUsable::Method { host: self.name.clone(), method }),
         }
     }
 }

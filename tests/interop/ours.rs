@@ -44,7 +44,7 @@ impl Ours {
             unique_id_global: "00".into(),
         };
         let gateway: IpAddr = "10.9.0.1".parse()?;
-        let mut settings = Settings::from_profile(&profile, host, device);
+        let mut settings = Settings::from_profile(&profile, host, device)?;
         settings.addresses = vec![gateway];
         let root = CertificateDer::from_pem_file(&pki.ca)?.to_vec();
         settings.trust = Trust { roots: vec![Root { der: root, configured: true }], ..Trust::default() };

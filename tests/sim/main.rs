@@ -3,6 +3,7 @@
 //!
 //! `IKEEP_SIM_SEED=17 cargo test --test sim -- schedules --nocapture`, and `IKEEP_SIM_SCHEDULES=2000` for longer runs.
 
+mod honours;
 mod laws;
 mod random;
 mod scenarios;

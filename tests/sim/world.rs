@@ -5,11 +5,11 @@ use crate::random::Seeded;
 use ikeep::client::{Client, Event, Order, PathId, Settings, Signal, Transmit};
 use ikeep::crypto::{Random, Secret, Signer};
 use ikeep::esp::{HEADROOM, inner};
-use ikeep::gateway::{Gateway, GatewayConfig, GatewayTransmit, Port};
-use ikeep::ike::cert::{Root, Trust};
+use ikeep::gateway::{Gateway, GatewayConfig, GatewayEvent, GatewayTransmit, Port};
+use ikeep::ike::cert::Root;
 use ikeep::ike::eap::Device;
 use ikeep::lab::pki::Pki;
-use ikeep::profile::Profile;
+use ikeep::profile::{NotUsable, Profile};
 use ikeep::reconnect::State;
 use ikeep::session::Session;
 use ikeep::time::{Instant, Now, UnixTime};
@@ -27,7 +27,7 @@ const START: UnixTime = UnixTime::from_secs(1_800_000_000);
 struct Lab {
     chain: Vec<Vec<u8>>,
     signer: Arc<dyn Signer>,
-    trust: Trust,
+    roots: Vec<Root>,
     profile: Profile,
 }
 
@@ -37,12 +37,7 @@ static LAB: LazyLock<Lab> = LazyLock::new(|| {
     let roots = vec![Root { der: pki.ca().to_vec(), configured: true }];
     let (profile, _) =
         Profile::parse(include_bytes!("../../profiles/flexvpn-c8kv.xml")).expect("the seed's profile");
-    Lab {
-        chain: identity.chain,
-        signer: identity.signer,
-        trust: Trust { roots, ..Trust::default() },
-        profile,
-    }
+    Lab { chain: identity.chain, signer: identity.signer, roots, profile }
 });
 
 /// Link quality, both ways.
@@ -99,6 +94,8 @@ pub(crate) struct World {
     pub(crate) echoes_back: u64,
     pub(crate) last_echo_back: Option<Instant>,
     pub(crate) events: Vec<(Instant, Event)>,
+    /// The group of each login that the gateway took.
+    pub(crate) login_groups: Vec<Option<String>>,
     pub(crate) asleep_until: Option<Instant>,
     second_factor: bool,
     answers: VecDeque<(&'static str, &'static str)>,
@@ -119,6 +116,16 @@ impl World {
         gateway: impl FnOnce(&mut GatewayConfig),
         client: impl FnOnce(&mut Settings),
     ) -> Self {
+        Self::of(&LAB.profile, seed, gateway, client).expect("the seed's host can be used")
+    }
+
+    /// The same with another profile; its first host counts.
+    pub(crate) fn of(
+        profile: &Profile,
+        seed: u64,
+        gateway: impl FnOnce(&mut GatewayConfig),
+        client: impl FnOnce(&mut Settings),
+    ) -> Result<Self, NotUsable> {
         let lab = &*LAB;
         let now = Now { at: Instant::from_boot(Duration::from_secs(50_000)), wall: START };
         let mut config = GatewayConfig::seed(GATEWAY, lab.chain.clone(), Arc::clone(&lab.signer));
@@ -126,7 +133,7 @@ impl World {
         let second_factor = config.users.values().any(|u| u.second_factor.is_some());
         let mut random = Seeded::new(seed);
         let gateway = Gateway::new(config, now, Box::new(Seeded::new(random.u64())));
-        let host = lab.profile.host("IKEv2_Gateway").expect("the seed's host");
+        let host = profile.hosts.first().expect("a host");
         let device = Device {
             version: "ikeep 0".into(),
             computer_name: "laptop".into(),
@@ -135,9 +142,9 @@ impl World {
             unique_id: "00".into(),
             unique_id_global: "00".into(),
         };
-        let mut settings = Settings::from_profile(&lab.profile, host, device);
+        let mut settings = Settings::from_profile(profile, host, device)?;
         settings.addresses = vec![GATEWAY];
-        settings.trust = lab.trust.clone();
+        settings.trust.roots = lab.roots.clone();
         client(&mut settings);
         let mut world = Self {
             now,
@@ -161,6 +168,7 @@ impl World {
             echoes_back: 0,
             last_echo_back: None,
             events: Vec::new(),
+            login_groups: Vec::new(),
             asleep_until: None,
             second_factor,
             answers: VecDeque::new(),
@@ -170,7 +178,7 @@ impl World {
             client_cpu: Duration::ZERO,
         };
         world.roam();
-        world
+        Ok(world)
     }
 
     /// Lets the client do something, and charges it.
@@ -398,7 +406,11 @@ impl World {
                 idle = false;
                 self.carry_back(transmit);
             }
-            while self.gateway.poll_event().is_some() {}
+            while let Some(event) = self.gateway.poll_event() {
+                if let GatewayEvent::Login { group, .. } = event {
+                    self.login_groups.push(group);
+                }
+            }
             if idle {
                 break;
             }

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A client whose gateway is `gateway`, and the owner's ends; the driver runs.
 fn started(gateway: SocketAddr) -> (Ends, tokio::task::JoinHandle<(Client, Losses)>) {
     let (profile, _) = Profile::parse(PROFILE).unwrap();
-    let mut settings = Settings::from_profile(&profile, &profile.hosts[0], device("00"));
+    let mut settings = Settings::from_profile(&profile, &profile.hosts[0], device("00")).unwrap();
     settings.addresses = vec![gateway.ip()];
     (settings.port, settings.nat_port) = (gateway.port(), gateway.port());
     let clock = Clock::system();
