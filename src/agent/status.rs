@@ -88,6 +88,7 @@ fn reconnect(r: Reconnected) -> Value {
         "detect_ms": ms(r.detect),
         "handshake_ms": ms(r.handshake),
         "round_trips": r.round_trips,
+        "at": stamp(r.at.as_millis()),
     })
 }
 

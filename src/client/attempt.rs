@@ -299,7 +299,7 @@ impl Client {
         let cause = super::cause_of(self.policy.state());
         if let Some(cause) = cause {
             self.trouble.get_or_insert((now.at, now.at));
-            self.end_trouble(now.at, cause, Some((handshake, outcome.round_trips)));
+            self.end_trouble(now, cause, Some((handshake, outcome.round_trips)));
         }
         self.trigger(now, Trigger::Up);
         // The gateway's DPD is on demand: one that never heard ours would never notice our death, and a strict one would

@@ -7,7 +7,7 @@ use crate::ike::proposal::{EspSuite, IkeSuite};
 use crate::plan::{Plan, PlanNote};
 use crate::reconnect::{Cause, State, Why};
 use crate::session::Session;
-use crate::time::Instant;
+use crate::time::{Instant, UnixTime};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub enum AuthKind {
 /// How the tunnel came back, with its times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reconnected {
+    /// When it was back.
+    pub at: UnixTime,
     /// Why it was gone.
     pub cause: Cause,
     /// From the first sign of trouble to the new SA.

@@ -300,9 +300,12 @@ impl Client {
     /// A picture for people and machines.
     pub fn status(&self, now: Instant) -> Status {
         let connected = matches!(self.policy.state(), State::Connected);
-        let confirmed = connected && self.liveness.as_ref().is_some_and(|l| l.is_confirmed(now));
+        // On a new path an IKE answer alone does not prove that the gateway sends ESP there too.
+        let proved = self.path.is_some() && self.proved_path == self.path;
+        let alive = self.liveness.as_ref().is_some_and(|l| l.is_confirmed(now));
+        let confirmed = connected && proved && alive;
         let next = if connected && let Some(liveness) = &self.liveness {
-            let what = "answer to the liveness check";
+            let what = if proved { "answer to the liveness check" } else { "traffic on the new path" };
             Some(Next { what, at: liveness.outage_at() })
         } else {
             self.policy.poll_timeout(&self.context()).map(|(at, what)| Next { what, at })
@@ -371,7 +374,7 @@ impl Client {
             (State::Reconnecting(r), State::Connected)
                 if self.attempt.is_none() && self.trouble.is_some() =>
             {
-                self.end_trouble(now.at, r.cause, None);
+                self.end_trouble(now, r.cause, None);
             }
             (_, State::AuthRequired { why }) | (_, State::Disconnected { why: Some(why) })
                 if std::mem::discriminant(&before) != std::mem::discriminant(&after) =>
@@ -394,12 +397,13 @@ impl Client {
         self.events.push_back(Event::Trouble(cause));
     }
 
-    fn end_trouble(&mut self, now: Instant, cause: Cause, new: Option<(Duration, u32)>) {
+    fn end_trouble(&mut self, now: Now, cause: Cause, new: Option<(Duration, u32)>) {
         let Some((sign, decided)) = self.trouble.take() else { return };
         let (handshake, round_trips) = new.unwrap_or_default();
         let report = Reconnected {
             cause,
-            outage: now.since(sign),
+            at: now.wall,
+            outage: now.at.since(sign),
             detect: decided.since(sign),
             handshake,
             round_trips,

@@ -221,9 +221,13 @@ fn an_idle_roam_at_a_strict_gateway_keeps_the_old_sa() {
     world.roam();
     world.run_until_state("connected", SECOND);
     assert!(last_reconnect(&world).old_sa);
+    let now = world.now.at;
+    assert!(!world.client().status(now).confirmed, "only an IKE answer was seen on the new path (law 7)");
     world.echo_every = Some(ms(20));
     world.run_for(SECOND);
     assert!(world.echoes_back >= 45, "{}", world.echoes_back);
+    let now = world.now.at;
+    assert!(world.client().status(now).confirmed);
 }
 
 #[test]

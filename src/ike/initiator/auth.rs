@@ -406,11 +406,15 @@ impl Auth {
                 _ => None,
             })
             .unwrap_or_default();
-        let (plan, plan_notes) = Plan::from_reply(attributes.iter().map(|a| (a.kind, a.value.as_slice())));
+        let dialect = &config.dialect;
+        let ours = [dialect.session_id_attribute, dialect.session_token_attribute];
+        let timers = [dialect.window_attribute, dialect.dpd_interval_attribute];
+        let of_the_plan = |a: &&ConfigAttribute| !ours.contains(&a.kind) && !timers.contains(&Some(a.kind));
+        let of_the_plan = attributes.iter().filter(of_the_plan);
+        let (plan, plan_notes) = Plan::from_reply(of_the_plan.map(|a| (a.kind, a.value.as_slice())));
         if plan.addresses().is_empty() {
             return Err(Failure::Child("the gateway assigned no address".into()).into());
         }
-        let dialect = &config.dialect;
         let value = |kind: u16| {
             attributes.iter().find(|a| a.kind == kind && !a.value.is_empty()).map(|a| a.value.as_slice())
         };
