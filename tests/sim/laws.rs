@@ -122,7 +122,10 @@ impl Laws {
         match event {
             Event::StoreSession(session) => {
                 self.token = true;
-                self.secrets.push(session.token.expose().to_vec());
+                let token = session.token.expose();
+                if self.secrets.iter().all(|known| known != token) {
+                    self.secrets.push(token.to_vec());
+                }
             }
             Event::EraseSession => self.token = false,
             Event::Ask(form) => assert!(
