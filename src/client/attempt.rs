@@ -172,9 +172,10 @@ impl Client {
 
     /// A question: known answers first (the gateway dropped an earlier login while the person typed), else the person.
     fn ask(&mut self, now: Now, form: Form) {
-        let known = self.answers.iter().position(|(known, _)| known.same_question(&form));
+        let same = |known: &Form| known.same_question(&form) && known.message == form.message;
+        let known = self.replay.iter().position(|(known, _)| same(known));
         if let Some(at) = known.filter(|_| form.error.is_empty()) {
-            let (_, answers) = self.answers.remove(at);
+            let (_, answers) = self.replay.remove(at);
             if let Some(attempt) = self.attempt.as_mut() {
                 attempt.form = Some((form, now.at));
             }
@@ -192,7 +193,13 @@ impl Client {
         let Some(attempt) = self.attempt.as_mut() else { return };
         let Some((form, asked_at)) = attempt.form.take() else { return };
         attempt.slow |= now.at.since(asked_at) >= SLOW_PERSON;
-        attempt.initiator.answer(now, &answers, &mut *self.random);
+        if let Err(error) = attempt.initiator.answer(now, &answers, &mut *self.random) {
+            // The answer cannot be sent as it is; the form stays open.
+            attempt.form = Some((form.clone(), asked_at));
+            self.events.push_back(Event::Notice(Notice::Error(error.to_string())));
+            self.events.push_back(Event::Ask(form));
+            return;
+        }
         self.answers.retain(|(known, _)| !known.same_question(&form));
         self.answers.push((form, answers));
         self.pump_attempt(now);
@@ -207,13 +214,17 @@ impl Client {
         if attempt.auth == AuthKind::AnyConnect && self.logins < LOGINS {
             match &failure {
                 // Dropped while the person typed: the answers serve again.
-                Failure::NoAnswer { .. } if attempt.slow => return self.start_login(now),
+                Failure::NoAnswer { .. } if attempt.slow => {
+                    self.replay = std::mem::take(&mut self.answers);
+                    return self.start_login(now);
+                }
                 // Refused: the person is asked again, in a new IKE SA.
                 Failure::Eap(EapError::Refused(_)) | Failure::Refused { verified: true, .. }
                     if attempt.asked =>
                 {
                     self.events.push_back(Event::Notice(Notice::Error(failure.to_string())));
                     self.answers.clear();
+                    self.replay.clear();
                     return self.start_login(now);
                 }
                 _ => {}
@@ -236,6 +247,7 @@ impl Client {
         let connecting = matches!(self.policy.state(), State::Connecting);
         if connecting {
             self.answers.clear();
+            self.replay.clear();
         }
         self.error = Some(failure.clone());
         self.events.push_back(Event::Failed(failure));
@@ -288,6 +300,7 @@ impl Client {
             outcome.plan.addresses(),
         );
         self.answers.clear();
+        self.replay.clear();
         let changed = self.plan.as_ref().map(|old| old.differs(&outcome.plan)).unwrap_or_default();
         self.plan = Some(outcome.plan.clone());
         self.events.push_back(Event::Plan {
@@ -366,7 +379,7 @@ impl Client {
             }
         }
         if let Some(session) = &self.session {
-            self.token_until = Some(now.at + session.window + self.settings.dialect.horizon());
+            self.token_until = Some(now.at + session.window.saturating_add(self.settings.dialect.horizon()));
         }
         self.address = 0;
         self.store_session(now);

@@ -90,8 +90,10 @@ pub struct Client {
     trouble: Option<(Instant, Instant)>,
     reconnects: u32,
     last_reconnect: Option<Reconnected>,
-    /// Answers given in this login, to be used again where the gateway dropped it meanwhile.
+    /// Answers given in this login.
     answers: Vec<(Form, Answers)>,
+    /// Answers of a login that the gateway dropped while the person typed: each is given once more at most.
+    replay: Vec<(Form, Answers)>,
     logins: u32,
     address: usize,
     since: Option<Instant>,
@@ -134,6 +136,7 @@ impl Client {
             reconnects: 0,
             last_reconnect: None,
             answers: Vec::new(),
+            replay: Vec::new(),
             logins: 0,
             address: 0,
             since: None,
@@ -152,7 +155,7 @@ impl Client {
         if session.host_address != self.settings.host_address || self.session.is_some() {
             return false;
         }
-        let whole = session.window + self.settings.dialect.horizon();
+        let whole = session.window.saturating_add(self.settings.dialect.horizon());
         let left = whole.saturating_sub(now.wall.since(session.last_contact));
         if left.is_zero() {
             return false;
@@ -168,6 +171,7 @@ impl Client {
             Order::Connect => {
                 self.logins = 0;
                 self.answers.clear();
+                self.replay.clear();
                 self.trigger(now, Trigger::Connect);
             }
             Order::Disconnect => self.trigger(now, Trigger::Disconnect),
@@ -183,12 +187,8 @@ impl Client {
                 self.path = path;
                 self.trigger(now, Trigger::Path { usable: path.is_some() });
             }
-            Signal::Suspend => {
-                self.trigger(now, Trigger::Suspend);
-                self.asleep = matches!(self.policy.state(), State::Suspended { .. });
-            }
+            Signal::Suspend => self.trigger(now, Trigger::Suspend),
             Signal::Resume => {
-                self.asleep = false;
                 self.distrust_esp = true;
                 self.trigger(now, Trigger::Resume);
             }
@@ -249,7 +249,7 @@ impl Client {
         self.retiring_timeout(now);
         let context = self.context();
         self.policy_step(now, |policy, _| policy.handle_timeout(now.at, &context));
-        self.report_drops(now.at, false);
+        self.report_drops(now.at);
     }
 
     /// The next deadline and its reason.
@@ -269,6 +269,9 @@ impl Client {
             due.extend(retiring.serving.ike.poll_timeout());
         }
         due.extend(self.esp.poll_timeout().map(|at| (at, "end of an old ESP SA")));
+        if let (true, Some(at)) = (self.drops > self.drops_reported.0, self.drops_reported.1) {
+            due.push((at + DROP_REPORT, "report of dropped datagrams"));
+        }
         due.into_iter().min_by_key(|(at, _)| *at)
     }
 
@@ -356,6 +359,8 @@ impl Client {
     fn policy_step(&mut self, now: Now, step: impl FnOnce(&mut Policy, &mut dyn Random)) {
         let before = self.policy.state().clone();
         step(&mut self.policy, &mut *self.random);
+        // Whatever leads out of that state is a sign that the machine is awake.
+        self.asleep = matches!(self.policy.state(), State::Suspended { .. });
         let trouble = match (cause_of(&before), cause_of(self.policy.state())) {
             (None, Some(cause)) => Some(cause),
             _ => None,
@@ -419,14 +424,14 @@ impl Client {
         self.drops += 1;
         self.last_drop.clear();
         self.last_drop.push_str(reason);
-        self.report_drops(now, true);
+        self.report_drops(now);
     }
 
     /// One line for many: the first at once, the rest counted.
-    fn report_drops(&mut self, now: Instant, fresh: bool) {
+    fn report_drops(&mut self, now: Instant) {
         let (reported, at) = self.drops_reported;
         let count = self.drops - reported;
-        if count == 0 || !fresh || at.is_some_and(|at| now.since(at) < DROP_REPORT) {
+        if count == 0 || at.is_some_and(|at| now.since(at) < DROP_REPORT) {
             return;
         }
         self.drops_reported = (self.drops, Some(now));

@@ -57,7 +57,7 @@ impl Client {
         self.liveness.get_or_insert_with(|| Liveness::new(now.at, wait)).heard(now.at);
         if let Some(session) = self.session.as_mut() {
             session.last_contact = now.wall;
-            self.token_until = Some(now.at + session.window + self.settings.dialect.horizon());
+            self.token_until = Some(now.at + session.window.saturating_add(self.settings.dialect.horizon()));
             let every = (session.window / 3).min(STORE_EVERY);
             if self.stored_at.is_none_or(|at| now.at.since(at) >= every) {
                 self.store_session(now);
@@ -114,9 +114,7 @@ impl Client {
                 }
                 self.unproved.retain(|spi| *spi != spi_in);
                 self.esp.retire(spi_in, now.at + ESP_LINGER);
-                let others = self.esp.spis().into_iter().filter(|spi| *spi != spi_in);
-                let retiring = self.retiring.as_ref().map(|r| r.spis.as_slice()).unwrap_or_default();
-                if others.filter(|spi| !retiring.contains(spi)).count() == 0 {
+                if self.serving.as_ref().is_some_and(|s| !s.ike.has_child()) {
                     self.drop_serving(now, true);
                     self.trigger(now, Trigger::ChildDeleted);
                 }

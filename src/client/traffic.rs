@@ -9,6 +9,8 @@ use std::ops::Range;
 
 /// A Child SA is rekeyed before this many packets went either way (issue: 2^31).
 const REKEY_PACKETS: u64 = 1 << 31;
+/// A rekey that is overdue by packets is asked for again after so many more (a refused one is put off).
+const REKEY_AGAIN: u64 = 1 << 16;
 /// Datagrams that may wait for the shell; it drains them after every call, so more means that it is stuck.
 const TRANSMIT_LIMIT: usize = 256;
 
@@ -32,7 +34,14 @@ impl Client {
         if let Some(liveness) = self.liveness.as_mut() {
             liveness.sent(now.at);
         }
-        let used_up = self.esp.current().filter(|pair| pair.packets() >= REKEY_PACKETS).map(|p| p.spi_in());
+        let used_up = self
+            .esp
+            .current()
+            .filter(|pair| {
+                let packets = pair.packets();
+                packets >= REKEY_PACKETS && packets.is_multiple_of(REKEY_AGAIN)
+            })
+            .map(|p| p.spi_in());
         if let (Some(spi_in), Some(serving)) = (used_up, self.serving.as_mut()) {
             serving.ike.rekey_child(now.at, spi_in, &mut *self.random);
             self.pump_serving(now);

@@ -296,8 +296,8 @@ impl Policy {
     fn window_over(&mut self, context: &Context) {
         self.act(Action::EraseSession);
         match (&self.state, context.old_sa, self.path) {
-            // The old SA may still come back by itself; without a path nothing can be told yet.
-            (State::WaitingForNetwork { .. }, true, false) => {}
+            // The old SA may still answer; without a path nothing can be told yet.
+            (State::WaitingForNetwork { .. }, true, false) | (State::Reconnecting(_), true, _) => {}
             _ => self.give_up(Why::WindowOver),
         }
     }

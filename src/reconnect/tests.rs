@@ -325,3 +325,26 @@ fn impatience_does_not_use_up_the_gaps() {
     assert_eq!(r.refusals, 1);
     assert_eq!(r.next, r.gap);
 }
+
+#[test]
+fn a_window_that_ended_in_sleep_leaves_the_old_sa_its_answer() {
+    let mut bench = Bench::connected(after_resume());
+    bench.tell(Trigger::Suspend);
+    bench.pass(3_000_000);
+    assert_eq!(bench.tell(Trigger::Resume), [Action::CheckOld]);
+    let (_, actions) = bench.next();
+    assert_eq!(actions, [Action::EraseSession]);
+    bench.context.token_until = None;
+    bench.context.proof = Proof::Strong;
+    bench.tell(Trigger::OldProved);
+    assert_eq!(bench.name(), "connected");
+}
+
+#[test]
+fn a_login_and_a_refused_token_obey_disconnect_on_suspend() {
+    let mut bench = Bench::new(Rules::default());
+    bench.context = Context::default();
+    bench.tell(Trigger::Connect);
+    bench.tell(Trigger::Resume);
+    assert_eq!(bench.policy.state(), &State::Disconnected { why: Some(Why::Suspend) });
+}

@@ -383,3 +383,12 @@ fn without_reconnect_at_the_gateway_there_is_no_token() {
     // Declared after 7 s; the last hope, the old SA, is given up when its retransmissions end.
     world.run_until_state("auth-required", 30 * SECOND);
 }
+
+#[test]
+fn whoever_gives_an_order_is_awake() {
+    let mut world = connected(27);
+    world.signal(Signal::Suspend);
+    world.run_for(SECOND);
+    world.order(Order::Reconnect);
+    world.run_until_state("connected", SECOND);
+}

@@ -147,6 +147,11 @@ impl Established {
         self.current.sa.is_busy()
     }
 
+    /// A Child SA is left.
+    pub fn has_child(&self) -> bool {
+        !self.children.is_empty()
+    }
+
     /// Deleted by either side: nothing is sent any more but answers.
     pub fn is_closed(&self) -> bool {
         self.closed

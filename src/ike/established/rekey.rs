@@ -127,6 +127,12 @@ impl Established {
         let Some(at) = self.children.iter().position(|c| c.spi_in == rekey.old) else { return };
         self.children[at].rekeying = false;
         let Some((suite, child, nonce_r)) = self.accept_child(&rekey, payloads, at) else {
+            if error_notify(payloads).is_some_and(|n| n.kind == notify::CHILD_SA_NOT_FOUND) {
+                // The peer has lost it (RFC 7296 2.25): it is gone here too, and the owner must know.
+                self.children.remove(at);
+                self.events.push_back(SaEvent::ChildDown { spi_in: rekey.old });
+                return;
+            }
             let old = &mut self.children[at];
             let other = match error_notify(payloads) {
                 Some(n) if n.kind == notify::INVALID_KE_PAYLOAD => {

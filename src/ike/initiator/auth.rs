@@ -421,17 +421,21 @@ impl Auth {
         let seconds = |kind: Option<u16>| {
             let value = value(kind?)?;
             let secs = value.iter().try_fold(0u64, |n, b| n.checked_mul(256)?.checked_add(u64::from(*b)))?;
-            Some(Duration::from_secs(secs))
+            Some(Duration::from_secs(secs.clamp(1, 24 * 3600)))
         };
+        let token = value(dialect.session_token_attribute);
+        let long_enough = |token: &&[u8]| token.len() >= dialect.token_min_length;
+        let session_token = token.filter(long_enough).map(Secret::from);
+        // An ID that came with a token that is not kept belongs to no token of ours.
+        let session_id =
+            value(dialect.session_id_attribute).filter(|_| token.is_some() == session_token.is_some());
         let outcome = Outcome {
             child,
             esp,
             plan,
             plan_notes,
-            session_id: value(dialect.session_id_attribute).map(<[u8]>::to_vec),
-            session_token: value(dialect.session_token_attribute)
-                .filter(|t| t.len() >= dialect.token_min_length)
-                .map(Secret::from),
+            session_id: session_id.map(<[u8]>::to_vec),
+            session_token,
             window: seconds(dialect.window_attribute),
             dpd_interval: seconds(dialect.dpd_interval_attribute),
             gateway,

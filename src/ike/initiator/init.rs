@@ -37,6 +37,7 @@ pub(super) struct Init {
     due: Instant,
     sent: Instant,
     deadline: Instant,
+    patience: Duration,
     round_trips: u32,
     hint: Option<String>,
     outbox: VecDeque<Vec<u8>>,
@@ -93,6 +94,7 @@ impl Init {
             due: now,
             sent: now,
             deadline: now + config.exchange_timeout,
+            patience: config.exchange_timeout,
             round_trips: 0,
             hint: None,
             outbox: VecDeque::new(),
@@ -248,6 +250,7 @@ impl Init {
     /// The same octets again, with all their tries.
     pub(super) fn repeat(&mut self, now: Instant) {
         self.outbox.push_back(self.request.clone());
+        self.deadline = now + self.patience;
         self.tries = 2;
         self.interval = self.rule.first;
         self.due = now + self.interval;

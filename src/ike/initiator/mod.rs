@@ -251,12 +251,25 @@ impl Initiator {
     }
 
     /// The user's answers to the last form.
-    pub fn answer(&mut self, now: Now, answers: &Answers, random: &mut dyn Random) {
+    ///
+    /// # Errors
+    /// Where the answers cannot be sent as they are ([`eap::EapError::is_about_answers`]): the form stays open, ask again.
+    /// Every other error ends the attempt and comes as an event.
+    pub fn answer(
+        &mut self,
+        now: Now,
+        answers: &Answers,
+        random: &mut dyn Random,
+    ) -> Result<(), eap::EapError> {
         if let Stage::Auth(auth) = &mut self.stage
             && let Err(error) = auth.answer(now.at, answers, random)
         {
+            if error.is_about_answers() {
+                return Err(error);
+            }
             self.events.push_back(InitiatorEvent::Failed(error.into()));
         }
+        Ok(())
     }
 
     /// Repeats what is unanswered at once, the same octets: after a change of path.

@@ -1,6 +1,6 @@
 //! Only a person can go on, but a refused token is kept and tried once after each change of network (law 5).
 
-use super::super::{Action, Context, Policy, Trigger};
+use super::super::{Action, Context, OnSuspend, Policy, Trigger};
 use super::{Cause, State, Why};
 use crate::time::Instant;
 
@@ -14,7 +14,9 @@ impl Policy {
             Trigger::Path { usable: true } if context.has_token(now) => {
                 self.once(now, Cause::NetworkChange, context)
             }
-            Trigger::Resume if context.has_token(now) => self.once(now, Cause::Resume, context),
+            Trigger::Resume if context.has_token(now) && self.rules.on_suspend == OnSuspend::Reconnect => {
+                self.once(now, Cause::Resume, context)
+            }
             Trigger::Reconnect if context.has_token(now) => self.once(now, Cause::User, context),
             _ => {}
         }
