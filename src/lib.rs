@@ -2,12 +2,14 @@
 //!
 //! The map of the crate, from the outside in; imports go down this list only (see `tests/architecture.rs`).
 //!
-//! Shells (sockets, clock, tasks, files): [`cli`], [`lab`], [`agent`], [`journal`], [`config`].
+//! Shells (sockets, clock, tasks, files): [`cli`], [`lab`], [`agent`], [`tunnel`], [`sense`], [`store`],
+//! [`bundle`], [`journal`], [`ipc`], [`config`].
 //!
 //! Sans-IO core (no socket, no runtime, no clock, no randomness of its own): [`client`], [`gateway`],
 //! [`reconnect`], [`ike`], [`esp`], [`session`], [`plan`], [`profile`], [`crypto`], [`time`].
 
 pub mod agent;
+pub mod bundle;
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -15,10 +17,14 @@ pub mod crypto;
 pub mod esp;
 pub mod gateway;
 pub mod ike;
+pub mod ipc;
 pub mod journal;
 pub mod lab;
 pub mod plan;
 pub mod profile;
 pub mod reconnect;
+pub mod sense;
 pub mod session;
+pub mod store;
 pub mod time;
+pub mod tunnel;

@@ -8,13 +8,15 @@ mod error;
 pub mod files;
 mod load;
 pub mod paths;
+mod places;
 
 pub use error::ConfigError;
+pub use places::{NoHome, Places};
 
 use crate::ike::cert::{IdrCheck, Root, Trust};
 use crate::ike::dialect::Dialect;
 use crate::profile::{HostEntry, PinHash};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
@@ -37,7 +39,7 @@ pub struct Config {
 }
 
 /// Where packets enter and leave.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tunnel {
     /// A TUN device; needs the privileged helper.

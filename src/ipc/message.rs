@@ -1,0 +1,228 @@
+//! What is said, as types.
+
+use crate::config::Tunnel;
+use crate::crypto::Secret;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// The version of these messages. Members may be added within a version (readers ignore unknown ones); anything else makes a
+/// new one.
+pub const PROTOCOL: u32 = 1;
+
+/// The first line, both ways.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`] of the side that speaks.
+    pub protocol: u32,
+    /// Version of its program.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+}
+
+/// What a client wants.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Request {
+    /// A connection. Answered with [`Reply::State`], [`Reply::Ask`] and [`Reply::Notice`] as it goes, and at last with
+    /// [`Reply::Connected`] or [`Reply::Failed`]. A client that goes away while its login is under way ends the login.
+    Connect(Connect),
+    /// The answer to the last [`Reply::Ask`]. No reply of its own.
+    Answer(Answer),
+    /// No connection. Answered with [`Reply::Done`] when the gateway knows, or has not answered in time.
+    Disconnect,
+    /// A new SA now. Answered as [`Request::Connect`].
+    Reconnect,
+    /// Answered with one [`Reply::Status`].
+    Status,
+    /// Answered with a [`Reply::Status`] now and after each change.
+    Watch,
+    /// The agent ends; intent and session stay on disk, so that the next one goes on. Answered with [`Reply::Done`].
+    Stop,
+}
+
+/// What to connect to. What is not said is as at the last time, else as the config file has it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Connect {
+    /// HostName or HostAddress of a profile.
+    pub host: Option<String>,
+    /// The profile, an absolute path.
+    pub profile: Option<PathBuf>,
+    /// Fills the input for the user's name, so that nobody is asked for it.
+    pub user: Option<String>,
+    /// Fills the input for the group.
+    pub group: Option<String>,
+    /// Where packets enter and leave.
+    pub tunnel: Option<Tunnel>,
+    /// Where the proxy listens.
+    pub proxy: Option<SocketAddr>,
+    /// Files of roots to trust beside the config's, absolute paths.
+    pub trust: Vec<PathBuf>,
+    /// The config file, an absolute path, instead of the user's.
+    pub config: Option<PathBuf>,
+}
+
+/// The answers to a [`Question`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// [`Question::id`].
+    pub id: u64,
+    /// By input name.
+    pub values: BTreeMap<String, Typed>,
+}
+
+/// What a person typed. `Debug` does not show it; it is written nowhere but on the agent's own socket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Typed(pub Secret);
+
+impl Serialize for Typed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = std::str::from_utf8(self.0.expose())
+            .map_err(|_| serde::ser::Error::custom("what was typed is not UTF-8"))?;
+        serializer.serialize_str(text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Typed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        Ok(Self(Secret::from(text.as_bytes())))
+    }
+}
+
+/// What the agent says.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Reply {
+    /// How far it is: a name as in `status --json`, and a line for people.
+    State {
+        /// The name.
+        state: String,
+        /// For people.
+        text: String,
+    },
+    /// A question to the person.
+    Ask(Question),
+    /// Something to tell the person.
+    Notice {
+        /// What it is.
+        kind: NoticeKind,
+        /// One or more lines.
+        text: String,
+    },
+    /// The picture, with the keys of `status --json`.
+    Status {
+        /// The object.
+        status: Value,
+    },
+    /// There is a connection.
+    Connected(Connected),
+    /// Done.
+    Done,
+    /// It did not work.
+    Failed(Failure),
+}
+
+/// Who speaks in a [`Reply::Notice`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoticeKind {
+    /// The gateway's banner.
+    Banner,
+    /// Another text of the gateway's.
+    Gateway,
+    /// The agent: something is not as it should be, but it goes on.
+    Warning,
+}
+
+/// There is a connection.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Connected {
+    /// HostName.
+    pub host: String,
+    /// It was there before the request.
+    pub already: bool,
+    /// By token, without a question.
+    pub by_token: bool,
+    /// Inner addresses.
+    pub addresses: Vec<String>,
+    /// Where packets enter, for people: `SOCKS5 proxy at 127.0.0.1:1080`.
+    pub tunnel: String,
+}
+
+/// A form of the gateway's.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Question {
+    /// To be named in the answer: an answer to an older question is thrown away.
+    pub id: u64,
+    /// Title, or empty.
+    pub title: String,
+    /// Text above the inputs, or empty.
+    pub message: String,
+    /// What was wrong with the last answer, or empty.
+    pub error: String,
+    /// What to fill in.
+    pub inputs: Vec<Input>,
+}
+
+/// One input.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Input {
+    /// Name for the answer.
+    pub name: String,
+    /// For people.
+    pub label: String,
+    /// What kind.
+    pub kind: InputKind,
+    /// What stands in it already, or empty; never a secret.
+    pub value: String,
+    /// What to choose from, as value and label; empty where anything may be typed.
+    pub options: Vec<(String, String)>,
+}
+
+/// How an input is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InputKind {
+    /// With echo.
+    Text,
+    /// Without echo.
+    Secret,
+    /// One of the options.
+    Choice,
+}
+
+/// Why it did not work: what happened, why, and what to do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// Gives the exit code.
+    pub kind: FailureKind,
+    /// For people.
+    pub message: String,
+}
+
+/// The exit codes of the contract, by name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// A person must log in, or the gateway refused the login.
+    Authentication,
+    /// No answer from the gateway.
+    NoAnswer,
+    /// The gateway's certificate was refused.
+    Certificate,
+    /// The profile is damaged, or not for this client.
+    Profile,
+    /// The request makes no sense.
+    Usage,
+    /// Anything else.
+    Other,
+}

@@ -1,0 +1,1 @@
+//! Signals from the machine: which source address would reach the gateway now, and sleep.

@@ -1,0 +1,1 @@
+//! Where a session is kept, and what the user wants.

@@ -1,0 +1,17 @@
+//! Where packets enter and leave: a user-space TCP/IP stack behind a local proxy, nothing at all, or (a later room) a TUN
+//! device. All of them get the same [`Ports`].
+
+use crate::plan::Plan;
+use tokio::sync::{mpsc, watch};
+
+/// What a tunnel has to do with ESP. The tunnel ends when `inward` ends.
+#[derive(Debug)]
+pub struct Ports {
+    /// Packets to be sealed: [`crate::esp::HEADROOM`] free octets, then an IP packet. A full queue loses them, as any link
+    /// does.
+    pub outward: mpsc::Sender<Vec<u8>>,
+    /// Authenticated IP packets from the gateway.
+    pub inward: mpsc::Receiver<Vec<u8>>,
+    /// What the gateway assigned; it stays while the connection is being brought back. `None` until there is one.
+    pub plan: watch::Receiver<Option<Plan>>,
+}
