@@ -2,9 +2,11 @@
 
 use crate::config::Tunnel;
 use crate::crypto::Secret;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -12,6 +14,8 @@ use zeroize::Zeroizing;
 /// The version of these messages. Members may be added within a version (readers ignore unknown ones); anything else makes a
 /// new one.
 pub const PROTOCOL: u32 = 1;
+/// The longest line, its newline included; octets.
+pub const MAX_LINE: usize = 1 << 20;
 
 /// The first line, both ways.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -77,22 +81,55 @@ pub struct Answer {
     pub values: BTreeMap<String, Typed>,
 }
 
-/// What a person typed. `Debug` does not show it; it is written nowhere but on the agent's own socket.
+/// What a person typed, UTF-8. `Debug` does not show it; it is written nowhere but on the agent's own socket.
+///
+/// There it stands in hexadecimal digits: a JSON string without an escape is read in place, where one with an escape would
+/// be copied into a buffer of the parser's, which nobody zeroizes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Typed(pub Secret);
 
 impl Serialize for Typed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = std::str::from_utf8(self.0.expose())
-            .map_err(|_| serde::ser::Error::custom("what was typed is not UTF-8"))?;
-        serializer.serialize_str(text)
+        serializer.collect_str(&Hex(self.0.expose()))
+    }
+}
+
+/// Digits one by one, without a text in between.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
     }
 }
 
 impl<'de> Deserialize<'de> for Typed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Zeroizing::new(String::deserialize(deserializer)?);
-        Ok(Self(Secret::from(text.as_bytes())))
+        deserializer.deserialize_str(HexDigits)
+    }
+}
+
+struct HexDigits;
+
+impl Visitor<'_> for HexDigits {
+    type Value = Typed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UTF-8 in hexadecimal digits")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, digits: &str) -> Result<Typed, E> {
+        // The error does not show what stands there.
+        let wrong = || E::custom("expected UTF-8 in hexadecimal digits");
+        // Full size at once: a `Vec` that grows leaves the old octets behind.
+        let mut octets = Zeroizing::new(Vec::with_capacity(digits.len() / 2));
+        for pair in digits.as_bytes().chunks(2) {
+            let digit = |at: usize| pair.get(at).and_then(|digit| char::from(*digit).to_digit(16));
+            let octet = digit(0).zip(digit(1)).map(|(high, low)| high << 4 | low);
+            octets.push(octet.and_then(|octet| u8::try_from(octet).ok()).ok_or_else(wrong)?);
+        }
+        std::str::from_utf8(&octets).map_err(|_| wrong())?;
+        Ok(Typed(Secret::new(std::mem::take(&mut *octets))))
     }
 }
 

@@ -3,12 +3,18 @@
 //! Both sides say [`Hello`] first. Then the client sends [`Request`]s and the agent [`Reply`]s; what a request is answered
 //! with stands at the request. A [`Call`] is the same inside one process: the agent's service knows nothing of sockets.
 
+mod client;
+mod line;
 pub mod message;
+mod server;
 
+pub use client::{Client, ClientError};
+pub use line::{LineError, decode, encode};
 pub use message::{
-    Answer, Connect, Connected, Failure, FailureKind, Hello, Input, InputKind, NoticeKind, PROTOCOL,
-    Question, Reply, Request,
+    Answer, Connect, Connected, Failure, FailureKind, Hello, Input, InputKind, MAX_LINE, NoticeKind,
+    PROTOCOL, Question, Reply, Request, Typed,
 };
+pub use server::{BindError, Limits, Listener};
 
 use tokio::sync::mpsc;
 
@@ -22,4 +28,12 @@ pub struct Call {
     pub request: Request,
     /// Where the replies go.
     pub replies: mpsc::Sender<Reply>,
+}
+
+/// The longest path that a socket address can hold (`sockaddr_un`), octets.
+const MAX_PATH: usize = 107;
+
+/// The first line of this side.
+fn hello() -> Hello {
+    Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() }
 }
