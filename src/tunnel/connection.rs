@@ -1,0 +1,396 @@
+//! One client of the proxy: its request, the connection made for it, and the octets of both sides.
+
+use super::resolver::{Answer, Kind, Query, Resolver};
+use super::socks::{Handshake, Reply, Step, Target};
+use super::stack::{ConnectError, Handle, Inward, Stack, Stage as Progress};
+use crate::plan::Plan;
+use crate::time::Instant;
+use rustix::net::Shutdown;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::task::Context;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// A client has so long for its request, and the destination for its answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// An address has so long where another one is left to try.
+const NEXT_ADDRESS: Duration = Duration::from_secs(5);
+/// After a refusal the client has so long to close: closing first could take the answer from it.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// A connection that one side has closed and that carries nothing is over after this long.
+const HALF_CLOSED: Duration = Duration::from_secs(3600);
+/// The longest message of the handshake.
+const MESSAGE: usize = 512;
+
+/// What all connections share.
+pub(super) struct Tunnel<'a> {
+    pub(super) stack: &'a mut Stack,
+    pub(super) resolver: &'a mut Resolver,
+    pub(super) plan: Option<&'a Plan>,
+    /// So many more connections may be opened.
+    pub(super) room: usize,
+    pub(super) now: Instant,
+}
+
+/// See the module.
+pub(super) struct Connection {
+    local: TcpStream,
+    stage: Stage,
+    /// From SYN on.
+    handle: Option<Handle>,
+    /// When `stage` has lasted too long.
+    deadline: Option<Instant>,
+}
+
+enum Stage {
+    /// The client's request is being read.
+    Asking(Handshake),
+    /// The name's addresses are being asked for.
+    Resolving { pending: Vec<Query>, found: VecDeque<IpAddr>, port: u16 },
+    /// SYN is sent; `rest` is tried where it fails.
+    Connecting { rest: VecDeque<IpAddr>, port: u16 },
+    /// Octets go both ways.
+    Relaying {
+        /// The client sends no more.
+        local_done: bool,
+        /// The peer sends no more, and the client knows.
+        remote_done: bool,
+    },
+    /// The client was refused and reads why.
+    Refused,
+    /// Nothing is left of it.
+    Over,
+}
+
+impl Connection {
+    /// A client that has just come.
+    pub(super) fn new(local: TcpStream, now: Instant) -> Self {
+        // Without it a small answer waits for the acknowledgement of the one before.
+        if let Err(error) = local.set_nodelay(true) {
+            tracing::debug!(%error, "the proxy's client keeps Nagle's algorithm");
+        }
+        let stage = Stage::Asking(Handshake::new());
+        Self { local, stage, handle: None, deadline: Some(now + PATIENCE) }
+    }
+
+    /// True where nothing is left of it.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
+    /// True where it counts as a connection: its request was accepted.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Resolving { .. } | Stage::Connecting { .. } | Stage::Relaying { .. })
+    }
+
+    /// When [`Connection::step`] is due though nothing happens.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// True where the client's socket has something that [`Connection::step`] can use; else the task is woken when it has.
+    pub(super) fn poll_ready(&self, context: &mut Context<'_>, stack: &Stack) -> bool {
+        let (read, write) = match (&self.stage, &self.handle) {
+            (Stage::Asking(_) | Stage::Refused, _) => (true, false),
+            (Stage::Relaying { local_done, .. }, Some(handle)) => {
+                (!local_done && stack.can_send(handle), stack.unread(handle) > 0)
+            }
+            _ => (false, false),
+        };
+        let readable = read && self.local.poll_read_ready(context).is_ready();
+        let writable = write && self.local.poll_write_ready(context).is_ready();
+        readable || writable
+    }
+
+    /// Does what can be done now.
+    pub(super) fn step(&mut self, tunnel: &mut Tunnel<'_>) {
+        while self.advance(tunnel) {}
+        if self.deadline.is_some_and(|deadline| deadline <= tunnel.now) {
+            self.give_up(tunnel);
+        }
+    }
+
+    /// True where another stage was reached, in which there may be more to do.
+    fn advance(&mut self, tunnel: &mut Tunnel<'_>) -> bool {
+        match &mut self.stage {
+            Stage::Asking(handshake) => match read_request(&self.local, handshake) {
+                Ok(Some(Step::Connect(target))) => self.begin(target, tunnel),
+                Ok(Some(Step::Refuse(answer))) => self.refuse(&answer, tunnel),
+                Ok(_) => return false,
+                Err(_) => self.end(tunnel),
+            },
+            Stage::Resolving { pending, found, port } => {
+                for query in std::mem::take(pending) {
+                    match tunnel.resolver.answer(query) {
+                        Answer::Pending(query) => pending.push(query),
+                        Answer::Done(addresses) => found.extend(addresses),
+                    }
+                }
+                if !pending.is_empty() {
+                    return false;
+                }
+                let (found, port) = (std::mem::take(found), *port);
+                self.try_addresses(found, port, Reply::HostUnreachable, tunnel);
+            }
+            Stage::Connecting { rest, port } => {
+                let Some(handle) = &self.handle else { return false };
+                match tunnel.stack.stage(handle) {
+                    Progress::Connecting => return false,
+                    Progress::Closed => {
+                        let (rest, port) = (std::mem::take(rest), *port);
+                        self.try_addresses(rest, port, Reply::Refused, tunnel);
+                    }
+                    Progress::Open => match tunnel.stack.local(handle) {
+                        Some(bound) if say(&self.local, &Reply::Succeeded.encode(bound)) => {
+                            self.stage = Stage::Relaying { local_done: false, remote_done: false };
+                            self.deadline = None;
+                        }
+                        _ => self.end(tunnel),
+                    },
+                }
+            }
+            Stage::Relaying { .. } => return self.relay(tunnel),
+            Stage::Refused => match discard(&self.local) {
+                Ok(()) => return false,
+                Err(_) => self.end(tunnel),
+            },
+            Stage::Over => return false,
+        }
+        true
+    }
+
+    /// The client has said where to.
+    fn begin(&mut self, target: Target, tunnel: &mut Tunnel<'_>) {
+        let Some(plan) = tunnel.plan else { return self.refuse_with(Reply::NetworkUnreachable, tunnel) };
+        if tunnel.room == 0 {
+            tracing::warn!("the proxy has as many connections as it takes");
+            return self.refuse_with(Reply::Failure, tunnel);
+        }
+        tunnel.room -= 1;
+        match target {
+            Target::Address(to) => {
+                self.try_addresses([to.ip()].into(), to.port(), Reply::HostUnreachable, tunnel);
+            }
+            Target::Name(name, port) => {
+                let kinds = [(plan.address4.is_some(), Kind::V4), (plan.address6.is_some(), Kind::V6)];
+                let wanted = kinds.into_iter().filter_map(|(wanted, kind)| wanted.then_some(kind));
+                let pending = wanted.filter_map(|kind| tunnel.resolver.ask(&name, kind)).collect();
+                self.stage = Stage::Resolving { pending, found: VecDeque::new(), port };
+                self.deadline = Some(tunnel.now + PATIENCE);
+            }
+        }
+    }
+
+    /// Connects to the first of `addresses` that can be tried; `refusal` is the answer where there is none.
+    fn try_addresses(
+        &mut self,
+        mut addresses: VecDeque<IpAddr>,
+        port: u16,
+        mut refusal: Reply,
+        tunnel: &mut Tunnel<'_>,
+    ) {
+        if let Some(handle) = self.handle.take() {
+            tunnel.stack.release(handle);
+        }
+        while let Some(address) = addresses.pop_front() {
+            if !tunnel.plan.is_some_and(|plan| is_covered(plan, address)) {
+                refusal = Reply::NotAllowed;
+                continue;
+            }
+            match tunnel.stack.connect(SocketAddr::new(address, port)) {
+                Ok(handle) => {
+                    let patience = if addresses.is_empty() { PATIENCE } else { NEXT_ADDRESS };
+                    self.handle = Some(handle);
+                    self.stage = Stage::Connecting { rest: addresses, port };
+                    self.deadline = Some(tunnel.now + patience);
+                    return;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the proxy cannot connect");
+                    refusal = match error {
+                        ConnectError::NoAddress(_) => Reply::NetworkUnreachable,
+                        ConnectError::NoDestination(_) => Reply::NotAllowed,
+                        ConnectError::NoPort => Reply::Failure,
+                    };
+                }
+            }
+        }
+        self.refuse_with(refusal, tunnel);
+    }
+
+    /// Moves octets both ways. True where the connection has come to its end.
+    fn relay(&mut self, tunnel: &mut Tunnel<'_>) -> bool {
+        let (Stage::Relaying { local_done, remote_done }, Some(handle)) = (&mut self.stage, &self.handle)
+        else {
+            return false;
+        };
+        let moved = match upload(&self.local, handle, local_done, tunnel.stack)
+            .and_then(|up| Ok(up + download(&self.local, handle, remote_done, tunnel.stack)?))
+        {
+            Ok(moved) => moved,
+            Err(Broken::Local) => {
+                tunnel.stack.abort(handle);
+                self.end(tunnel);
+                return true;
+            }
+            Err(Broken::Remote) => {
+                // On drop the kernel sends RST instead of FIN: the client learns that this is no regular end.
+                if let Err(error) = self.local.set_zero_linger() {
+                    tracing::debug!(%error, "the proxy's client gets FIN for RST");
+                }
+                self.end(tunnel);
+                return true;
+            }
+        };
+        match (*local_done, *remote_done) {
+            (false, false) => {}
+            (true, true) => {
+                self.end(tunnel);
+                return true;
+            }
+            _ if moved > 0 || self.deadline.is_none() => self.deadline = Some(tunnel.now + HALF_CLOSED),
+            _ => {}
+        }
+        false
+    }
+
+    /// The stage has lasted too long.
+    fn give_up(&mut self, tunnel: &mut Tunnel<'_>) {
+        match &mut self.stage {
+            Stage::Resolving { .. } => self.refuse_with(Reply::HostUnreachable, tunnel),
+            Stage::Connecting { rest, port } => {
+                let (rest, port) = (std::mem::take(rest), *port);
+                self.try_addresses(rest, port, Reply::HostUnreachable, tunnel);
+            }
+            _ => self.end(tunnel),
+        }
+    }
+
+    fn refuse_with(&mut self, reply: Reply, tunnel: &mut Tunnel<'_>) {
+        self.refuse(&reply.without_address(), tunnel);
+    }
+
+    fn refuse(&mut self, answer: &[u8], tunnel: &mut Tunnel<'_>) {
+        let told = say(&self.local, answer) && rustix::net::shutdown(&self.local, Shutdown::Write).is_ok();
+        self.end(tunnel);
+        if told {
+            self.stage = Stage::Refused;
+            self.deadline = Some(tunnel.now + GOODBYE);
+        }
+    }
+
+    /// Lets go of everything but the client's socket, which goes with `self`.
+    pub(super) fn end(&mut self, tunnel: &mut Tunnel<'_>) {
+        if let Stage::Resolving { pending, .. } = std::mem::replace(&mut self.stage, Stage::Over) {
+            pending.into_iter().for_each(|query| tunnel.resolver.cancel(query));
+        }
+        if let Some(handle) = self.handle.take() {
+            tunnel.stack.release(handle);
+        }
+        self.deadline = None;
+    }
+}
+
+/// Which side of a connection has failed.
+enum Broken {
+    Local,
+    Remote,
+}
+
+/// From the client to the peer, as far as the send buffer has room; the octets that went.
+fn upload(local: &TcpStream, handle: &Handle, done: &mut bool, stack: &mut Stack) -> Result<usize, Broken> {
+    let mut moved = 0;
+    while !*done && stack.can_send(handle) {
+        let mut read = Ok(0);
+        moved += stack.send_with(handle, |room| {
+            read = local.try_read(room);
+            read.as_ref().copied().unwrap_or_default()
+        });
+        match read {
+            Ok(0) => {
+                *done = true;
+                stack.close(handle);
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Err(Broken::Local),
+        }
+    }
+    Ok(moved)
+}
+
+/// From the peer to the client, as far as the client reads; the octets that went.
+fn download(local: &TcpStream, handle: &Handle, done: &mut bool, stack: &mut Stack) -> Result<usize, Broken> {
+    let mut moved = 0;
+    while stack.unread(handle) > 0 {
+        let mut written = Ok(0);
+        moved += stack.receive_with(handle, |octets| {
+            written = local.try_write(octets);
+            written.as_ref().copied().unwrap_or_default()
+        });
+        match written {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(moved),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Err(Broken::Local),
+        }
+    }
+    match stack.inward(handle) {
+        Inward::Open => {}
+        Inward::Aborted => return Err(Broken::Remote),
+        Inward::Finished if *done => {}
+        Inward::Finished => {
+            *done = true;
+            rustix::net::shutdown(local, Shutdown::Write).map_err(|_| Broken::Local)?;
+        }
+    }
+    Ok(moved)
+}
+
+/// Reads on in the client's request; `None`: the rest has not come yet.
+fn read_request(local: &TcpStream, handshake: &mut Handshake) -> io::Result<Option<Step>> {
+    let mut buffer = [0; MESSAGE];
+    loop {
+        let wanted = handshake.wanted().min(MESSAGE);
+        let length = match local.try_read(&mut buffer[..wanted]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        match handshake.receive(&buffer[..length]) {
+            Step::More => {}
+            Step::Send(answer) if say(local, &answer) => {}
+            Step::Send(_) => return Err(io::ErrorKind::WriteZero.into()),
+            step => return Ok(Some(step)),
+        }
+    }
+}
+
+/// Writes a short answer into an empty socket buffer. False where it does not go: a client that does this reads nothing.
+fn say(local: &TcpStream, answer: &[u8]) -> bool {
+    local.try_write(answer).is_ok_and(|written| written == answer.len())
+}
+
+/// Reads what nobody wants; an error is the end of it.
+fn discard(local: &TcpStream) -> io::Result<()> {
+    let mut buffer = [0; MESSAGE];
+    loop {
+        match local.try_read(&mut buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// True where the plan sends an address into the tunnel.
+fn is_covered(plan: &Plan, address: IpAddr) -> bool {
+    let included = plan.include.is_empty() || plan.include.iter().any(|net| net.contains(address));
+    included && !address.is_loopback() && !plan.exclude.iter().any(|net| net.contains(address))
+}

@@ -1,0 +1,278 @@
+//! `--tunnel proxy`: SOCKS5 on a loopback port, for anybody, without privileges.
+//!
+//! One task owns the clients' sockets and the TCP/IP stack, so octets go from one to the other without a queue between them:
+//! a client that reads slowly leaves them in the stack's receive buffer, which closes the TCP window; a slow tunnel
+//! leaves the send buffer full, and the client's socket is not read.
+
+use super::Ports;
+use super::connection::{Connection, Tunnel};
+use super::resolver::Resolver;
+use super::stack::{Buffers, Stack};
+use crate::crypto::Random;
+use crate::plan::Plan;
+use crate::time::Instant;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Sleep;
+
+/// Connections through the tunnel at most; more are refused.
+const CONNECTIONS: usize = 256;
+/// Clients that are being asked what they want, or told that they are refused; more wait in the kernel's queue.
+const VISITORS: usize = 64;
+/// Packets of the tunnel handled in one go.
+const BATCH: usize = 64;
+/// A path of 40 ms needs the receive buffer for 100 Mbit/s.
+const BUFFERS: Buffers = Buffers { receive: 512 << 10, send: 256 << 10 };
+/// After the kernel had no descriptor for a client, the next is taken after this long.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
+/// A timer of the runtime is never set further than this.
+const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
+
+/// The proxy cannot listen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// Whoever reaches the proxy is inside the company's network.
+    #[error(
+        "the proxy listens on loopback addresses only, and {0} is none: use --proxy 127.0.0.1:{port}",
+        port = .0.port()
+    )]
+    NotLoopback(SocketAddr),
+    /// Another program has the port.
+    #[error(
+        "{0} is taken by another program, perhaps by another agent: choose another port with --proxy ADDR:PORT"
+    )]
+    Taken(SocketAddr),
+    /// Anything else the kernel says.
+    #[error("the proxy cannot listen on {address}: {source}; choose another with --proxy ADDR:PORT")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Proxy {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Proxy {
+    /// Listens on `address` (port 0: any). Clients are served from [`Proxy::run`] on.
+    ///
+    /// # Errors
+    /// The address is not a loopback address, or it cannot be listened on.
+    pub async fn bind(address: SocketAddr) -> Result<Self, ProxyError> {
+        if !address.ip().to_canonical().is_loopback() {
+            return Err(ProxyError::NotLoopback(address));
+        }
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => ProxyError::Taken(address),
+            _ => ProxyError::Listen { address, source },
+        };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where clients find it.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until the tunnel ends. `now` is the suspend-aware clock.
+    pub async fn run(self, ports: Ports, now: impl Fn() -> Instant, mut random: impl Random + 'static) {
+        let resolver = Resolver::new(random.u64());
+        let stack = Stack::new(Box::new(random), BUFFERS);
+        let mut server = Server {
+            listener: self.listener,
+            ports,
+            now,
+            stack,
+            resolver,
+            plan: None,
+            plan_ended: false,
+            connections: Vec::new(),
+            accept_at: None,
+            timer: None,
+        };
+        server.configure();
+        while server.wait().await {
+            server.work();
+        }
+    }
+}
+
+/// What ended a wait.
+enum Wake {
+    Packet(Vec<u8>),
+    /// False: there will be no further plan.
+    Plan(bool),
+    Ready,
+    Client(io::Result<TcpStream>),
+    Time,
+    End,
+}
+
+struct Server<N> {
+    listener: TcpListener,
+    ports: Ports,
+    now: N,
+    stack: Stack,
+    resolver: Resolver,
+    plan: Option<Plan>,
+    /// Nobody will send a plan any more.
+    plan_ended: bool,
+    connections: Vec<Connection>,
+    /// The kernel had no descriptor: clients wait until then.
+    accept_at: Option<Instant>,
+    /// The runtime's timer and the deadline it was set for.
+    timer: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl<N: Fn() -> Instant> Server<N> {
+    /// Waits for something to do, and takes it; false where the tunnel has ended.
+    async fn wait(&mut self) -> bool {
+        let now = (self.now)();
+        let stuck = self.stack.has_transmit() || self.resolver.has_transmit();
+        self.arm(now, stuck);
+        let visitors = self.connections.len() < CONNECTIONS + VISITORS && self.accept_at.is_none();
+        let Self { listener, ports, stack, connections, timer, plan_ended, .. } = self;
+        let wake = tokio::select! {
+            biased;
+            packet = ports.inward.recv() => packet.map_or(Wake::End, Wake::Packet),
+            changed = ports.plan.changed(), if !*plan_ended => Wake::Plan(changed.is_ok()),
+            // The driver has taken something: there is room again.
+            room = ports.outward.reserve(), if stuck => if room.is_ok() { Wake::Ready } else { Wake::End },
+            () = ready(connections, stack) => Wake::Ready,
+            client = listener.accept(), if visitors => Wake::Client(client.map(|(client, _)| client)),
+            () = elapsed(timer) => Wake::Time,
+        };
+        let now = (self.now)();
+        match wake {
+            Wake::Packet(packet) => deliver(&mut self.stack, &mut self.resolver, now, packet),
+            Wake::Plan(true) => self.configure(),
+            Wake::Plan(false) => self.plan_ended = true,
+            Wake::Ready => {}
+            Wake::Client(Ok(client)) => self.connections.push(Connection::new(client, now)),
+            Wake::Client(Err(error)) => {
+                tracing::warn!(%error, "the proxy cannot take a client");
+                self.accept_at = Some(now + ACCEPT_AGAIN);
+            }
+            Wake::Time => self.timer = None,
+            Wake::End => return false,
+        }
+        true
+    }
+
+    /// Sets the runtime's timer to the earliest deadline. One that moved away leaves the timer as it is: it fires early and
+    /// is set anew, which is cheaper than a new timer with each packet.
+    fn arm(&mut self, now: Instant, stuck: bool) {
+        // While frames wait for the driver, the stack would want to be polled for ever.
+        let stack = if stuck { None } else { self.stack.poll_timeout(now) };
+        let resolver = if stuck { None } else { self.resolver.poll_timeout(now) };
+        let connections = self.connections.iter().filter_map(Connection::deadline).min();
+        let deadline = [stack, resolver, connections, self.accept_at].into_iter().flatten().min();
+        let Some(deadline) = deadline else {
+            self.timer = None;
+            return;
+        };
+        if self.timer.as_ref().is_none_or(|(set_for, _)| deadline < *set_for) {
+            let left = deadline.since(now).min(LONGEST_SLEEP);
+            self.timer = Some((deadline, Box::pin(tokio::time::sleep(left))));
+        }
+    }
+
+    /// Does everything that can be done now.
+    fn work(&mut self) {
+        let now = (self.now)();
+        if self.accept_at.is_some_and(|at| at <= now) {
+            self.accept_at = None;
+        }
+        for _ in 0..BATCH {
+            let Ok(packet) = self.ports.inward.try_recv() else { break };
+            deliver(&mut self.stack, &mut self.resolver, now, packet);
+        }
+        // Addresses that are gone and timers that are due come first, so that connections see what became of them.
+        self.send(now);
+        let open = self.connections.iter().filter(|connection| connection.is_open()).count();
+        let mut tunnel = Tunnel {
+            stack: &mut self.stack,
+            resolver: &mut self.resolver,
+            plan: self.plan.as_ref(),
+            room: CONNECTIONS.saturating_sub(open),
+            now,
+        };
+        for connection in &mut self.connections {
+            connection.step(&mut tunnel);
+        }
+        self.connections.retain(|connection| !connection.is_over());
+        self.send(now);
+    }
+
+    /// Hands over what the stack wants to send, as long as the driver has room for it.
+    fn send(&mut self, now: Instant) {
+        loop {
+            self.stack.poll(now);
+            self.resolver.poll(now);
+            if !self.stack.has_transmit() && !self.resolver.has_transmit() {
+                return;
+            }
+            while self.stack.has_transmit() || self.resolver.has_transmit() {
+                let permit = match self.ports.outward.try_reserve() {
+                    Ok(permit) => permit,
+                    Err(TrySendError::Full(()) | TrySendError::Closed(())) => return,
+                };
+                if let Some(frame) = self.resolver.poll_transmit().or_else(|| self.stack.poll_transmit()) {
+                    permit.send(frame);
+                }
+            }
+        }
+    }
+
+    /// Takes over what the gateway assigned.
+    fn configure(&mut self) {
+        self.plan = self.ports.plan.borrow_and_update().clone();
+        let addresses = self.plan.as_ref().map(Plan::addresses).unwrap_or_default();
+        let servers = self.plan.as_ref().map(|plan| plan.dns.as_slice()).unwrap_or_default();
+        self.stack.set_addresses(&addresses);
+        self.resolver.configure(&addresses, servers);
+    }
+}
+
+fn deliver(stack: &mut Stack, resolver: &mut Resolver, now: Instant, packet: Vec<u8>) {
+    if Resolver::wants(&packet) {
+        resolver.receive(now, packet);
+    } else {
+        stack.receive(now, packet);
+    }
+}
+
+/// Waits until one of the clients' sockets has something to do. It borrows the stack alone, since that cannot be shared among
+/// threads.
+async fn ready(connections: &[Connection], stack: &mut Stack) {
+    poll_fn(move |context| {
+        let ready = connections.iter().filter(|connection| connection.poll_ready(context, stack)).count();
+        if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+async fn elapsed(timer: &mut Option<(Instant, Pin<Box<Sleep>>)>) {
+    match timer {
+        Some((_, sleep)) => sleep.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;
