@@ -34,6 +34,14 @@ impl Clock {
         }
     }
 
+    /// How long the machine has been asleep since it started.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads them")]
+    pub fn slept(&self) -> Duration {
+        let awake = since_zero(clock_gettime(ClockId::Monotonic));
+        let ahead = Duration::from_nanos(self.ahead.load(Ordering::Relaxed));
+        (since_zero(clock_gettime(ClockId::Boottime)) + ahead).saturating_sub(awake)
+    }
+
     /// A simulated sleep: both clocks go forward by `asleep` at once, and no timer of the runtime notices.
     pub fn leap(&self, asleep: Duration) {
         let nanos = u64::try_from(asleep.as_nanos()).unwrap_or(u64::MAX);

@@ -54,9 +54,22 @@ pub enum Command {
     /// The gateway's name was looked up anew.
     Addresses(Vec<IpAddr>),
     /// A picture, please.
-    Status(oneshot::Sender<(Now, Status)>),
+    Status(oneshot::Sender<Picture>),
     /// The session as it is, for an owner that ends and keeps it.
     Session(oneshot::Sender<Option<Session>>),
+}
+
+/// A picture of everything that the driver moves.
+#[derive(Debug)]
+pub struct Picture {
+    /// When.
+    pub now: Now,
+    /// The client's own.
+    pub status: Status,
+    /// Our end of the path.
+    pub local: Option<SocketAddr>,
+    /// What did not find its way.
+    pub losses: Losses,
 }
 
 /// What the driver says.
@@ -235,7 +248,12 @@ impl Driver {
             Command::Resume => self.client.signal(now, Signal::Resume),
             Command::Addresses(addresses) => self.client.signal(now, Signal::Addresses(addresses)),
             // An owner that no longer wants the answer is no error.
-            Command::Status(answer) => drop(answer.send((now, self.client.status(now.at)))),
+            Command::Status(answer) => {
+                let path = self.paths.iter().rev().find(|path| path.until.is_none());
+                let local = path.and_then(|path| path.socket.local_addr().ok());
+                let status = self.client.status(now.at);
+                drop(answer.send(Picture { now, status, local, losses: self.losses }));
+            }
             Command::Session(answer) => drop(answer.send(self.client.session().cloned())),
         }
     }

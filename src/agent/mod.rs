@@ -1,8 +1,14 @@
 //! The background service: it moves bytes, time and signals in and out of [`crate::client::Client`].
 
 pub mod clock;
+pub mod connection;
 pub mod device;
 pub mod driver;
+mod keylog;
+mod questions;
 pub mod report;
+pub mod run;
+pub mod service;
 pub(crate) mod socket;
 pub mod status;
+pub mod target;

@@ -60,6 +60,11 @@ impl Reporter {
         self.write(&Entry::preferences(now.wall, settings));
     }
 
+    /// A line of the agent's own.
+    pub fn say(&mut self, now: Now, kind: Kind, text: &str) {
+        self.tell(now, kind, text);
+    }
+
     /// Tells an event of the client's.
     pub fn event(&mut self, now: Now, event: &Event) {
         let wall = now.wall;
@@ -109,6 +114,8 @@ impl Reporter {
                 let text = format!("{count} datagram(s) were thrown away, the latest because: {reason}");
                 self.tell(now, Kind::Warning, &text);
             }
+            // Never told: keys are written where the user wants them and nowhere else.
+            Event::IkeKeys(_) | Event::EspKeys(_) => {}
             // Told by others: a plan that did not change, the session in the store, the DELETE (a trouble follows).
             Event::Plan { .. } | Event::StoreSession(_) | Event::DeletedByGateway | Event::Dropped { .. } => {
             }

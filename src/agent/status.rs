@@ -1,23 +1,33 @@
 //! The picture of a connection as one JSON object with stable keys (DESIGN section 5).
 
+use super::driver::Picture;
 use crate::client::{AuthKind, Reconnected, Settings, Status};
+use crate::ike::initiator::Failure;
+use crate::ipc::Connect;
 use crate::journal::Reason;
 use crate::reconnect::Cause;
 use crate::time::{Instant, Now};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What the status needs besides the client's own picture.
+/// What the status needs besides the driver's picture.
 #[derive(Clone, Copy, Debug)]
 pub struct About<'a> {
     /// The connection's settings.
     pub settings: &'a Settings,
     /// Where the profile came from.
     pub profile: &'a str,
+    /// `proxy` or `none`.
+    pub tunnel: &'a str,
+    /// Where the proxy listens.
+    pub proxy: Option<SocketAddr>,
 }
 
 /// One object; keys without a value are `null`.
-pub fn json(now: Now, status: &Status, about: About<'_>) -> Value {
+pub fn json(picture: &Picture, about: About<'_>) -> Value {
+    let Picture { now, status, local, losses } = picture;
+    let now = *now;
     let age = |at: Instant| now.at.since(at);
     let plan = status.plan.as_ref();
     let nets = |pick: fn(&crate::plan::Plan) -> &Vec<crate::plan::Net>| {
@@ -27,6 +37,7 @@ pub fn json(now: Now, status: &Status, about: About<'_>) -> Value {
     };
     json!({
         "state": status.state.name(),
+        "capabilities": capabilities(status),
         "confirmed": status.confirmed,
         "host": about.settings.host_name,
         "gateway": status.gateway.map(|at| at.to_string()),
@@ -39,7 +50,7 @@ pub fn json(now: Now, status: &Status, about: About<'_>) -> Value {
         "reconnects": status.reconnects,
         "last_reconnect": status.last_reconnect.map(reconnect),
         "ike": status.ike.map(|ike| json!({
-            "local": null,
+            "local": local.map(|at| at.to_string()),
             "remote": status.gateway.map(|at| at.to_string()),
             "spi_i": hex(&ike.spis.0),
             "spi_r": hex(&ike.spis.1),
@@ -58,17 +69,80 @@ pub fn json(now: Now, status: &Status, about: About<'_>) -> Value {
             "bytes_out": child.stats.bytes_out,
             "packets_in": child.stats.packets_in,
             "packets_out": child.stats.packets_out,
-            "drops": child.stats.drops,
+            "drops": child.stats.drops + losses.inward + losses.outward,
         })),
         "address4": plan.and_then(|plan| plan.address4).map(|a| a.to_string()),
         "address6": plan.and_then(|plan| plan.address6).map(|(a, prefix)| format!("{a}/{prefix}")),
         "dns": plan.map(|plan| plan.dns.iter().map(ToString::to_string).collect::<Vec<_>>()),
         "domains": plan.map(|plan| plan.domains.clone()),
         "routes": nets(|plan| &plan.include),
-        "mtu": null,
+        "mtu": status.plan.is_some().then_some(crate::tunnel::MTU),
+        "tunnel": about.tunnel,
+        "proxy": about.proxy.map(|at| at.to_string()),
         "next": status.next.map(|next| json!({ "what": next.what, "in_ms": next.at.since(now.at).as_millis() })),
-        "error": status.error.as_ref().map(|error| json!({ "code": null, "message": error.to_string() })),
+        "error": status.error.as_ref().map(|error| json!({ "code": code(error), "message": error.to_string() })),
     })
+}
+
+/// The same keys where nothing is connected. `message`: why not, where the user did not want it so.
+pub fn idle(state: &str, message: Option<&str>, last: Option<&Connect>) -> Value {
+    const KEYS: [&str; 22] = [
+        "gateway",
+        "user",
+        "since",
+        "auth",
+        "session_id",
+        "session_expires",
+        "reconnects",
+        "last_reconnect",
+        "capabilities",
+        "ike",
+        "child",
+        "address4",
+        "address6",
+        "dns",
+        "domains",
+        "routes",
+        "mtu",
+        "tunnel",
+        "proxy",
+        "next",
+        "confirmed",
+        "profile",
+    ];
+    let mut value = json!({
+        "state": state,
+        "host": last.and_then(|last| last.host.as_ref()),
+        "error": message.map(|message| json!({ "code": null, "message": message })),
+    });
+    for key in KEYS {
+        value[key] = Value::Null;
+    }
+    value["profile"] =
+        last.and_then(|last| last.profile.as_ref()).map(|file| json!(file)).unwrap_or_default();
+    value["confirmed"] = Value::Bool(false);
+    value["reconnects"] = json!(0);
+    value
+}
+
+/// The seed's letters: D dead peer detection, N NAT traversal, F fragmentation, R came back by token.
+fn capabilities(status: &Status) -> Option<String> {
+    let ike = status.ike?;
+    let reconnected = status.auth == Some(AuthKind::Token);
+    // DPD is always on, and after first contact everything goes through the port of NAT traversal.
+    let letters = [('D', true), ('N', true), ('F', ike.fragments), ('R', reconnected)];
+    Some(letters.iter().filter(|(_, on)| *on).map(|(letter, _)| letter).collect())
+}
+
+/// The journal's code for the end that this failure leads to.
+fn code(failure: &Failure) -> u16 {
+    let reason = match failure {
+        Failure::NoAnswer { .. } => Reason::NoAnswer,
+        Failure::Certificate(_) | Failure::GatewayAuth => Reason::CertificateRefused,
+        Failure::Refused { what: "session token", .. } => Reason::TokenRefused,
+        _ => Reason::LoginFailed,
+    };
+    reason.code()
 }
 
 /// The name that the status gives an authentication.

@@ -1,7 +1,7 @@
 //! Attempts: which address, which credentials, and what their end means.
 
 use super::serving::Serving;
-use super::{AuthKind, Client, Event, Liveness};
+use super::{AuthKind, Client, Event, IkeKeys, Liveness};
 use crate::crypto::Group;
 use crate::esp::SaPair;
 use crate::ike::eap::{Answers, EapError, Form, Notice};
@@ -159,7 +159,13 @@ impl Client {
 
     fn attempt_event(&mut self, now: Now, event: InitiatorEvent) {
         match event {
-            InitiatorEvent::InitAnswered => self.trigger(now, Trigger::InitAnswered),
+            InitiatorEvent::InitAnswered => {
+                let sa = self.attempt.as_ref().and_then(|attempt| attempt.initiator.sa());
+                if let Some(sa) = sa.filter(|_| self.settings.key_log) {
+                    self.events.push_back(Event::IkeKeys(IkeKeys::of(sa)));
+                }
+                self.trigger(now, Trigger::InitAnswered);
+            }
             InitiatorEvent::GatewayVerified(verified) => {
                 self.events.push_back(Event::GatewayVerified(verified.subject));
             }
@@ -269,6 +275,7 @@ impl Client {
         };
         let mut ike = Established::new(now.at, sa, Some(&outcome.child), policy);
         ike.set_retransmission(Retransmission::from_round_trip(outcome.round_trip));
+        self.tell_esp_keys(&outcome.child);
         self.retire_serving(now);
         self.esp.install(SaPair::new(outcome.child));
         self.serving = Some(Serving {

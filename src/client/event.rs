@@ -1,9 +1,11 @@
 //! What the client tells the shell, and the picture of its state.
 
-use crate::esp::SaStats;
+use crate::esp::{SaParams, SaStats};
 use crate::ike::eap::{Form, Notice};
 use crate::ike::initiator::Failure;
+use crate::ike::keys::SaKeys;
 use crate::ike::proposal::{EspSuite, IkeSuite};
+use crate::ike::sa::IkeSa;
 use crate::plan::{Plan, PlanNote};
 use crate::reconnect::{Cause, State, Why};
 use crate::session::Session;
@@ -55,7 +57,7 @@ pub struct Reconnected {
 }
 
 /// What happened, in order. `StoreSession` comes before the `Connected` that depends on it: write it first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Event {
     /// The policy moved.
     State(State),
@@ -103,6 +105,10 @@ pub enum Event {
     ChildRekeyed,
     /// There is no connection and none will come by itself.
     Ended(Why),
+    /// Where [`super::Settings::key_log`] is set: keys of an IKE SA, before the first message that they protect is sent.
+    IkeKeys(Box<IkeKeys>),
+    /// Where [`super::Settings::key_log`] is set: keys of a pair of ESP SAs.
+    EspKeys(Box<SaParams>),
     /// Datagrams were thrown away: how many since the last such event, and the latest reason.
     Dropped {
         /// How many.
@@ -110,6 +116,23 @@ pub enum Event {
         /// Why the latest one was.
         reason: String,
     },
+}
+
+/// An IKE SA and its keys. `Debug` shows tags only.
+#[derive(Clone, Debug)]
+pub struct IkeKeys {
+    /// Initiator's and responder's SPI.
+    pub spis: ([u8; 8], [u8; 8]),
+    /// Algorithms.
+    pub suite: IkeSuite,
+    /// Keys.
+    pub keys: SaKeys,
+}
+
+impl IkeKeys {
+    pub(super) fn of(sa: &IkeSa) -> Box<Self> {
+        Box::new(Self { spis: sa.spis(), suite: *sa.suite(), keys: sa.keys().clone() })
+    }
 }
 
 /// What will happen next.
@@ -169,6 +192,8 @@ pub struct IkeStatus {
     pub suite: IkeSuite,
     /// Since when.
     pub since: Instant,
+    /// RFC 7383 is in use.
+    pub fragments: bool,
 }
 
 /// The serving Child SA.

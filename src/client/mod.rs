@@ -9,7 +9,9 @@ mod serving;
 mod settings;
 mod traffic;
 
-pub use event::{AuthKind, ChildStatus, Event, IkeStatus, Next, PathId, Reconnected, Status, Transmit};
+pub use event::{
+    AuthKind, ChildStatus, Event, IkeKeys, IkeStatus, Next, PathId, Reconnected, Status, Transmit,
+};
 pub use liveness::{Liveness, OUTAGE_AFTER, PROBE_AFTER};
 pub use settings::Settings;
 
@@ -328,6 +330,7 @@ impl Client {
                 spis: s.ike.spis(),
                 suite: *s.ike.sa().suite(),
                 since: s.since,
+                fragments: s.ike.sa().fragment().is_some(),
             }),
             child: self.serving.as_ref().and_then(|s| {
                 let pair = self.esp.current()?;

@@ -1,8 +1,8 @@
 //! The SA that serves, and the one that it replaced.
 
-use super::{AuthKind, Client, Event, KEEPALIVE, Liveness, PathId};
+use super::{AuthKind, Client, Event, IkeKeys, KEEPALIVE, Liveness, PathId};
 use crate::client::liveness::Due;
-use crate::esp::SaPair;
+use crate::esp::{SaPair, SaParams};
 use crate::ike::established::{Authentic, Established, SaEvent};
 use crate::ike::proposal::EspSuite;
 use crate::ike::sa::Retransmission;
@@ -76,6 +76,12 @@ impl Client {
         }
     }
 
+    pub(super) fn tell_esp_keys(&mut self, child: &SaParams) {
+        if self.settings.key_log {
+            self.events.push_back(Event::EspKeys(Box::new(child.clone())));
+        }
+    }
+
     /// Sends what the serving SA has to send, and takes its events.
     pub(super) fn pump_serving(&mut self, now: Now) {
         loop {
@@ -94,6 +100,7 @@ impl Client {
         match event {
             SaEvent::ChildUp { child, replaces, send } => {
                 let spi_in = child.spi_in;
+                self.tell_esp_keys(&child);
                 if send {
                     self.esp.install(SaPair::new(*child));
                 } else {
@@ -119,7 +126,12 @@ impl Client {
                     self.trigger(now, Trigger::ChildDeleted);
                 }
             }
-            SaEvent::Rekeyed => self.events.push_back(Event::IkeRekeyed),
+            SaEvent::Rekeyed => {
+                if let Some(serving) = self.serving.as_ref().filter(|_| self.settings.key_log) {
+                    self.events.push_back(Event::IkeKeys(IkeKeys::of(serving.ike.sa())));
+                }
+                self.events.push_back(Event::IkeRekeyed);
+            }
             SaEvent::Answered { round_trip } => {
                 if let (Some(serving), Some(round_trip)) = (self.serving.as_mut(), round_trip) {
                     serving.round_trip = Some(round_trip);

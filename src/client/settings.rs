@@ -52,6 +52,8 @@ pub struct Settings {
     pub ike_lifetime: Duration,
     /// We rekey the Child SA after this.
     pub child_lifetime: Duration,
+    /// Tell the keys of every SA, for somebody who debugs with Wireshark: [`super::Event::IkeKeys`], [`super::Event::EspKeys`].
+    pub key_log: bool,
 }
 
 impl Settings {
@@ -92,6 +94,7 @@ impl Settings {
             fragment: 1_200,
             ike_lifetime: Duration::from_secs(24 * 3600 - 1800),
             child_lifetime: Duration::from_secs(3600 - 300),
+            key_log: false,
         })
     }
 }

@@ -90,8 +90,11 @@ impl Config {
     }
 }
 
-/// The certificates of a PEM file; else what is wrong and how to mend it.
-pub(super) fn read_roots(path: &Path) -> Result<Vec<Root>, (String, &'static str)> {
+/// The certificates of a PEM file.
+///
+/// # Errors
+/// What is wrong and how to mend it.
+pub fn read_roots(path: &Path) -> Result<Vec<Root>, (String, &'static str)> {
     let name = path.display();
     let octets = files::read_at_most(path, MAX_ROOTS_SIZE).map_err(|error| {
         let mend = "name a PEM file; a relative name starts in the config file's folder";

@@ -11,6 +11,7 @@ pub mod paths;
 mod places;
 
 pub use error::ConfigError;
+pub use load::read_roots;
 pub use places::{NoHome, Places};
 
 use crate::ike::cert::{IdrCheck, Root, Trust};
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Largest config file that is read, bytes.
@@ -65,6 +67,8 @@ pub struct Agent {
     /// How long the gateway is thought to keep a lost session, until it says so itself; 1 s to 86400 s.
     #[serde(deserialize_with = "duration::one::<1_000, 86_400_000, _>")]
     pub reconnect_window: Duration,
+    /// A folder into which the keys of every SA are written, for Wireshark. Whoever reads it reads the traffic: off unless set.
+    pub key_log: Option<PathBuf>,
     /// The waits before a refused token is tried again (law 5); at most 16, each 100 ms to 1 h.
     #[serde(deserialize_with = "duration::list::<100, 3_600_000, 16, _>")]
     pub refusal_retry: Vec<Duration>,
@@ -77,6 +81,7 @@ impl Default for Agent {
             proxy: SocketAddr::from(([127, 0, 0, 1], 1080)),
             dpd_interval: Duration::from_secs(30),
             reconnect_window: Duration::from_secs(900),
+            key_log: None,
             refusal_retry: [1, 3, 8, 20, 40, 60].map(Duration::from_secs).to_vec(),
         }
     }

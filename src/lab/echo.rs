@@ -12,6 +12,11 @@ pub const INTERVAL: Duration = Duration::from_millis(10);
 const PAYLOAD: [u8; 56] = [0x69; 56];
 const ID: u16 = 0x1ab;
 
+/// The answer to an echo of ours.
+pub(super) fn is_answer(packet: &[u8]) -> bool {
+    parse_echo_reply(packet).is_some_and(|echo| echo.id == ID && echo.payload == PAYLOAD)
+}
+
 /// Every echo sent and what became of it.
 #[derive(Clone, Debug, Default)]
 pub struct Echoes {

@@ -1,4 +1,4 @@
-//! A task that can be stopped as a whole, as a suspended machine stops a process: no event reaches it, and none is lost.
+//! Tasks that can be stopped as a whole, as a suspended machine stops its processes: no event reaches them, and none is lost.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,24 +7,24 @@ use std::task::{Context, Poll, Waker};
 #[derive(Debug, Default)]
 struct Ice {
     frozen: bool,
-    waiting: Option<Waker>,
+    waiting: Vec<Waker>,
 }
 
-/// Freezes and thaws one task.
+/// Freezes and thaws tasks.
 #[derive(Clone, Debug, Default)]
 pub struct Freezer(Arc<Mutex<Ice>>);
 
 impl Freezer {
-    /// The task is not run any more.
+    /// The tasks are not run any more.
     pub fn freeze(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).frozen = true;
     }
 
-    /// The task goes on.
+    /// The tasks go on.
     pub fn thaw(&self) {
         let mut ice = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         ice.frozen = false;
-        if let Some(waker) = ice.waiting.take() {
+        for waker in ice.waiting.drain(..) {
             waker.wake();
         }
     }
@@ -37,8 +37,8 @@ impl Freezer {
     /// True where the task must wait.
     fn holds(&self, waker: &Waker) -> bool {
         let mut ice = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if ice.frozen {
-            ice.waiting = Some(waker.clone());
+        if ice.frozen && !ice.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
+            ice.waiting.push(waker.clone());
         }
         ice.frozen
     }

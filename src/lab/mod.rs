@@ -3,25 +3,26 @@
 //! Every fault enters through what production sees: datagrams that do not arrive, the signals of the machine, and the
 //! suspend-aware clock. The client is never told what a scenario does.
 
+mod actor;
+mod download;
 pub mod echo;
 pub mod folder;
 pub mod freeze;
 pub mod gateway;
+mod inside;
 pub mod line;
 pub mod pki;
 pub mod report;
 mod scenario;
+mod script;
 mod seen;
 mod stage;
+mod tap;
 
 pub use scenario::Scenario;
 
-use crate::agent::clock::{Clock, OsRandom};
-use crate::agent::device::device;
-use crate::client::Settings;
-use crate::crypto::Random as _;
+use crate::agent::clock::Clock;
 use crate::gateway::GatewayConfig;
-use crate::ike::cert::Root;
 use crate::profile::{NotUsable, Profile, ProfileError};
 use folder::{Folder, FolderError};
 use pki::{Pki, PkiError};
@@ -29,14 +30,15 @@ use report::{LabReport, NOTE, Report};
 use stage::{DELAY, HOME, Setup};
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 /// The seed's own profile.
 const PROFILE: &[u8] = include_bytes!("../../profiles/flexvpn-c8kv.xml");
-const PROFILE_NAME: &str = "profiles/flexvpn-c8kv.xml";
+const PROFILE_NAME: &str = "flexvpn-c8kv.xml";
+const CA_NAME: &str = "ca.pem";
 /// Scenarios are spread over so many threads; each has its own event loop.
 const THREADS: usize = 2;
 
@@ -62,18 +64,15 @@ pub enum LabError {
     /// A thread, an event loop or a socket of the gateway.
     #[error("the machine refuses a socket, thread or event loop: {0}")]
     Io(#[from] io::Error),
-    /// A local address of the client cannot be used.
-    #[error("cannot open a socket on {0}: {1}")]
-    Socket(SocketAddr, io::Error),
     /// The first login failed: the rest shows nothing.
     #[error("the login failed")]
     NoLogin,
     /// The embedded gateway ended.
     #[error(transparent)]
     Gateway(#[from] gateway::Stopped),
-    /// The client's driver ended.
-    #[error("the client's driver has stopped")]
-    DriverStopped,
+    /// The agent ended.
+    #[error("the agent has stopped")]
+    AgentStopped,
     /// A scenario panicked.
     #[error("a scenario crashed: {0}")]
     Crash(String),
@@ -81,31 +80,52 @@ pub enum LabError {
 
 /// What the scenarios share.
 struct Lab {
-    profile: Profile,
-    settings: Settings,
+    host_name: String,
+    host_address: String,
     gateway: GatewayConfig,
     folder: Folder,
 }
 
 impl Lab {
+    /// Writes what a user would have: the profile and the CA to trust.
     fn new(folder: Folder, clock: &Clock) -> Result<Self, LabError> {
         let (profile, _) = Profile::parse(PROFILE).map_err(LabError::Profile)?;
         let host = profile.hosts.first().ok_or(LabError::NoHost)?;
         let pki = Pki::new(clock.now().wall)?;
         let identity = pki.gateway(&host.address)?;
-        let mut random = OsRandom::new();
-        let mut settings = Settings::from_profile(&profile, host, device(&format!("{:016x}", random.u64())))?;
-        settings.trust.roots = vec![Root { der: pki.ca().to_vec(), configured: true }];
         let mut gateway = GatewayConfig::seed(HOME, identity.chain, identity.signer);
         gateway.ports = (0, 0);
-        Ok(Self { profile, settings, gateway, folder })
+        folder.write(PROFILE_NAME, &String::from_utf8_lossy(PROFILE))?;
+        folder.write(CA_NAME, pki.ca_pem())?;
+        Ok(Self { host_name: host.name.clone(), host_address: host.address.clone(), gateway, folder })
     }
 
-    /// The seed's router and the seed's client, and a person who knows the password.
+    fn profile_file(&self) -> PathBuf {
+        self.folder.path().join(PROFILE_NAME)
+    }
+
+    fn ca_file(&self) -> PathBuf {
+        self.folder.path().join(CA_NAME)
+    }
+
+    /// The config file of one scenario; `agent`: lines for `[agent]`.
+    fn config(&self, ports: (SocketAddr, SocketAddr), agent: &[String]) -> String {
+        format!(
+            "[agent]\n{}\n[trust]\nsystem = false\n[gateway.\"{}\"]\naddress = \"{}\"\nport = {}\nnat_port = {}\n",
+            agent.join("\n"),
+            self.host_address,
+            ports.0.ip(),
+            ports.0.port(),
+            ports.1.port()
+        )
+    }
+
+    /// The seed's router, and a person who knows the password.
     fn setup(&self) -> Setup {
         Setup {
             gateway: self.gateway.clone(),
-            settings: self.settings.clone(),
+            config: Vec::new(),
+            adjust: |_| {},
             delay: DELAY,
             answers: vec![("username", "test"), ("password", "cisco")],
             shortened: Vec::new(),

@@ -52,6 +52,15 @@ pub struct EchoReport {
     pub longest_silence_ms: f64,
 }
 
+/// A download through the proxy, from the first address to the end of the scenario.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct DownloadReport {
+    /// Octets that arrived, each in its place.
+    pub octets: u64,
+    /// How often it was begun or resumed: only the death of the proxy breaks it.
+    pub begun: u32,
+}
+
 impl EchoReport {
     pub(super) fn new(tally: Tally, lost_allowed: u32) -> Self {
         Self { sent: tally.sent, lost: tally.lost, lost_allowed, longest_silence_ms: millis(tally.silence) }
@@ -81,6 +90,8 @@ pub struct Report {
     pub address_kept: bool,
     /// The pings.
     pub echoes: EchoReport,
+    /// The download under way.
+    pub download: DownloadReport,
     /// Times that were shortened (or waits that were simulated), so that the lab ends soon.
     pub shortened: Vec<String>,
     /// Promises.

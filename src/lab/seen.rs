@@ -20,7 +20,7 @@ pub(super) struct Seen {
     /// The gateway had proved itself before every form.
     pub(super) asked_unproved: bool,
     gateway_proved: bool,
-    /// The session as the store has it.
+    /// The session as the client gave it to the store.
     pub(super) session: Option<Session>,
     /// "Connected" was told only after the session was stored.
     pub(super) announced_unstored: bool,
@@ -43,9 +43,11 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn event(&mut self, at: Instant, event: Event) {
+    /// `stored`: a session was on disk at that moment.
+    pub(super) fn event(&mut self, at: Instant, event: Event, stored: bool) {
         match event {
             Event::State(state) => {
+                self.announced_unstored |= matches!(state, State::Connected) && !stored;
                 self.states.push((at, state.clone()));
                 self.state = Some(state);
             }
@@ -54,11 +56,9 @@ impl Seen {
                 self.asked_unproved |= !self.gateway_proved;
             }
             Event::GatewayVerified(_) => self.gateway_proved = true,
-            Event::Notice(notice) => self.notices.push(format!("{notice:?}")),
             Event::StoreSession(session) => self.session = Some(*session),
             Event::EraseSession => self.session = None,
             Event::Established { auth, round_trips } => {
-                self.announced_unstored |= self.session.is_none();
                 self.gateway_proved = false;
                 self.back = Some(at);
                 self.established.push((at, auth, round_trips));

@@ -1,32 +1,30 @@
-//! A stage for one scenario: its own client and gateway on real UDP sockets, a person who answers prompts, pings through the
-//! tunnel, and a list of promises.
+//! A stage for one scenario: the product's agent against a gateway of its own on real UDP sockets, a person who answers
+//! prompts, pings and a download through the tunnel, and a list of promises.
 
+use super::actor::{Actor, Ears, Heard, Role};
+use super::download::Download;
 use super::echo::{Echoes, INTERVAL};
 use super::folder::Folder;
-use super::freeze::Freezer;
 use super::gateway::{Handle, Runner};
 use super::line::Line;
-use super::report::{self, EchoReport, Promise, Report};
+use super::report::{self, DownloadReport, EchoReport, Promise, Report};
 use super::scenario::Scenario;
 use super::seen::Seen;
 use super::{Lab, LabError};
-use crate::agent::clock::{Clock, OsRandom};
-use crate::agent::driver::{Command, Driver, Ends, Output};
-use crate::agent::report::Reporter;
+use crate::agent::clock::Clock;
 use crate::agent::status;
-use crate::client::{Client, Event, Order, Settings};
-use crate::crypto::Secret;
+use crate::client::Settings;
 use crate::gateway::{Counters, GatewayConfig};
-use crate::ike::eap::{Answers, Form};
+use crate::ipc::{Reply, Request};
 use crate::reconnect::State;
+use crate::sense::Signal;
 use crate::session::Session;
-use crate::time::{Instant, Now};
-use std::collections::VecDeque;
+use crate::time::Instant;
 use std::fmt::Display;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, interval};
 
@@ -41,13 +39,19 @@ pub(super) const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(12);
 /// An answer to the last echo is waited for so long.
 const LAST_ECHO: Duration = Duration::from_millis(400);
+/// A download goes on within this time after the tunnel is back: the server's TCP waits longer and longer while there is no
+/// way, and the client's cannot hurry it.
+const DOWNLOAD_BACK: Duration = Duration::from_secs(10);
 /// Behind the gateway.
-const INSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 10, 1));
+pub(super) const INSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 10, 1));
 
 /// What a scenario may change before the curtain rises.
 pub(super) struct Setup {
     pub(super) gateway: GatewayConfig,
-    pub(super) settings: Settings,
+    /// Lines for the config file's `[agent]`.
+    pub(super) config: Vec<String>,
+    /// What neither profile nor config file can say.
+    pub(super) adjust: fn(&mut Settings),
     /// One way through the line.
     pub(super) delay: Duration,
     /// What the person answers, by input name; each answer is used once, the last one for ever.
@@ -61,17 +65,13 @@ pub(super) struct Stage {
     scenario: Scenario,
     pub(super) clock: Clock,
     pub(super) gateway: Handle,
-    pub(super) settings: Settings,
+    pub(super) host_name: String,
     delay: Duration,
-    ends: Ends,
-    driver: JoinHandle<()>,
-    /// The driver has not been killed.
-    alive: bool,
-    pub(super) freezer: Freezer,
-    reporter: Reporter,
-    answers: VecDeque<(&'static str, &'static str)>,
+    pub(super) agent: Actor,
+    ears: Ears,
     pub(super) seen: Seen,
     pub(super) echoes: Echoes,
+    pub(super) download: Download,
     ticks: Interval,
     echoing: bool,
     /// While there was no way: echoes of these times may be lost.
@@ -84,42 +84,42 @@ pub(super) struct Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        self.driver.abort();
         self.gateway_task.abort();
     }
 }
 
 impl Stage {
-    /// Builds gateway and client; the client knows its path but has no order yet.
+    /// Builds gateway and agent; nobody has asked for a connection yet.
     pub(super) async fn set(lab: &Lab, scenario: Scenario, setup: Setup) -> Result<Self, LabError> {
         let clock = Clock::system();
         let (runner, gateway) = Runner::new(setup.gateway, HOME, clock.clone())?;
         let gateway_task = tokio::spawn(runner.run());
         let delay = setup.delay;
         gateway.ask(move |site| site.line = Line { delay, ..Line::default() }).await?;
-        let mut settings = setup.settings;
-        (settings.port, settings.nat_port) = (gateway.ports.0.port(), gateway.ports.1.port());
-        settings.addresses = vec![HOME];
         let folder = lab.folder.inside(scenario.name())?;
-        let mut reporter = Reporter::new(folder.path().join("events.log"), &settings.host_name);
-        reporter.preferences(clock.now(), &lab.profile.preference_settings());
-        let client = Client::new(clock.now(), settings.clone(), Box::new(OsRandom::new()));
-        let freezer = Freezer::default();
-        let (ends, driver) = start(client, &clock, &freezer);
-        let stage = Self {
+        folder.write("config.toml", &lab.config(gateway.ports, &setup.config))?;
+        let role = Role {
+            folder: folder.path(),
+            home: HOME,
+            profile: &lab.profile_file(),
+            config: &folder.path().join("config.toml"),
+            ca: &lab.ca_file(),
+            adjust: Arc::new(setup.adjust),
+            answers: setup.answers,
+        };
+        let (mut agent, ears) = Actor::new(role, &clock);
+        agent.start().await;
+        Ok(Self {
             scenario,
             clock,
             gateway,
-            settings,
+            host_name: lab.host_name.clone(),
             delay,
-            ends,
-            driver,
-            alive: true,
-            freezer,
-            reporter,
-            answers: setup.answers.into(),
+            agent,
+            ears,
             seen: Seen::default(),
             echoes: Echoes::default(),
+            download: Download::default(),
             ticks: interval(INTERVAL),
             echoing: false,
             dark: Vec::new(),
@@ -127,9 +127,7 @@ impl Stage {
             shortened: setup.shortened,
             folder,
             gateway_task,
-        };
-        stage.command(Command::Path(Some(SocketAddr::new(HOME, 0)))).await?;
-        Ok(stage)
+        })
     }
 
     /// The time on this stage.
@@ -137,14 +135,24 @@ impl Stage {
         self.clock.now().at
     }
 
-    /// Orders and signals, as the agent gives them.
-    pub(super) async fn command(&self, command: Command) -> Result<(), LabError> {
-        self.ends.commands.send(command).await.map_err(|_| LabError::DriverStopped)
+    /// What the command line sends.
+    pub(super) async fn ask(&self, request: Request) -> Result<(), LabError> {
+        self.agent.ask(request).await
     }
 
-    /// Logs in; the pings begin with the first address.
+    /// The machine is somewhere else now, or nowhere.
+    pub(super) fn go(&self, place: Option<IpAddr>) {
+        self.agent.script.go(place);
+    }
+
+    /// The machine is about to sleep, or has slept.
+    pub(super) async fn say(&self, signal: Signal) {
+        self.agent.script.say(signal).await;
+    }
+
+    /// Logs in; pings and download begin with the first address.
     pub(super) async fn log_in(&mut self) -> Result<(), LabError> {
-        self.command(Command::Order(Order::Connect)).await?;
+        self.agent.connect().await?;
         let up =
             self.wait(PATIENCE, |stage| stage.seen.is_connected() && stage.seen.address().is_some()).await?;
         if !up {
@@ -156,6 +164,7 @@ impl Stage {
         self.seen.first_address = first;
         self.ticks.reset();
         self.echoing = true;
+        self.download.start(self.agent.proxy().await?);
         Ok(())
     }
 
@@ -179,13 +188,11 @@ impl Stage {
             if left.is_zero() {
                 return Ok(false);
             }
-            let (echoing, alive) = (self.echoing, self.alive);
+            let echoing = self.echoing;
             tokio::select! {
-                output = self.ends.outputs.recv(), if alive => match output {
-                    Some(output) => self.output(output).await?,
-                    None => return Err(LabError::DriverStopped),
-                },
-                Some(packet) = self.ends.inward.recv() => self.echoes.packet(self.clock.now().at, &packet),
+                Some(heard) = self.ears.events.recv() => self.heard(heard),
+                Some(reply) = self.ears.replies.recv() => self.reply(reply).await?,
+                Some(packet) = self.ears.echoes.recv() => self.echoes.packet(self.clock.now().at, &packet),
                 _ = self.ticks.tick(), if echoing => self.ping(),
                 () = tokio::time::sleep(left) => {}
             }
@@ -210,9 +217,25 @@ impl Stage {
                 self.dark.push((lost - 2 * self.delay - Duration::from_millis(20), back));
                 let took = answered.since(mended);
                 self.promise(promise, took <= limit, format!("{} ms", took.as_millis()));
+                self.promise_download().await?;
             }
             _ => self.promise(promise, false, self.seen.told()),
         }
+        Ok(())
+    }
+
+    /// The download goes on where it was.
+    async fn promise_download(&mut self) -> Result<(), LabError> {
+        let before = self.download.received();
+        let from = self.now();
+        self.wait(DOWNLOAD_BACK, |stage| stage.download.received() > before).await?;
+        let on = self.download.received() > before;
+        let found = if on {
+            format!("after {} ms", self.now().since(from).as_millis())
+        } else {
+            self.download.told()
+        };
+        self.promise("the download under way goes on", on, found);
         Ok(())
     }
 
@@ -281,14 +304,14 @@ impl Stage {
     /// The event log tells of a reconnect in the seed's words, and gives this reason.
     pub(super) fn promise_reconnect_logged(&mut self, reason: &str) {
         self.promise_logged(reason);
-        self.promise_logged(&format!("Reconnecting to {}...", self.settings.host_name));
+        self.promise_logged(&format!("Reconnecting to {}...", self.host_name));
         let id = self.seen.session.as_ref().map(Session::id_text).unwrap_or_default();
         self.promise_logged(&format!("Using IKE ID '{id}' for reconnect"));
     }
 
     /// The event log as it stands in its file.
     fn event_log(&self) -> String {
-        fs::read_to_string(self.reporter.file()).unwrap_or_default()
+        fs::read_to_string(self.agent.places.events()).unwrap_or_default()
     }
 
     /// The gateway's counters.
@@ -296,22 +319,18 @@ impl Stage {
         Ok(self.gateway.ask(|site| site.gateway.counters()).await?)
     }
 
-    /// The client is dropped as by `kill -9`; what it had stored is all that is left.
-    pub(super) fn kill(&mut self) -> Option<Session> {
-        self.driver.abort();
-        self.alive = false;
+    /// The agent is gone as by `kill -9`.
+    pub(super) fn kill(&mut self) {
+        self.agent.kill();
         self.seen.state = None;
-        self.seen.session.clone()
     }
 
-    /// A new client with what the old one had stored, on a new path.
-    pub(super) async fn start_again(&mut self, stored: Option<Session>) -> Result<bool, LabError> {
-        let mut client = Client::new(self.clock.now(), self.settings.clone(), Box::new(OsRandom::new()));
-        let restored = stored.is_some_and(|session| client.restore(self.clock.now(), session));
-        (self.ends, self.driver) = start(client, &self.clock, &self.freezer);
-        self.alive = true;
-        self.command(Command::Path(Some(SocketAddr::new(HOME, 0)))).await?;
-        Ok(restored)
+    /// A new agent, with what the old one has left on disk; nobody tells it what to do. The download has to begin anew where
+    /// it was: the proxy that carried it is gone.
+    pub(super) async fn start_again(&mut self) -> Result<(), LabError> {
+        self.agent.start().await;
+        self.download.start(self.agent.proxy().await?);
+        Ok(())
     }
 
     /// The last echoes come home; general promises are checked, files are written.
@@ -340,6 +359,14 @@ impl Stage {
         let address_kept = first.is_some() && first == last;
         let shown = last.map_or_else(|| "none".to_owned(), |address| address.to_string());
         self.promise("the inner address stays", address_kept, shown);
+        let (begun, wrong) = (self.download.begun(), self.download.wrong());
+        let times = expected.downloads;
+        self.promise(format!("the download is begun {times} time(s)"), begun == times, begun);
+        self.promise(
+            "every octet of the download is right",
+            wrong.is_none(),
+            wrong.unwrap_or_else(|| "all".into()),
+        );
         let secrets = self.event_log().contains("cisco");
         self.promise("no password in the event log", !secrets, if secrets { "one" } else { "none" });
         self.write_files().await?;
@@ -358,6 +385,7 @@ impl Stage {
             prompts,
             address_kept,
             echoes: EchoReport::new(tally, lost_allowed),
+            download: DownloadReport { octets: self.download.received(), begun },
             shortened: std::mem::take(&mut self.shortened),
             promises: std::mem::take(&mut self.promises),
             files: self.folder.path().to_path_buf(),
@@ -379,6 +407,7 @@ impl Stage {
             prompts: self.seen.prompts,
             address_kept: false,
             echoes: EchoReport::new(tally, 0),
+            download: DownloadReport { octets: self.download.received(), begun: self.download.begun() },
             shortened: std::mem::take(&mut self.shortened),
             promises: std::mem::take(&mut self.promises),
             files: self.folder.path().to_path_buf(),
@@ -395,56 +424,33 @@ impl Stage {
         );
         self.folder.write("gateway.txt", &gateway)?;
         self.folder.write("gateway-events.txt", &events)?;
-        let (answer, answered) = oneshot::channel();
-        if self.command(Command::Status(answer)).await.is_ok()
-            && let Ok((now, picture)) = answered.await
-        {
-            let about = status::About { settings: &self.settings, profile: super::PROFILE_NAME };
-            self.folder.write("status.json", &format!("{:#}\n", status::json(now, &picture, about)))?;
-        }
+        let status = self.agent.status().await?;
+        self.folder.write("status.json", &format!("{status:#}\n"))?;
         Ok(())
     }
 
-    async fn output(&mut self, output: Output) -> Result<(), LabError> {
-        match output {
-            Output::Event(now, event) => self.event(now, event).await,
-            Output::NoSocket { local, error } => Err(LabError::Socket(local, error)),
-        }
-    }
-
-    async fn event(&mut self, now: Now, event: Event) -> Result<(), LabError> {
+    fn heard(&mut self, heard: Heard) {
+        let Heard { now, event, stored } = heard;
         tracing::debug!(?event, "client");
-        self.reporter.event(now, &event);
-        let form = if let Event::Ask(form) = &event { Some(form.clone()) } else { None };
-        self.seen.event(now.at, event);
-        if let Some(form) = form {
-            let answers = self.answer(&form);
-            self.command(Command::Order(Order::Answer(answers))).await?;
-        }
-        Ok(())
+        self.seen.event(now.at, event, stored);
     }
 
-    /// What the person types.
-    fn answer(&mut self, form: &Form) -> Answers {
-        let mut answers = Answers::new();
-        for input in &form.inputs {
-            let Some(at) = self.answers.iter().position(|(name, _)| *name == input.name) else { continue };
-            let (name, text) = self.answers[at];
-            if self.answers.iter().filter(|(other, _)| *other == name).count() > 1 {
-                self.answers.remove(at);
+    /// What the command line would show the person.
+    async fn reply(&mut self, reply: Reply) -> Result<(), LabError> {
+        match reply {
+            Reply::Ask(question) => self.agent.answer(&question).await,
+            Reply::Notice { text, .. } => {
+                self.seen.notices.push(text);
+                Ok(())
             }
-            answers.insert(input.name.clone(), Secret::from(text.as_bytes()));
+            _ => Ok(()),
         }
-        answers
     }
 
     fn ping(&mut self) {
         let Some(address) = self.seen.address() else { return };
         let frame = self.echoes.next(self.clock.now().at, address, INSIDE);
-        // A full queue loses the packet, as every queue does; it counts as lost.
-        if let Err(error) = self.ends.outward.try_send(frame) {
-            tracing::debug!(%error, "echo not sent");
-        }
+        self.agent.tap.send(frame);
     }
 }
 
@@ -456,6 +462,8 @@ pub(super) struct Expected {
     pub(super) login_prompts: u32,
     /// The state at the end.
     pub(super) state: &'static str,
+    /// Downloads begun: one, and one more for each agent after the first.
+    pub(super) downloads: u32,
     /// Instead of the sentence made from the longest silence.
     pub(super) noticed: Option<String>,
 }
@@ -463,17 +471,8 @@ pub(super) struct Expected {
 impl Default for Expected {
     /// One login, one prompt, never again, and connected in the end.
     fn default() -> Self {
-        Self { aaa: 1, prompts: 1, login_prompts: 1, state: "connected", noticed: None }
+        Self { aaa: 1, prompts: 1, login_prompts: 1, state: "connected", downloads: 1, noticed: None }
     }
-}
-
-fn start(client: Client, clock: &Clock, freezer: &Freezer) -> (Ends, JoinHandle<()>) {
-    let (driver, ends) = Driver::new(client, clock.clone());
-    let run = async move {
-        let (_, losses) = driver.run().await;
-        tracing::debug!(?losses, "the driver has ended");
-    };
-    (ends, tokio::spawn(freezer.guard(run)))
 }
 
 fn hex(octets: &[u8]) -> String {

@@ -91,6 +91,24 @@ impl HostEntry {
         }
     }
 
+    /// A host that stands in no file: the user named it, and the profile allows that (AllowManualHostInput). `name` is both
+    /// HostName and HostAddress; the rest is as the defaults have it, but IPsec, since this client speaks nothing else.
+    pub fn manual(name: &str, client: &ClientInitialization) -> Self {
+        Self {
+            name: name.to_owned(),
+            address: name.to_owned(),
+            user_group: None,
+            primary_protocol: PrimaryProtocol::Ipsec,
+            standard_authentication_only: None,
+            written_auth_method: None,
+            ike_identity: None,
+            backup_servers: Vec::new(),
+            load_balancing_servers: Vec::new(),
+            pins: client.pins.clone(),
+            at: Position { line: 0, column: 0 },
+        }
+    }
+
     /// Can this client use the host, and with which method?
     ///
     /// # Errors

@@ -39,7 +39,7 @@ async fn first_datagram(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
 async fn status(ends: &Ends) -> Status {
     let (answer, answered) = oneshot::channel();
     ends.commands.send(Command::Status(answer)).await.unwrap();
-    answered.await.unwrap().1
+    answered.await.unwrap().status
 }
 
 #[tokio::test(flavor = "current_thread")]

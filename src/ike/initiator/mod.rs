@@ -217,6 +217,14 @@ impl Initiator {
         matches!(&self.stage, Stage::Auth(auth) if auth.is_asking())
     }
 
+    /// The IKE SA under way, once there are keys: from `InitAnswered` on.
+    pub fn sa(&self) -> Option<&IkeSa> {
+        match &self.stage {
+            Stage::Auth(auth) => auth.sa.as_ref(),
+            Stage::Init(_) | Stage::Over => None,
+        }
+    }
+
     /// Takes a datagram (no marker) whose initiator SPI is ours.
     pub fn handle_datagram(
         &mut self,

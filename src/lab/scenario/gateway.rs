@@ -2,8 +2,6 @@
 
 use super::super::LabError;
 use super::super::stage::{Expected, SECOND, Setup, Stage};
-use crate::agent::driver::Command;
-use crate::client::Order;
 use crate::gateway::TokenFault;
 use crate::ike::initiator::Failure;
 use crate::reconnect::Why;
@@ -13,6 +11,7 @@ const AT_ONCE: Duration = SECOND;
 /// Gaps between refusals, instead of 1, 3, 8, 20, 40 and 60 s.
 const GAPS: [Duration; 3] =
     [Duration::from_millis(200), Duration::from_millis(400), Duration::from_millis(800)];
+const GAPS_CONFIG: &str = r#"refusal_retry = ["200ms", "400ms", "800ms"]"#;
 const GAPS_SHORTENED: &str = "gaps after refusals 1, 3, 8, 20, 40, 60 s -> 0.2, 0.4, 0.8 s";
 /// A refusal is taken up this much later than planned at most: a round trip, and a busy machine.
 const LATE: Duration = Duration::from_millis(400);
@@ -37,7 +36,7 @@ pub(super) async fn restart(stage: &mut Stage) -> Result<Expected, LabError> {
 }
 
 pub(super) fn refused_setup(setup: &mut Setup) {
-    setup.settings.rules.refusal_retry = GAPS.to_vec();
+    setup.config.push(GAPS_CONFIG.into());
     setup.shortened.push(GAPS_SHORTENED.into());
 }
 
@@ -62,7 +61,7 @@ pub(super) async fn refused(stage: &mut Stage) -> Result<Expected, LabError> {
 
     // The person logs in again.
     let asked = stage.now();
-    stage.command(Command::Order(Order::Connect)).await?;
+    stage.agent.connect().await?;
     stage.promise_back(lost, asked, 2 * SECOND).await?;
     stage.pass(SECOND).await?;
     stage.promise_logged("Low level reconnect reason code 6");
@@ -71,7 +70,7 @@ pub(super) async fn refused(stage: &mut Stage) -> Result<Expected, LabError> {
 }
 
 pub(super) fn grudging_setup(setup: &mut Setup) {
-    setup.settings.rules.refusal_retry = GAPS.to_vec();
+    setup.config.push(GAPS_CONFIG.into());
     setup.shortened.push(GAPS_SHORTENED.into());
 }
 

@@ -2,10 +2,9 @@
 
 use super::super::LabError;
 use super::super::stage::{Expected, SECOND, Setup, Stage};
-use crate::agent::driver::Command;
-use crate::client::Order;
 use crate::crypto::Secret;
 use crate::gateway::User;
+use crate::ipc::Request;
 use crate::reconnect::State;
 use std::time::Duration;
 
@@ -30,15 +29,16 @@ pub(super) async fn login(stage: &mut Stage) -> Result<Expected, LabError> {
     stage.promise("the session is stored before \"Connected\" is told", stored, stored);
     let banner = stage.seen.notices.iter().any(|text| text.contains("Authorised use only"));
     stage.promise("the banner is shown", banner, format!("{:?}", stage.seen.notices));
-    let name = stage.settings.host_name.clone();
+    let name = stage.host_name.clone();
     stage.promise_logged("The IPsec connection to the secure gateway has been established.");
     stage.promise_logged(&format!("Connected to {name}."));
     stage.promise_logged("AutoReconnectBehavior: ReconnectAfterResume");
 
     // The end: DELETE both ways, and then silence.
     stage.hush();
+    stage.download.stop();
     stage.pass(Duration::from_millis(100)).await?;
-    stage.command(Command::Order(Order::Disconnect)).await?;
+    stage.ask(Request::Disconnect).await?;
     stage.wait(SECOND, |stage| matches!(stage.seen.state, Some(State::Disconnected { .. }))).await?;
     let told = stage.seen.told();
     stage.promise(
@@ -56,5 +56,12 @@ pub(super) async fn login(stage: &mut Stage) -> Result<Expected, LabError> {
     stage.promise("after a disconnect nothing is sent", after == 0, format!("{after} datagram(s)"));
 
     let noticed = "Two questions (password, second factor), one more for the mistyped password.".to_owned();
-    Ok(Expected { aaa: 3, prompts: 3, login_prompts: 3, state: "disconnected", noticed: Some(noticed) })
+    Ok(Expected {
+        aaa: 3,
+        prompts: 3,
+        login_prompts: 3,
+        state: "disconnected",
+        downloads: 1,
+        noticed: Some(noticed),
+    })
 }

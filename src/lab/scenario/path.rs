@@ -2,9 +2,7 @@
 
 use super::super::LabError;
 use super::super::stage::{ELSEWHERE, Expected, HOME, SECOND, Setup, Stage};
-use crate::agent::driver::Command;
 use crate::gateway::Dpd;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Back after a change of network, a resume or the path's return.
@@ -54,7 +52,7 @@ pub(super) async fn roam(stage: &mut Stage) -> Result<Expected, LabError> {
 
     let lost = stage.now();
     stage.gateway.ask(|site| site.line.left.insert(HOME)).await?;
-    stage.command(Command::Path(Some(SocketAddr::new(ELSEWHERE, 0)))).await?;
+    stage.go(Some(ELSEWHERE));
     stage.promise_back(lost, lost, AT_ONCE).await?;
     stage.pass(SECOND).await?;
     stage.promise_reconnected(1, "network-change", 2);
@@ -74,7 +72,7 @@ pub(super) async fn hop(stage: &mut Stage) -> Result<Expected, LabError> {
 
     let lost = stage.now();
     stage.gateway.ask(|site| site.line.left.insert(HOME)).await?;
-    stage.command(Command::Path(Some(SocketAddr::new(ELSEWHERE, 0)))).await?;
+    stage.go(Some(ELSEWHERE));
     stage.promise_back(lost, lost, AT_ONCE).await?;
     stage.pass(SECOND).await?;
     stage.promise_reconnected(1, "network-change", 0);
@@ -98,7 +96,7 @@ pub(super) async fn late(stage: &mut Stage) -> Result<Expected, LabError> {
 
     let lost = stage.now();
     stage.gateway.ask(|site| site.line.left.insert(HOME)).await?;
-    stage.command(Command::Path(Some(SocketAddr::new(ELSEWHERE, 0)))).await?;
+    stage.go(Some(ELSEWHERE));
     stage.pass(SLOW).await?;
     stage.ping_on();
     stage.promise_back(lost, lost, AT_ONCE).await?;
@@ -116,7 +114,7 @@ pub(super) async fn offline(stage: &mut Stage) -> Result<Expected, LabError> {
 
     let lost = stage.now();
     stage.gateway.ask(|site| site.line.left.insert(HOME)).await?;
-    stage.command(Command::Path(None)).await?;
+    stage.go(None);
     let waiting = stage.wait(SECOND, |stage| stage.seen.entered("waiting-for-network").is_some()).await?;
     let told = stage.seen.told();
     stage.promise("without a network the state is waiting-for-network", waiting, told);
@@ -127,7 +125,7 @@ pub(super) async fn offline(stage: &mut Stage) -> Result<Expected, LabError> {
     stage.promise("without a network nothing is sent", sent == 0, format!("{sent} datagram(s)"));
 
     let mended = stage.now();
-    stage.command(Command::Path(Some(SocketAddr::new(ELSEWHERE, 0)))).await?;
+    stage.go(Some(ELSEWHERE));
     stage.promise_back(lost, mended, AT_ONCE).await?;
     stage.pass(SECOND).await?;
     stage.promise_reconnected(1, "network-change", 2);

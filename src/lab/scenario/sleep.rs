@@ -2,8 +2,8 @@
 
 use super::super::LabError;
 use super::super::stage::{Expected, SECOND, Setup, Stage};
-use crate::agent::driver::Command;
 use crate::client::AuthKind;
+use crate::sense::Signal;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const AT_ONCE: Duration = SECOND;
 pub(super) fn sleep_setup(setup: &mut Setup) {
     setup.gateway.lenient = false;
     setup.gateway.reconnect_timeout = Some(WINDOW);
-    setup.settings.reconnect_window = WINDOW;
+    setup.config.push(format!("reconnect_window = \"{}s\"", WINDOW.as_secs()));
     setup.shortened.push("2 h 10 min of sleep: the clocks of both sides leap".into());
 }
 
@@ -66,13 +66,13 @@ pub(super) async fn nap(stage: &mut Stage) -> Result<Expected, LabError> {
 
 /// As logind does it: the signal, then nothing runs. Returns when it was.
 async fn fall_asleep(stage: &mut Stage, time: Duration) -> Result<Instant, LabError> {
-    stage.command(Command::Suspend).await?;
+    stage.say(Signal::Suspend).await;
     let suspended = stage.wait(SECOND, |stage| stage.seen.entered("suspended").is_some()).await?;
     let told = stage.seen.told();
     stage.promise("before sleep the state is suspended", suspended, told);
     stage.hush();
     let asleep = stage.now();
-    stage.freezer.freeze();
+    stage.agent.freezer.freeze();
     let asleep_all_the_time = move |site: &mut super::super::gateway::Site| {
         site.line.down = true;
         site.pass(time);
@@ -83,9 +83,9 @@ async fn fall_asleep(stage: &mut Stage, time: Duration) -> Result<Instant, LabEr
 }
 
 async fn wake_up(stage: &mut Stage) -> Result<Instant, LabError> {
-    stage.freezer.thaw();
+    stage.agent.freezer.thaw();
     let awake = stage.now();
-    stage.command(Command::Resume).await?;
+    stage.say(Signal::Resume).await;
     Ok(awake)
 }
 

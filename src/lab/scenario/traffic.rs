@@ -5,7 +5,7 @@ use super::super::stage::{Expected, SECOND, Setup, Stage};
 
 pub(super) fn traffic_setup(setup: &mut Setup) {
     setup.gateway.child_lifetime = 2 * SECOND;
-    setup.settings.ike_lifetime = 3 * SECOND;
+    setup.adjust = |settings| settings.ike_lifetime = 3 * SECOND;
     setup.shortened.push("Child SA lifetime 3600 s -> 2 s".into());
     setup.shortened.push("IKE SA lifetime 86400 s -> 3 s".into());
 }

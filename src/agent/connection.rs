@@ -1,0 +1,242 @@
+//! One connection while it lasts: client, driver and tunnel, from the order to the last word.
+
+use super::clock::{Clock, OsRandom};
+use super::driver::{Command, Driver, Ends, Output, Picture};
+use super::keylog::KeyLog;
+use super::report::Reporter;
+use super::target::Target;
+use crate::client::{AuthKind, Client, Event, Order, Settings};
+use crate::config::Tunnel;
+use crate::ike::initiator::Failure;
+use crate::plan::Plan;
+use crate::reconnect::{State, Why};
+use crate::session::Session;
+use crate::time::Now;
+use crate::tunnel::{self, Ports, proxy};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+
+/// A task of the agent's.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What differs between the product and the lab.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Starts a task. The lab can stop its tasks as sleep does.
+    pub spawn: Arc<dyn Fn(Task) -> AbortHandle + Send + Sync>,
+    /// Stands between ESP and the tunnel. The lab pings there.
+    pub tap: Arc<dyn Fn(Ports) -> Ports + Send + Sync>,
+    /// Hears every event of the client's, first.
+    pub observe: Arc<dyn Fn(Now, &Event) + Send + Sync>,
+    /// Changes what neither profile nor config file can say. The lab shortens lifetimes.
+    pub adjust: Arc<dyn Fn(&mut Settings) + Send + Sync>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            spawn: Arc::new(|task| tokio::spawn(task).abort_handle()),
+            tap: Arc::new(|ports| ports),
+            observe: Arc::new(|_, _| {}),
+            adjust: Arc::new(|_| {}),
+        }
+    }
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Surroundings")
+    }
+}
+
+/// A running connection. Dropped, its tasks are ended.
+pub(super) struct Connection {
+    pub(super) target: Target,
+    pub(super) reporter: Reporter,
+    pub(super) key_log: Option<KeyLog>,
+    /// The state told last.
+    pub(super) state: State,
+    /// How the present SA was authenticated.
+    pub(super) auth: Option<AuthKind>,
+    /// The last failure, until an SA comes up.
+    pub(super) failure: Option<Failure>,
+    /// Why there is no connection any more.
+    pub(super) ended: Option<Why>,
+    /// Given once the first word about the path is there.
+    pub(super) waiting_order: Option<Order>,
+    /// Where the path leads.
+    pub(super) gateway: Option<SocketAddr>,
+    pub(super) outputs: mpsc::Receiver<Output>,
+    commands: mpsc::Sender<Command>,
+    plan: watch::Sender<Option<Plan>>,
+    proxy: Option<SocketAddr>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Connection {
+    /// Starts driver and tunnel. Nothing is sent before [`Connection::path`] and an order.
+    ///
+    /// # Errors
+    /// For people: the proxy's port cannot be opened, or the folder of the key log.
+    pub(super) async fn start(
+        mut target: Target,
+        session: Option<Session>,
+        reporter: Reporter,
+        clock: &Clock,
+        around: &Surroundings,
+    ) -> Result<Self, String> {
+        let listener = match target.tunnel {
+            Tunnel::Proxy => Some(proxy::Proxy::bind(target.proxy).await.map_err(|error| error.to_string())?),
+            Tunnel::Tun | Tunnel::None => None,
+        };
+        let key_log = match &target.key_log {
+            Some(folder) => Some(KeyLog::open(folder).map_err(|error| error.to_string())?),
+            None => None,
+        };
+        (around.adjust)(&mut target.settings);
+        let now = clock.now();
+        let gateway = gateway_of(&target, session.as_ref());
+        let mut client = Client::new(now, target.settings.clone(), Box::new(OsRandom::new()));
+        if let Some(session) = session {
+            client.restore(now, session);
+        }
+        let (driver, Ends { commands, outputs, outward, inward }) = Driver::new(client, clock.clone());
+        let (plan, plans) = watch::channel(None);
+        let ports = (around.tap)(Ports { outward, inward, plan: plans });
+        let run = async move {
+            let (_, losses) = driver.run().await;
+            tracing::debug!(?losses, "the driver has ended");
+        };
+        let mut tasks = vec![(around.spawn)(Box::pin(run))];
+        let proxy = match listener {
+            Some(proxy) => {
+                let at = proxy.local_addr();
+                let clock = clock.clone();
+                tasks.push((around.spawn)(Box::pin(proxy.run(
+                    ports,
+                    move || clock.now().at,
+                    OsRandom::new(),
+                ))));
+                Some(at)
+            }
+            None => {
+                tasks.push((around.spawn)(Box::pin(tunnel::none(ports))));
+                None
+            }
+        };
+        Ok(Self {
+            target,
+            reporter,
+            key_log,
+            state: State::Disconnected { why: None },
+            auth: None,
+            failure: None,
+            ended: None,
+            waiting_order: None,
+            gateway,
+            outputs,
+            commands,
+            plan,
+            proxy,
+            tasks,
+        })
+    }
+
+    /// For people: where packets enter.
+    pub(super) fn tunnel(&self) -> String {
+        match self.proxy {
+            Some(proxy) => format!("SOCKS5 proxy at {proxy}"),
+            None => "no tunnel, the IKE SA alone".to_owned(),
+        }
+    }
+
+    /// Where the proxy listens.
+    pub(super) fn proxy(&self) -> Option<SocketAddr> {
+        self.proxy
+    }
+
+    /// Inner addresses, while there is a plan.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        self.plan.borrow().as_ref().map(Plan::addresses).unwrap_or_default()
+    }
+
+    /// Gives a command. The driver takes it as long as it lives, and it lives as long as this.
+    pub(super) async fn command(&self, command: Command) {
+        if self.commands.send(command).await.is_err() {
+            tracing::error!("the driver has stopped");
+        }
+    }
+
+    /// The way to the gateway now, and the order that waited for it.
+    pub(super) async fn path(&mut self, from: Option<IpAddr>) {
+        self.command(Command::Path(from.map(|ip| SocketAddr::new(ip, 0)))).await;
+        if let Some(order) = self.waiting_order.take() {
+            self.command(Command::Order(order)).await;
+        }
+    }
+
+    /// A picture; `None` where the driver is gone.
+    pub(super) async fn picture(&self) -> Option<Picture> {
+        let (answer, answered) = oneshot::channel();
+        self.command(Command::Status(answer)).await;
+        answered.await.ok()
+    }
+
+    /// The session as it is now.
+    pub(super) async fn session(&self) -> Option<Session> {
+        let (answer, answered) = oneshot::channel();
+        self.command(Command::Session(answer)).await;
+        answered.await.ok().flatten()
+    }
+
+    /// The gateway's name was looked up.
+    pub(super) async fn looked_up(&mut self, addresses: Vec<IpAddr>) {
+        self.target.settings.addresses.clone_from(&addresses);
+        self.command(Command::Addresses(addresses)).await;
+    }
+
+    /// Notes what an event says about the connection as a whole.
+    pub(super) fn note(&mut self, now: Now, event: &Event) {
+        self.reporter.event(now, event);
+        match event {
+            Event::State(state) => self.state = state.clone(),
+            Event::Plan { plan, .. } => {
+                self.plan.send_replace(Some((**plan).clone()));
+            }
+            Event::Established { auth, .. } => {
+                self.auth = Some(*auth);
+                self.failure = None;
+                self.ended = None;
+            }
+            Event::Failed(failure) => self.failure = Some(failure.clone()),
+            Event::Ended(why) => self.ended = Some(*why),
+            Event::IkeKeys(keys) => self.keys(|log| log.ike(keys)),
+            Event::EspKeys(keys) => self.keys(|log| log.esp(keys)),
+            _ => {}
+        }
+    }
+
+    fn keys(&mut self, write: impl FnOnce(&mut KeyLog) -> std::io::Result<()>) {
+        if let Some(Err(error)) = self.key_log.as_mut().map(write) {
+            tracing::warn!(%error, "the key log cannot be written");
+        }
+    }
+}
+
+/// Whom the way leads to: the address that answered last, else the first that is known.
+fn gateway_of(target: &Target, session: Option<&Session>) -> Option<SocketAddr> {
+    let first = || target.settings.addresses.first().map(|ip| SocketAddr::new(*ip, target.settings.port));
+    session.map(|session| session.peer).or_else(first)
+}

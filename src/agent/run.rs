@@ -1,0 +1,78 @@
+//! The agent as a process: the socket of the command line, the machine's signals and the service, put together.
+
+use super::clock::Clock;
+use super::connection::Surroundings;
+use super::service::{Service, Setup};
+use crate::config::Places;
+use crate::ipc::server::{BindError, Listener};
+use crate::ipc::{Call, Request};
+use crate::sense;
+use crate::store::Store;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use std::io;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Calls that may wait for the service.
+const CALLS: usize = 32;
+
+/// Why the agent cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The socket.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Signals cannot be taken.
+    #[error("the signals of this process cannot be taken: {0}")]
+    Signals(#[source] io::Error),
+}
+
+/// Runs the agent of this user until SIGTERM, SIGINT or [`Request::Stop`]. `ready` is called once the socket takes clients.
+///
+/// # Errors
+/// See [`AgentError`].
+pub async fn run(places: Places, ready: impl FnOnce()) -> Result<(), AgentError> {
+    keep_secrets_in();
+    let listener = Listener::bind(&places)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(AgentError::Signals)?;
+    let clock = Clock::system();
+    let slept = clock.clone();
+    let senses = sense::machine(move || slept.slept());
+    let store = Store::new(&places);
+    let service = Service::new(Setup { places, clock, store, senses, around: Surroundings::default() }).await;
+    let (calls, called) = mpsc::channel(CALLS);
+    let serving = tokio::spawn(listener.serve(calls.clone()));
+    ready();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "the agent runs");
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        let (replies, mut replied) = mpsc::channel(1);
+        // Where the service has ended already, there is nothing to stop.
+        if calls.send(Call { request: Request::Stop, replies }).await.is_ok() {
+            replied.recv().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = service.run(called) => {}
+        () = stop => {}
+    }
+    serving.abort();
+    tracing::info!("the agent has ended");
+    Ok(())
+}
+
+/// No core dump and no debugger of the same user gets at what is in memory.
+fn keep_secrets_in() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "core dumps cannot be forbidden");
+    }
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        tracing::warn!(%error, "core dumps cannot be limited");
+    }
+}

@@ -1,0 +1,216 @@
+//! A connection begins: by a wish, or by what an earlier agent left.
+
+use super::super::connection::Connection;
+use super::super::driver::Command;
+use super::super::report::Reporter;
+use super::super::target::{self, Target};
+use super::{Idle, Service, Way, failed, tell, text};
+use crate::client::Order;
+use crate::ipc::{Connect, Connected, FailureKind, Reply};
+use crate::journal::Kind;
+use crate::reconnect::State;
+use crate::session::Session;
+use std::net::{IpAddr, SocketAddr};
+
+impl Service {
+    pub(super) async fn connect(&mut self, wishes: &Connect, replies: Way) {
+        let target = match Target::find(wishes, self.intent.last.as_ref(), &self.unique_id) {
+            Ok(target) => target,
+            Err(error) => return tell(&replies, Reply::Failed(error.into())),
+        };
+        let Some(connection) = self.connection.as_mut() else {
+            self.asker = Some(replies);
+            let stored = self.stored(&target).await;
+            if let Err(message) = self.start(target, stored).await {
+                self.refuse(FailureKind::Other, message);
+            }
+            return;
+        };
+        if !connection.target.is_same(&target) {
+            if let State::AuthRequired { .. } = connection.state {
+                self.connection = None;
+                return Box::pin(self.connect(wishes, replies)).await;
+            }
+            let there = &connection.target.settings.host_name;
+            let text = format!(
+                "{} is {} ({}): `ikeep disconnect` first",
+                there,
+                connection.state.name(),
+                connection.tunnel()
+            );
+            return tell(&replies, failed(FailureKind::Other, &text));
+        }
+        match connection.state {
+            State::Connected => tell(&replies, Reply::Connected(connected(connection, true))),
+            State::Connecting if self.asker.is_some() => {
+                let text =
+                    "a login is under way already: answer it where it was begun, or `ikeep disconnect`";
+                tell(&replies, failed(FailureKind::Other, text));
+            }
+            State::AuthRequired { .. } | State::Disconnecting { .. } => {
+                connection.target.wishes = target.wishes.clone();
+                connection.command(Command::Order(Order::Connect)).await;
+                self.asker = Some(replies);
+                self.intent.last = Some(target.wishes);
+                self.want(true);
+            }
+            // It is on its way: whoever asks hears of it.
+            _ => {
+                let (state, text) = (connection.state.name().to_owned(), text::state(&connection.state));
+                tell(&replies, Reply::State { state, text });
+                self.asker = Some(replies);
+            }
+        }
+    }
+
+    /// An agent starts, and a connection was wanted.
+    pub(super) async fn go_on(&mut self) {
+        let Some(last) = self.intent.last.clone() else { return };
+        let target = match Target::find(&last, None, &self.unique_id) {
+            Ok(target) => target,
+            Err(error) => return self.need_person(format!("The connection cannot be restored: {error}")),
+        };
+        let host = target.settings.host_name.clone();
+        match self.stored(&target).await {
+            Some(session) => {
+                if let Err(message) = self.start(target, Some(session)).await {
+                    self.need_person(format!("The connection to {host} cannot be restored: {message}"));
+                }
+            }
+            None => self.need_person(format!(
+                "No session with {host} is left that could be restored. Log in again: `ikeep connect`"
+            )),
+        }
+    }
+
+    fn need_person(&mut self, message: String) {
+        self.say(Kind::Warning, &message);
+        self.idle = Some(Idle { person_needed: true, message });
+    }
+
+    /// A stored session that is still worth trying.
+    async fn stored(&mut self, target: &Target) -> Option<Session> {
+        let settings = &target.settings;
+        let loaded = self.store.as_mut()?.load(&settings.host_address).await;
+        for note in &loaded.notes {
+            self.warn(&note.to_string());
+        }
+        let wall = self.clock.now().wall;
+        let session = loaded.session?;
+        if session.usable_at(wall, target.settings.dialect.horizon()) {
+            return Some(session);
+        }
+        // Its window is over, so nobody may keep it any longer (law 5).
+        if let Err(error) = self.store.as_mut()?.erase(&target.settings.host_address).await {
+            self.warn(&error.to_string());
+        }
+        None
+    }
+
+    /// Starts driver and tunnel; the order follows the first word about the path.
+    async fn start(&mut self, target: Target, session: Option<Session>) -> Result<(), String> {
+        self.idle = None;
+        for note in &target.notes {
+            tracing::warn!("{note}");
+        }
+        let mut reporter = Reporter::new(self.places.events(), &target.settings.host_name);
+        reporter.preferences(self.clock.now(), &target.preferences);
+        if let Some(folder) = &target.key_log {
+            let text = format!(
+                "KEY LOG IS ON: the keys of this connection are written to {}. Whoever reads them reads its traffic. \
+                 Take `key_log` out of the config file when you are done.",
+                folder.display()
+            );
+            tracing::warn!("{text}");
+            reporter.say(self.clock.now(), Kind::Warning, &text);
+            if let Some(asker) = &self.asker {
+                tell(asker, Reply::Notice { kind: crate::ipc::NoticeKind::Warning, text });
+            }
+        }
+        let wishes = target.wishes.clone();
+        let mut connection = Connection::start(target, session, reporter, &self.clock, &self.around).await?;
+        connection.waiting_order = Some(Order::Connect);
+        let gateway = connection.gateway;
+        self.connection = Some(connection);
+        self.intent.last = Some(wishes);
+        self.want(true);
+        self.look_up_again();
+        match gateway {
+            Some(gateway) => drop(self.senses.gateway.send_replace(Some(gateway))),
+            None => {
+                let (state, text) = ("connecting".to_owned(), "looking up the gateway's address".to_owned());
+                if let Some(asker) = &self.asker {
+                    tell(asker, Reply::State { state, text });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for the gateway's addresses, beside everything else, where they are not fixed.
+    pub(super) fn look_up_again(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        let settings = &connection.target.settings;
+        let fixed = settings.host_address.parse::<IpAddr>().is_ok() || connection.target.fixed_address;
+        if !fixed && self.look_up.is_none() {
+            self.look_up = Some(tokio::spawn(target::look_up(settings.host_address.clone())));
+        }
+    }
+
+    pub(super) async fn looked_up(&mut self, result: Result<Vec<IpAddr>, String>) {
+        self.look_up = None;
+        let Some(connection) = self.connection.as_mut() else { return };
+        match result {
+            Ok(addresses) => {
+                if connection.gateway.is_none() {
+                    let port = connection.target.settings.port;
+                    // One that can be reached, where there is one.
+                    let reachable = addresses.iter().find(|ip| {
+                        crate::sense::source_for(SocketAddr::new(**ip, port)).is_ok_and(|from| from.is_some())
+                    });
+                    connection.gateway = reachable.or(addresses.first()).map(|ip| SocketAddr::new(*ip, port));
+                    let gateway = connection.gateway;
+                    let family = gateway.map(|at| at.is_ipv4());
+                    let usable = addresses.into_iter().filter(|ip| Some(ip.is_ipv4()) == family).collect();
+                    connection.looked_up(usable).await;
+                    self.senses.gateway.send_replace(gateway);
+                } else {
+                    let family = connection.gateway.map(|at| at.is_ipv4());
+                    let usable: Vec<IpAddr> =
+                        addresses.into_iter().filter(|ip| Some(ip.is_ipv4()) == family).collect();
+                    connection.looked_up(usable).await;
+                }
+            }
+            Err(problem) if connection.gateway.is_none() => {
+                let text = format!(
+                    "{problem}: is this machine online? Or put the gateway's address into the config file, under \
+                     [gateway.\"{}\"]",
+                    connection.target.settings.host_address
+                );
+                self.refuse(FailureKind::NoAnswer, text);
+                self.want(false);
+                self.end(None).await;
+            }
+            Err(problem) => tracing::info!("{problem}; the address that answered last is used"),
+        }
+    }
+
+    /// The wish cannot be granted.
+    pub(super) fn refuse(&mut self, kind: FailureKind, message: String) {
+        self.say(Kind::Error, &message);
+        self.idle = Some(Idle { person_needed: false, message: message.clone() });
+        if let Some(asker) = self.asker.take() {
+            tell(&asker, failed(kind, &message));
+        }
+    }
+}
+
+pub(super) fn connected(connection: &Connection, already: bool) -> Connected {
+    Connected {
+        host: connection.target.settings.host_name.clone(),
+        already,
+        by_token: connection.auth == Some(crate::client::AuthKind::Token),
+        addresses: connection.addresses().iter().map(ToString::to_string).collect(),
+        tunnel: connection.tunnel(),
+    }
+}

@@ -1,0 +1,164 @@
+//! What the connection says, and what follows from it.
+
+use super::super::driver::Output;
+use super::super::questions::{self, Step};
+use super::connect::connected;
+use super::{Idle, Service, tell, text};
+use crate::agent::driver::Command;
+use crate::client::{Event, Order};
+use crate::ike::eap::Notice;
+use crate::ipc::{NoticeKind, Reply};
+use crate::journal::Kind;
+use crate::reconnect::{State, Why};
+use crate::time::Now;
+
+impl Service {
+    pub(super) async fn output(&mut self, output: Option<Output>) {
+        match output {
+            Some(Output::Event(now, event)) => self.event(now, event).await,
+            Some(Output::NoSocket { local, error }) => {
+                self.say(Kind::Warning, &format!("No socket can be opened on {local}: {error}"));
+            }
+            None => {
+                let message = "The connection's driver has stopped unexpectedly: see the agent's log, then `ikeep connect`";
+                self.say(Kind::Error, message);
+                self.end(Some(Idle { person_needed: true, message: message.to_owned() })).await;
+            }
+        }
+    }
+
+    async fn event(&mut self, now: Now, event: Event) {
+        (self.around.observe)(now, &event);
+        let Some(connection) = self.connection.as_mut() else { return };
+        connection.note(now, &event);
+        match event {
+            Event::State(state) => self.state(&state).await,
+            Event::Ask(form) => self.ask(&form).await,
+            Event::Notice(notice) => {
+                let (kind, text) = match notice {
+                    Notice::Banner(text) => (NoticeKind::Banner, text),
+                    Notice::Message(text) | Notice::Error(text) => (NoticeKind::Gateway, text),
+                };
+                self.tell_asker(Reply::Notice { kind, text });
+            }
+            Event::StoreSession(session) => self.keep(session),
+            Event::EraseSession => self.forget(),
+            Event::NoToken => {
+                let text = "the gateway gave no session token: every reconnect will need a login".to_owned();
+                self.tell_asker(Reply::Notice { kind: NoticeKind::Warning, text });
+            }
+            Event::Reconnected(_) => {
+                self.answer_connected();
+                self.tell_watchers().await;
+            }
+            Event::Plan { notes, .. } => {
+                for note in notes {
+                    tracing::warn!("the gateway's configuration: {note}");
+                }
+                self.tell_watchers().await;
+            }
+            Event::Ended(why) => self.ended(why).await,
+            _ => {}
+        }
+    }
+
+    async fn state(&mut self, state: &State) {
+        match state {
+            State::Connected => self.answer_connected(),
+            State::Disconnected { why: None } => {
+                self.end(None).await;
+                return;
+            }
+            state => {
+                let (state, text) = (state.name().to_owned(), text::state(state));
+                self.tell_asker(Reply::State { state, text });
+            }
+        }
+        // A new connection of the same kind began before the old one had ended.
+        if let State::Connecting = state {
+            for leaver in self.leavers.drain(..) {
+                tell(&leaver, Reply::Done);
+            }
+        }
+        self.tell_watchers().await;
+    }
+
+    fn answer_connected(&mut self) {
+        let Some(connection) = self.connection.as_ref().filter(|c| matches!(c.state, State::Connected))
+        else {
+            return;
+        };
+        if let Some(asker) = self.asker.take() {
+            tell(&asker, Reply::Connected(connected(connection, false)));
+        }
+        self.asked = None;
+    }
+
+    async fn ask(&mut self, form: &crate::ike::eap::Form) {
+        let Some(connection) = &self.connection else { return };
+        self.questions += 1;
+        match questions::ask(self.questions, form, &connection.target.wishes) {
+            Step::Answer(answers) => connection.command(Command::Order(Order::Answer(answers))).await,
+            Step::Ask(asked, question) => {
+                self.asked = Some(asked);
+                self.tell_asker(Reply::Ask(question));
+            }
+        }
+    }
+
+    /// There is no connection, and none will come by itself.
+    async fn ended(&mut self, why: Why) {
+        let Some(connection) = &self.connection else { return };
+        let failure = text::failure(why, connection);
+        let person_needed = matches!(connection.state, State::AuthRequired { .. });
+        if let Some(asker) = self.asker.take() {
+            tell(&asker, Reply::Failed(failure.clone()));
+        }
+        self.asked = None;
+        // Proxy and address stay while a person is waited for: nothing leaks, and a transfer goes on after the login.
+        if !person_needed {
+            self.want(false);
+            self.end(Some(Idle { person_needed: false, message: failure.message })).await;
+        }
+        self.tell_watchers().await;
+    }
+
+    /// The connection is over.
+    pub(super) async fn end(&mut self, idle: Option<Idle>) {
+        self.senses.gateway.send_replace(None);
+        self.look_up = None;
+        self.asked = None;
+        if idle.is_some() {
+            self.idle = idle;
+        }
+        let asker = self.asker.take();
+        self.connection = None;
+        if let Some(asker) = asker {
+            let message = self.idle.as_ref().map(|idle| idle.message.clone());
+            let message =
+                message.unwrap_or_else(|| "the connection was ended by `ikeep disconnect`".to_owned());
+            tell(&asker, super::failed(crate::ipc::FailureKind::Other, &message));
+        }
+        for leaver in self.leavers.drain(..) {
+            tell(&leaver, Reply::Done);
+        }
+        self.tell_watchers().await;
+    }
+
+    fn tell_asker(&self, reply: Reply) {
+        if let Some(asker) = &self.asker {
+            tell(asker, reply);
+        }
+    }
+
+    async fn tell_watchers(&mut self) {
+        self.watchers.retain(|watcher| !watcher.is_closed());
+        if self.watchers.is_empty() {
+            return;
+        }
+        let status = self.status().await;
+        for watcher in &self.watchers {
+            tell(watcher, Reply::Status { status: status.clone() });
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! The agent's one task: takes calls of the command line, signals of the machine and events of the connection, in turn.
+//!
+//! It knows nothing of sockets and processes; `agent::run` puts it into one, the lab onto a stage.
+
+mod connect;
+mod events;
+mod text;
+
+use super::clock::{Clock, OsRandom};
+use super::connection::{Connection, Surroundings};
+use super::driver::{Command, Output};
+use super::questions::Asked;
+use super::report::Reporter;
+use super::status;
+use super::target::Target;
+use crate::client::Order;
+use crate::config::Places;
+use crate::ipc::{Answer, Call, Failure, FailureKind, NoticeKind, Reply, Request};
+use crate::journal::Kind;
+use crate::reconnect::State;
+use crate::sense::{Senses, Signal};
+use crate::session::Session;
+use crate::store::{self, Intent, Kept, Store, StoreError};
+use serde_json::Value;
+use std::net::IpAddr;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Clients that may watch at once; more are told so.
+const WATCHERS: usize = 16;
+
+/// What the service is made of.
+#[derive(Debug)]
+pub struct Setup {
+    /// Where things are kept.
+    pub places: Places,
+    /// Time.
+    pub clock: Clock,
+    /// Where sessions are kept.
+    pub store: Store,
+    /// What the machine says.
+    pub senses: Senses,
+    /// What differs in the lab.
+    pub around: Surroundings,
+}
+
+/// Where replies go.
+type Way = mpsc::Sender<Reply>;
+type LookUp = JoinHandle<Result<Vec<IpAddr>, String>>;
+/// Something the store does while the events that come after it wait.
+type Keeping = JoinHandle<(Store, KeepingDone)>;
+
+/// What the store did.
+enum KeepingDone {
+    Saved(Result<Kept, StoreError>),
+    Erased(Result<(), StoreError>),
+}
+
+/// Why nothing is connected, where the user did not want it so.
+#[derive(Clone, Debug)]
+struct Idle {
+    /// Only a person can go on.
+    person_needed: bool,
+    message: String,
+}
+
+/// See the module.
+pub struct Service {
+    places: Places,
+    clock: Clock,
+    /// Away while it works.
+    store: Option<Store>,
+    keeping: Option<Keeping>,
+    senses: Senses,
+    around: Surroundings,
+    unique_id: String,
+    intent: Intent,
+    connection: Option<Connection>,
+    idle: Option<Idle>,
+    look_up: Option<LookUp>,
+    /// Who waits for the connection; questions go there.
+    asker: Option<Way>,
+    asked: Option<Asked>,
+    questions: u64,
+    /// Who waits for the end of the connection.
+    leavers: Vec<Way>,
+    watchers: Vec<Way>,
+}
+
+/// What ended a wait.
+enum Wake {
+    Call(Option<Call>),
+    Signal(Option<Signal>),
+    Output(Option<Output>),
+    Kept(Option<(Store, KeepingDone)>),
+    LookedUp(Result<Vec<IpAddr>, String>),
+    AskerGone,
+}
+
+impl Service {
+    /// Reads what was wanted last; a session that is worth trying is tried at once (laws 1 and 10).
+    pub async fn new(setup: Setup) -> Self {
+        let Setup { places, clock, store, senses, around } = setup;
+        let (intent, notes) = Intent::load(&places);
+        let unique_id = store::device_id(&places, &mut OsRandom::new());
+        let mut service = Self {
+            places,
+            clock,
+            store: Some(store),
+            keeping: None,
+            senses,
+            around,
+            unique_id,
+            intent,
+            connection: None,
+            idle: None,
+            look_up: None,
+            asker: None,
+            asked: None,
+            questions: 0,
+            leavers: Vec::new(),
+            watchers: Vec::new(),
+        };
+        for note in notes {
+            service.say(Kind::Warning, &note.to_string());
+        }
+        for missing in std::mem::take(&mut service.senses.missing) {
+            service.say(Kind::Warning, &format!("This agent cannot notice {missing}."));
+        }
+        if service.intent.wanted {
+            service.go_on().await;
+        }
+        service
+    }
+
+    /// Runs until a [`Request::Stop`], or until nobody can call any more.
+    pub async fn run(mut self, mut calls: mpsc::Receiver<Call>) {
+        loop {
+            match self.wait(&mut calls).await {
+                Wake::Call(Some(call)) => {
+                    if let Request::Stop = call.request {
+                        self.stop().await;
+                        tell(&call.replies, Reply::Done);
+                        return;
+                    }
+                    self.call(call).await;
+                }
+                Wake::Call(None) => return self.stop().await,
+                Wake::Signal(Some(signal)) => self.signal(signal).await,
+                Wake::Signal(None) => {
+                    tracing::error!("the machine's signals have ended");
+                    return self.stop().await;
+                }
+                Wake::Output(output) => self.output(output).await,
+                Wake::Kept(kept) => self.kept(kept),
+                Wake::LookedUp(result) => self.looked_up(result).await,
+                Wake::AskerGone => self.asker_gone().await,
+            }
+        }
+    }
+
+    async fn wait(&mut self, calls: &mut mpsc::Receiver<Call>) -> Wake {
+        let Self { senses, connection, keeping, look_up, asker, .. } = self;
+        let keeps = keeping.is_some();
+        tokio::select! {
+            biased;
+            signal = senses.signals.recv() => Wake::Signal(signal),
+            kept = async { keeping.as_mut().map(|k| k)?.await.ok() }, if keeps => Wake::Kept(kept),
+            // What comes after "keep this session" waits until it is kept: Connected is not announced before.
+            output = async {
+                match connection {
+                    Some(connection) => connection.outputs.recv().await,
+                    None => std::future::pending().await,
+                }
+            }, if !keeps => Wake::Output(output),
+            call = calls.recv() => Wake::Call(call),
+            found = async {
+                match look_up {
+                    Some(look_up) => look_up.await.unwrap_or_else(|error| Err(error.to_string())),
+                    None => std::future::pending().await,
+                }
+            } => Wake::LookedUp(found),
+            () = async {
+                match asker {
+                    Some(asker) => asker.closed().await,
+                    None => std::future::pending().await,
+                }
+            } => Wake::AskerGone,
+        }
+    }
+
+    async fn call(&mut self, Call { request, replies }: Call) {
+        match request {
+            Request::Connect(wishes) => self.connect(&wishes, replies).await,
+            Request::Answer(answer) => self.answer(&answer, &replies).await,
+            Request::Disconnect => self.disconnect(replies).await,
+            Request::Reconnect => self.reconnect(replies).await,
+            Request::Status => {
+                let status = self.status().await;
+                tell(&replies, Reply::Status { status });
+            }
+            Request::Watch => self.watch(replies).await,
+            // Taken by the caller.
+            Request::Stop => {}
+        }
+    }
+
+    async fn signal(&mut self, signal: Signal) {
+        let Some(connection) = self.connection.as_mut() else { return };
+        match signal {
+            Signal::Path(from) => {
+                connection.path(from).await;
+                if from.is_some() {
+                    self.look_up_again();
+                }
+            }
+            Signal::Suspend => connection.command(Command::Suspend).await,
+            Signal::Resume => connection.command(Command::Resume).await,
+        }
+    }
+
+    /// Only the client who was asked can answer.
+    async fn answer(&mut self, answer: &Answer, from: &Way) {
+        let asker = self.asker.as_ref().is_some_and(|asker| asker.same_channel(from));
+        let answers = self.asked.as_mut().filter(|_| asker).and_then(|asked| asked.take(answer));
+        let (Some(answers), Some(connection)) = (answers, &self.connection) else { return };
+        self.asked = None;
+        connection.command(Command::Order(Order::Answer(answers))).await;
+    }
+
+    async fn disconnect(&mut self, replies: Way) {
+        self.want(false);
+        self.idle = None;
+        self.look_up = None;
+        let Some(connection) = &self.connection else {
+            // The session that an earlier agent left behind ends too.
+            self.erase_last().await;
+            tell(&replies, Reply::Done);
+            return;
+        };
+        self.leavers.push(replies);
+        match connection.state {
+            // It has not even begun.
+            State::Disconnected { .. } => self.end(None).await,
+            _ => connection.command(Command::Order(Order::Disconnect)).await,
+        }
+    }
+
+    async fn reconnect(&mut self, replies: Way) {
+        match &self.connection {
+            Some(connection)
+                if !matches!(connection.state, State::Connecting | State::Disconnecting { .. }) =>
+            {
+                connection.command(Command::Order(Order::Reconnect)).await;
+                self.asker = Some(replies);
+            }
+            Some(_) => tell(
+                &replies,
+                failed(FailureKind::Other, "a login is under way, or a disconnect: wait for its end"),
+            ),
+            None => tell(&replies, failed(FailureKind::Other, "nothing is connected: `ikeep connect` first")),
+        }
+    }
+
+    async fn watch(&mut self, replies: Way) {
+        self.watchers.retain(|watcher| !watcher.is_closed());
+        if self.watchers.len() == WATCHERS {
+            let text = format!("{WATCHERS} others watch already: end one of them");
+            return tell(&replies, failed(FailureKind::Other, &text));
+        }
+        let status = self.status().await;
+        tell(&replies, Reply::Status { status });
+        self.watchers.push(replies);
+    }
+
+    /// The client that waited for the connection is gone. Nobody is there to answer questions: a login ends.
+    async fn asker_gone(&mut self) {
+        self.asker = None;
+        let Some(connection) = &self.connection else { return };
+        let login = match connection.state {
+            State::Connecting => true,
+            State::Disconnected { .. } => connection.waiting_order.is_some(),
+            _ => false,
+        };
+        if login {
+            self.say(Kind::Information, "The login was given up: whoever asked for it has gone.");
+            let (nobody, _) = mpsc::channel(1);
+            self.disconnect(nobody).await;
+        }
+    }
+
+    /// The agent ends, the connection stays as it is: the next agent goes on by token.
+    async fn stop(&mut self) {
+        if let Some(keeping) = self.keeping.take()
+            && let Ok((store, _)) = keeping.await
+        {
+            self.store = Some(store);
+        }
+        let session = match &self.connection {
+            Some(connection) => connection.session().await,
+            None => None,
+        };
+        if let (Some(session), Some(store)) = (session, self.store.as_mut())
+            && let Err(error) = store.save(&session).await
+        {
+            self.say(Kind::Warning, &error.to_string());
+        }
+        self.connection = None;
+    }
+
+    /// The picture of `status --json`.
+    async fn status(&self) -> Value {
+        if let Some(connection) = &self.connection
+            && let Some(picture) = connection.picture().await
+        {
+            let about = status::About {
+                settings: &connection.target.settings,
+                profile: &connection.target.profile_file.display().to_string(),
+                tunnel: if connection.proxy().is_some() { "proxy" } else { "none" },
+                proxy: connection.proxy(),
+            };
+            return status::json(&picture, about);
+        }
+        let (state, message) = match &self.idle {
+            Some(idle) if idle.person_needed => ("auth-required", Some(idle.message.as_str())),
+            Some(idle) => ("disconnected", Some(idle.message.as_str())),
+            None => ("disconnected", None),
+        };
+        status::idle(state, message, self.intent.last.as_ref())
+    }
+
+    /// Keeps what the user wants. A disk that refuses is told, and the connection goes on.
+    fn want(&mut self, wanted: bool) {
+        self.intent.wanted = wanted;
+        if let Err(error) = self.intent.save(&self.places) {
+            self.warn(&error.to_string());
+        }
+    }
+
+    /// A line for the log, also where there is no connection.
+    fn say(&mut self, kind: Kind, text: &str) {
+        let now = self.clock.now();
+        match self.connection.as_mut() {
+            Some(connection) => connection.reporter.say(now, kind, text),
+            None => Reporter::new(self.places.events(), "").say(now, kind, text),
+        }
+    }
+
+    /// A warning for the log and for whoever waits.
+    fn warn(&mut self, text: &str) {
+        self.say(Kind::Warning, text);
+        if let Some(asker) = &self.asker {
+            tell(asker, Reply::Notice { kind: NoticeKind::Warning, text: text.to_owned() });
+        }
+    }
+
+    async fn erase_last(&mut self) {
+        let Some(last) = &self.intent.last else { return };
+        let Ok(target) = Target::find(&Default::default(), Some(last), &self.unique_id) else { return };
+        let Some(store) = self.store.as_mut() else { return };
+        if let Err(error) = store.erase(&target.settings.host_address).await {
+            self.say(Kind::Warning, &error.to_string());
+        }
+    }
+
+    fn keep(&mut self, session: Box<Session>) {
+        let Some(mut store) = self.store.take() else { return };
+        self.keeping = Some(tokio::spawn(async move {
+            let result = store.save(&session).await;
+            (store, KeepingDone::Saved(result))
+        }));
+    }
+
+    fn forget(&mut self) {
+        let (Some(mut store), Some(connection)) = (self.store.take(), &self.connection) else { return };
+        let host = connection.target.settings.host_address.clone();
+        self.keeping = Some(tokio::spawn(async move {
+            let result = store.erase(&host).await;
+            (store, KeepingDone::Erased(result))
+        }));
+    }
+
+    fn kept(&mut self, kept: Option<(Store, KeepingDone)>) {
+        self.keeping = None;
+        let Some((store, done)) = kept else {
+            tracing::error!("the store's task has crashed");
+            self.store = Some(Store::new(&self.places));
+            return;
+        };
+        self.store = Some(store);
+        match done {
+            KeepingDone::Saved(Ok(kept)) => {
+                if let Some(notice) = kept.notice() {
+                    self.warn(&notice);
+                }
+            }
+            KeepingDone::Saved(Err(error)) | KeepingDone::Erased(Err(error)) => self.warn(&error.to_string()),
+            KeepingDone::Erased(Ok(())) => {}
+        }
+    }
+}
+
+/// A client that does not read its replies misses some; the service waits for nobody.
+fn tell(way: &Way, reply: Reply) {
+    if way.try_send(reply).is_err() {
+        tracing::debug!("a reply found no reader");
+    }
+}
+
+fn failed(kind: FailureKind, message: &str) -> Reply {
+    Reply::Failed(Failure { kind, message: message.to_owned() })
+}

@@ -1,0 +1,91 @@
+//! What people are told.
+
+use super::super::connection::Connection;
+use crate::ike::initiator::Failure as Cause;
+use crate::ipc::{Failure, FailureKind};
+use crate::reconnect::{State, Why};
+
+/// A state in words.
+pub(super) fn state(state: &State) -> String {
+    match state {
+        State::Disconnected { .. } => "disconnected".to_owned(),
+        State::Connecting => "logging in".to_owned(),
+        State::Connected => "connected".to_owned(),
+        State::Reconnecting(reconnecting) => match reconnecting.attempts {
+            0 | 1 => "reconnecting".to_owned(),
+            n => format!("reconnecting, attempt {n}"),
+        },
+        State::WaitingForNetwork { .. } => "waiting for a network that reaches the gateway".to_owned(),
+        State::Suspended { .. } => "the machine sleeps".to_owned(),
+        State::AuthRequired { .. } => "a login is needed".to_owned(),
+        State::Disconnecting { .. } => "disconnecting".to_owned(),
+    }
+}
+
+/// Why there is no connection: what happened, why, and what to do.
+pub(super) fn failure(why: Why, connection: &Connection) -> Failure {
+    let host = &connection.target.settings.host_name;
+    let settings = &connection.target.settings;
+    let of = |kind, message| Failure { kind, message };
+    match (why, &connection.failure) {
+        (Why::LoginFailed, Some(cause @ Cause::NoAnswer { .. })) => of(
+            FailureKind::NoAnswer,
+            format!(
+                "{host}: {cause}; tried {} with UDP ports {} and {}: is this machine online, and does its network let these \
+                 ports through?",
+                addresses(connection),
+                settings.port,
+                settings.nat_port
+            ),
+        ),
+        (Why::LoginFailed, Some(cause @ (Cause::Certificate(_) | Cause::GatewayAuth))) => of(
+            FailureKind::Certificate,
+            format!(
+                "{host}: {cause}; nothing was sent to it. If the gateway is yours, trust its CA with --trust CA.pem or in the \
+                 config file's [trust]; else do not log in from this network"
+            ),
+        ),
+        (Why::LoginFailed, Some(cause @ (Cause::Eap(_) | Cause::Refused { .. }))) => of(
+            FailureKind::Authentication,
+            format!("{host}: {cause}; check name, password and group, then `ikeep connect`"),
+        ),
+        (Why::LoginFailed, Some(cause)) => of(
+            FailureKind::Other,
+            format!("{host}: {cause}; ask whoever runs the gateway, with `ikeep bundle`"),
+        ),
+        (Why::LoginFailed, None) => of(FailureKind::Other, format!("{host}: the login failed")),
+        (Why::TokenRefused, _) => of(
+            FailureKind::Authentication,
+            format!("{host} does not know the session any more: log in again with `ikeep connect`"),
+        ),
+        (Why::NoToken, _) => of(
+            FailureKind::Authentication,
+            format!(
+                "the connection to {host} is lost, and the gateway gave no token to restore it: `ikeep connect`"
+            ),
+        ),
+        (Why::WindowOver, _) => of(
+            FailureKind::Authentication,
+            format!(
+                "{host} was out of reach for longer than it keeps a session: log in again with `ikeep connect`"
+            ),
+        ),
+        (Why::NoAutoReconnect, _) => of(
+            FailureKind::Authentication,
+            format!(
+                "the connection to {host} broke, and the profile forbids reconnecting (AutoReconnect): `ikeep connect`"
+            ),
+        ),
+        (Why::Suspend, _) => of(
+            FailureKind::Authentication,
+            format!(
+                "the profile ends the session with {host} when the machine sleeps: log in again with `ikeep connect`"
+            ),
+        ),
+    }
+}
+
+fn addresses(connection: &Connection) -> String {
+    let known: Vec<String> = connection.target.settings.addresses.iter().map(ToString::to_string).collect();
+    if known.is_empty() { "no address".to_owned() } else { known.join(", ") }
+}

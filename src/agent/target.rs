@@ -1,0 +1,297 @@
+//! What a connect means: profile, host, config file and wishes, put together.
+
+use super::device::device;
+use crate::client::Settings;
+use crate::config::{Config, Tunnel, files, paths};
+use crate::ipc::{Connect, Failure, FailureKind};
+use crate::profile::{HostEntry, MAX_SIZE, NotUsable, Profile, ProfileError};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// Everything about one connection that does not change while it lasts.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The wishes with everything filled in that the next start of the agent needs.
+    pub wishes: Connect,
+    /// The profile's file.
+    pub profile_file: PathBuf,
+    /// The settings. Their addresses are empty where DNS has to be asked.
+    pub settings: Settings,
+    /// The log's block of preferences.
+    pub preferences: Vec<(&'static str, String)>,
+    /// Where packets enter and leave.
+    pub tunnel: Tunnel,
+    /// Where the proxy listens.
+    pub proxy: SocketAddr,
+    /// The config file names the gateway's address: DNS is not asked.
+    pub fixed_address: bool,
+    /// A folder for the keys of every SA, for Wireshark.
+    pub key_log: Option<PathBuf>,
+    /// What went wrong on the way without being in the way.
+    pub notes: Vec<String>,
+}
+
+/// Why a connect makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// No profile is named and none is found.
+    #[error(
+        "no profile is found: name one with --profile FILE, or put your company's into {} ({others} were looked into too)",
+        .own.display()
+    )]
+    NoProfile {
+        /// The user's own folder.
+        own: PathBuf,
+        /// The vendor's.
+        others: String,
+    },
+    /// A profile cannot be read.
+    #[error("cannot read the profile {}: {source}", .file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A profile is damaged.
+    #[error(
+        "{}:{}:{}: found {}, expected {}; mend the file there, or ask whoever made it for a sound copy",
+        .file.display(), .error.at.line, .error.at.column, .error.found, .error.expected
+    )]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        error: Box<ProfileError>,
+    },
+    /// A profile without hosts.
+    #[error("{} names no host: name one, if the profile allows that, or ask for a profile with a ServerList", .file.display())]
+    NoHost {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Several hosts, and none is named.
+    #[error("which host? name one of: {}", .names.join(", "))]
+    WhichHost {
+        /// HostNames.
+        names: Vec<String>,
+    },
+    /// The host is in no profile.
+    #[error("no profile has a host {host}; there are: {}", .names.join(", "))]
+    UnknownHost {
+        /// What was asked for.
+        host: String,
+        /// HostNames.
+        names: Vec<String>,
+    },
+    /// The host is for another client.
+    #[error(transparent)]
+    NotUsable(#[from] NotUsable),
+    /// The config file.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// A file of `--trust`.
+    #[error("{what}; {mend}")]
+    Trust {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// `--tunnel tun`.
+    #[error(
+        "a tunnel device needs a privileged helper that this version does not have: use --tunnel proxy, or none"
+    )]
+    NoTun,
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        use TargetError::*;
+        let kind = match &error {
+            NoProfile { .. } | WhichHost { .. } | UnknownHost { .. } | NoTun => FailureKind::Usage,
+            Damaged { .. } | NoHost { .. } | NotUsable(_) => FailureKind::Profile,
+            Read { .. } | Config(_) | Trust { .. } => FailureKind::Other,
+        };
+        Self { kind, message: error.to_string() }
+    }
+}
+
+/// What is not said is as at the last time, where the same host and profile are meant.
+fn complete(wishes: &Connect, last: Option<&Connect>) -> Connect {
+    let same_name = |now: &Option<String>, then: &Option<String>| match (now, then) {
+        (Some(now), Some(then)) => now.eq_ignore_ascii_case(then),
+        (now, _) => now.is_none(),
+    };
+    let same = |last: &&Connect| {
+        same_name(&wishes.host, &last.host) && (wishes.profile.is_none() || wishes.profile == last.profile)
+    };
+    let Some(last) = last.filter(same) else { return wishes.clone() };
+    let mut whole = wishes.clone();
+    whole.host = wishes.host.clone().or_else(|| last.host.clone());
+    whole.profile = wishes.profile.clone().or_else(|| last.profile.clone());
+    whole.user = wishes.user.clone().or_else(|| last.user.clone());
+    whole.group = wishes.group.clone().or_else(|| last.group.clone());
+    whole.tunnel = wishes.tunnel.or(last.tunnel);
+    whole.proxy = wishes.proxy.or(last.proxy);
+    whole.config = wishes.config.clone().or_else(|| last.config.clone());
+    if whole.trust.is_empty() {
+        whole.trust.clone_from(&last.trust);
+    }
+    whole
+}
+
+impl Target {
+    /// Reads the files that `wishes` name. `last`: the wishes of the last connection. `unique_id`: of this installation.
+    ///
+    /// # Errors
+    /// See [`TargetError`].
+    pub fn find(wishes: &Connect, last: Option<&Connect>, unique_id: &str) -> Result<Self, TargetError> {
+        let mut wishes = complete(wishes, last);
+        let config = Config::load(wishes.config.as_deref())?;
+        let mut notes = Vec::new();
+        let profiles = match &wishes.profile {
+            Some(file) => vec![(file.clone(), read(file)?)],
+            None => found(&mut notes)?,
+        };
+        let (file, profile, host) = choose(&profiles, wishes.host.as_deref())?;
+        let mut settings = Settings::from_profile(profile, &host, device(unique_id))?;
+        let gateway = config.gateway(&host.address);
+        let (mut trust, problems) = config.trust_for(&host);
+        notes.extend(problems);
+        for file in &wishes.trust {
+            let roots =
+                crate::config::read_roots(file).map_err(|(what, mend)| TargetError::Trust { what, mend })?;
+            trust.roots.extend(roots);
+        }
+        settings.trust = trust;
+        settings.port = gateway.port.get();
+        settings.nat_port = gateway.nat_port.get();
+        settings.dialect = gateway.dialect;
+        if let Some(address) = gateway.address {
+            settings.addresses = vec![address];
+        }
+        settings.dpd_interval = config.agent.dpd_interval;
+        settings.reconnect_window = config.agent.reconnect_window;
+        settings.rules.refusal_retry.clone_from(&config.agent.refusal_retry);
+        settings.key_log = config.agent.key_log.is_some();
+        let tunnel = wishes.tunnel.unwrap_or(config.agent.tunnel);
+        if tunnel == Tunnel::Tun {
+            return Err(TargetError::NoTun);
+        }
+        wishes.host = Some(host.name.clone());
+        wishes.profile = Some(file.clone());
+        Ok(Self {
+            profile_file: file.clone(),
+            preferences: profile.preference_settings(),
+            tunnel,
+            proxy: wishes.proxy.unwrap_or(config.agent.proxy),
+            key_log: config.agent.key_log,
+            fixed_address: gateway.address.is_some(),
+            settings,
+            wishes,
+            notes,
+        })
+    }
+
+    /// The same gateway, reached in the same way.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.settings.host_address == other.settings.host_address
+            && self.profile_file == other.profile_file
+            && self.tunnel == other.tunnel
+            && self.proxy == other.proxy
+    }
+}
+
+fn read(file: &Path) -> Result<Profile, TargetError> {
+    let octets = files::read_at_most(file, MAX_SIZE)
+        .map_err(|source| TargetError::Read { file: file.to_owned(), source })?;
+    let parsed = Profile::parse(&octets);
+    parsed
+        .map(|(profile, _)| profile)
+        .map_err(|error| TargetError::Damaged { file: file.to_owned(), error: Box::new(error) })
+}
+
+/// The sound profiles of the usual folders.
+fn found(notes: &mut Vec<String>) -> Result<Vec<(PathBuf, Profile)>, TargetError> {
+    let mut profiles = Vec::new();
+    let mut damaged = None;
+    for folder in paths::profile_folders() {
+        let files = files::in_folder(&folder, "xml").unwrap_or_else(|error| {
+            notes.push(format!("cannot list {}: {error}", folder.display()));
+            Vec::new()
+        });
+        for file in files {
+            match read(&file) {
+                Ok(profile) => profiles.push((file, profile)),
+                Err(error) => {
+                    notes.push(error.to_string());
+                    damaged.get_or_insert(error);
+                }
+            }
+        }
+    }
+    match (profiles.is_empty(), damaged) {
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(TargetError::NoProfile {
+            own: paths::config_folder().unwrap_or_default().join("profiles"),
+            others: paths::VENDOR_PROFILES.join(" and "),
+        }),
+        _ => Ok(profiles),
+    }
+}
+
+type Choice<'a> = (&'a PathBuf, &'a Profile, HostEntry);
+
+/// The host that is meant: by name, by address, by hand where a profile allows that, or the only one.
+fn choose<'a>(profiles: &'a [(PathBuf, Profile)], wanted: Option<&str>) -> Result<Choice<'a>, TargetError> {
+    let all =
+        || profiles.iter().flat_map(|(file, profile)| profile.hosts.iter().map(move |h| (file, profile, h)));
+    let names = || all().map(|(_, _, host)| host.name.clone()).collect::<Vec<_>>();
+    let own =
+        |(file, profile, host): (&'a PathBuf, &'a Profile, &'a HostEntry)| (file, profile, host.clone());
+    if let Some(wanted) = wanted.map(str::trim) {
+        let by_name = all().find(|(_, _, host)| host.name.eq_ignore_ascii_case(wanted));
+        let by_address = || all().find(|(_, _, host)| host.address.eq_ignore_ascii_case(wanted));
+        if let Some(found) = by_name.or_else(by_address) {
+            return Ok(own(found));
+        }
+        let manual = profiles.iter().find(|(_, profile)| profile.client.allow_manual_host_input.value);
+        let (file, profile) =
+            manual.ok_or_else(|| TargetError::UnknownHost { host: wanted.to_owned(), names: names() })?;
+        return Ok((file, profile, HostEntry::manual(wanted, &profile.client)));
+    }
+    match all().filter(|(_, _, host)| host.usable().is_ok()).collect::<Vec<_>>().as_slice() {
+        [only] => Ok(own(*only)),
+        [] => match (all().next(), profiles.first()) {
+            // Told with the reason why it is not usable.
+            (Some(first), _) => Ok(own(first)),
+            (None, Some((file, _))) => Err(TargetError::NoHost { file: file.clone() }),
+            (None, None) => Err(TargetError::WhichHost { names: Vec::new() }),
+        },
+        _ => Err(TargetError::WhichHost { names: names() }),
+    }
+}
+
+/// The gateway's addresses by the machine's resolver. It can take long: never wait for it in a reconnect (law 4).
+///
+/// # Errors
+/// For people: the name is not known, or nobody answered.
+pub async fn look_up(host_address: String) -> Result<Vec<IpAddr>, String> {
+    match tokio::net::lookup_host((host_address.as_str(), 0)).await {
+        Ok(found) => {
+            let mut addresses: Vec<IpAddr> = Vec::new();
+            for address in found {
+                if !addresses.contains(&address.ip()) {
+                    addresses.push(address.ip());
+                }
+            }
+            if addresses.is_empty() { Err(format!("{host_address} has no address")) } else { Ok(addresses) }
+        }
+        Err(error) => Err(format!("{host_address} cannot be looked up: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

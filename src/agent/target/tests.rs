@@ -1,0 +1,123 @@
+use super::*;
+use std::fs;
+use tempfile::TempDir;
+
+fn seed() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("profiles/flexvpn-c8kv.xml")
+}
+
+/// A folder with a profile of these hosts (name, address) and an empty config file; the wishes name both.
+fn profile(hosts: &[(&str, &str)], client: &str) -> (TempDir, Connect) {
+    let folder = tempfile::tempdir().unwrap();
+    let entry = |(name, address): &(&str, &str)| {
+        format!(
+            "<HostEntry><HostName>{name}</HostName><HostAddress>{address}</HostAddress>\
+             <PrimaryProtocol>IPsec</PrimaryProtocol></HostEntry>"
+        )
+    };
+    let entries: String = hosts.iter().map(entry).collect();
+    let text = format!(
+        "<AnyConnectProfile xmlns=\"http://schemas.xmlsoap.org/encoding/\"><ClientInitialization>{client}\
+         </ClientInitialization><ServerList>{entries}</ServerList></AnyConnectProfile>"
+    );
+    let (file, config) = (folder.path().join("p.xml"), folder.path().join("config.toml"));
+    fs::write(&file, text).unwrap();
+    fs::write(&config, "[trust]\nsystem = false\n").unwrap();
+    let wishes = Connect { profile: Some(file), config: Some(config), ..Connect::default() };
+    (folder, wishes)
+}
+
+fn find(wishes: &Connect, last: Option<&Connect>) -> Result<Target, Failure> {
+    Target::find(wishes, last, "00ff").map_err(Failure::from)
+}
+
+fn host(wishes: &Connect, name: &str) -> Result<Target, Failure> {
+    find(&Connect { host: Some(name.into()), ..wishes.clone() }, None)
+}
+
+#[test]
+fn the_config_file_says_how_the_gateway_is_reached() {
+    let (folder, mut wishes) = profile(&[], "");
+    wishes.profile = Some(seed());
+    fs::write(
+        folder.path().join("config.toml"),
+        "[agent]\ndpd_interval = \"10s\"\nproxy = \"127.0.0.1:1090\"\n[trust]\nsystem = false\n\
+         [gateway.\"flexvpn-c8kv.example.com\"]\naddress = \"10.9.0.1\"\nport = 15000\nnat_port = 15001\n",
+    )
+    .unwrap();
+    let target = find(&wishes, None).unwrap();
+    let settings = &target.settings;
+    assert_eq!((settings.port, settings.nat_port), (15000, 15001));
+    assert_eq!(settings.addresses, ["10.9.0.1".parse::<IpAddr>().unwrap()]);
+    assert!(target.fixed_address && target.key_log.is_none() && !settings.key_log);
+    assert_eq!(settings.dpd_interval.as_secs(), 10);
+    assert_eq!((target.tunnel, target.proxy), (Tunnel::Proxy, "127.0.0.1:1090".parse().unwrap()));
+    assert_eq!(target.wishes.host.as_deref(), Some(settings.host_name.as_str()));
+    let wish = Connect { proxy: Some("127.0.0.1:9".parse().unwrap()), tunnel: Some(Tunnel::None), ..wishes };
+    let target = find(&wish, None).unwrap();
+    assert_eq!((target.tunnel, target.proxy), (Tunnel::None, "127.0.0.1:9".parse().unwrap()));
+}
+
+#[test]
+fn a_host_is_found_by_name_or_address_and_the_only_one_needs_no_name() {
+    let (_folder, wishes) = profile(&[("Berlin", "b.example.com"), ("Wien", "w.example.com")], "");
+    assert_eq!(host(&wishes, "wien").unwrap().settings.host_address, "w.example.com");
+    assert_eq!(host(&wishes, "B.example.com").unwrap().settings.host_name, "Berlin");
+    let failure = find(&wishes, None).unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.message.as_str()),
+        (FailureKind::Usage, "which host? name one of: Berlin, Wien")
+    );
+    let (_folder, one) = profile(&[("Berlin", "b.example.com")], "");
+    assert_eq!(find(&one, None).unwrap().settings.host_name, "Berlin");
+}
+
+#[test]
+fn a_host_of_no_profile_is_taken_where_the_profile_allows_it() {
+    let hosts = [("Berlin", "b.example.com")];
+    let (_folder, yes) = profile(&hosts, "<AllowManualHostInput>true</AllowManualHostInput>");
+    let target = host(&yes, "192.0.2.7").unwrap();
+    assert_eq!(target.settings.addresses, ["192.0.2.7".parse::<IpAddr>().unwrap()]);
+    let (_folder, no) = profile(&hosts, "<AllowManualHostInput>false</AllowManualHostInput>");
+    let failure = host(&no, "192.0.2.7").unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Usage);
+    assert!(failure.message.contains("there are: Berlin"), "{failure}");
+}
+
+#[test]
+fn what_is_not_said_is_as_at_the_last_time_for_the_same_host_only() {
+    let (_folder, wishes) = profile(&[("Berlin", "b.example.com"), ("Wien", "w.example.com")], "");
+    let berlin = Connect { host: Some("Berlin".into()), user: Some("eva".into()), ..wishes.clone() };
+    let last = find(&berlin, None).unwrap().wishes;
+    let again = find(&Connect::default(), Some(&last)).unwrap();
+    assert_eq!((again.wishes.user.as_deref(), again.settings.host_name.as_str()), (Some("eva"), "Berlin"));
+    let wien = Connect { host: Some("Wien".into()), ..wishes };
+    assert_eq!(find(&wien, Some(&last)).unwrap().wishes.user, None);
+}
+
+#[test]
+fn a_damaged_profile_and_one_for_another_client_say_so() {
+    let (folder, wishes) = profile(&[("Berlin", "b.example.com")], "");
+    let file = folder.path().join("p.xml");
+    fs::write(&file, "<AnyConnectProfile><ServerList>").unwrap();
+    let failure = find(&wishes, None).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Profile);
+    assert!(failure.message.starts_with(&format!("{}:1:", file.display())), "{failure}");
+    let ssl = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/ssl-only.xml");
+    let failure = find(&Connect { profile: Some(ssl), ..wishes.clone() }, None).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Profile);
+    assert!(failure.message.contains("openconnect"), "{failure}");
+    let missing = Connect { profile: Some(folder.path().join("none.xml")), ..wishes };
+    assert_eq!(find(&missing, None).unwrap_err().kind, FailureKind::Other);
+}
+
+#[test]
+fn trust_is_read_now_and_a_device_is_refused_with_what_works() {
+    let (folder, wishes) = profile(&[("Berlin", "b.example.com")], "");
+    let none = Connect { trust: vec![folder.path().join("p.xml")], ..wishes.clone() };
+    let failure = find(&none, None).unwrap_err();
+    assert!(failure.message.contains("holds no certificate"), "{failure}");
+    let failure = find(&Connect { tunnel: Some(Tunnel::Tun), ..wishes }, None).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Usage);
+    assert!(failure.message.contains("--tunnel proxy"), "{failure}");
+}
