@@ -139,7 +139,7 @@ impl Actor {
             places: self.places.clone(),
             clock: self.clock.clone(),
             // A keyring belongs to the person who runs the lab, not to the one who is played in it.
-            store: Store::files_only(&self.places),
+            store: Store::in_files(&self.places),
             senses: self.script.senses(),
             around: self.around.clone(),
         };

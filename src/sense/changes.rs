@@ -29,7 +29,7 @@ impl Changes {
         let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
         let groups = LINK | IPV4_ADDRESS | IPV4_ROUTE | IPV4_RULE | IPV6_ADDRESS | IPV6_ROUTE | IPV6_RULE;
         bind(&socket, &SocketAddrNetlink::new(0, groups))?;
-        Ok(Self(AsyncFd::new(socket)?))
+        Ok(Self(super::watched(socket)?))
     }
 
     async fn changed(&self) {

@@ -10,8 +10,11 @@ mod wakes;
 pub use route::source_for;
 
 use changes::Changes;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 use wakes::Wakes;
 
@@ -95,6 +98,12 @@ async fn listen(
             return;
         }
     }
+}
+
+/// Readiness of a descriptor that nobody else has.
+#[expect(deprecated, reason = "an OwnedFd is closed by nobody else, so this is sound; the other way is unsafe code")]
+fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::new(fd)
 }
 
 /// The two clocks are not read at the same moment; a sleep is longer than this.

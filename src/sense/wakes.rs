@@ -23,7 +23,7 @@ impl Wakes {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Realtime, flags)?;
         arm(&timer)?;
-        Ok(Self(AsyncFd::new(timer)?))
+        Ok(Self(super::watched(timer)?))
     }
 
     async fn jumped(&self) {

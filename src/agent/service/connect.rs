@@ -52,7 +52,7 @@ impl Service {
                 connection.command(Command::Order(Order::Connect)).await;
                 self.asker = Some(replies);
                 self.intent.last = Some(target.wishes);
-                self.want(true);
+                self.want(true).await;
             }
             // It is on its way: whoever asks hears of it.
             _ => {
@@ -91,7 +91,7 @@ impl Service {
     /// A stored session that is still worth trying.
     async fn stored(&mut self, target: &Target) -> Option<Session> {
         let settings = &target.settings;
-        let loaded = self.store.as_mut()?.load(&settings.host_address).await;
+        let loaded = self.store.load(&settings.host_address).await;
         for note in &loaded.notes {
             self.warn(&note.to_string());
         }
@@ -101,7 +101,7 @@ impl Service {
             return Some(session);
         }
         // Its window is over, so nobody may keep it any longer (law 5).
-        if let Err(error) = self.store.as_mut()?.erase(&target.settings.host_address).await {
+        if let Err(error) = self.store.erase(&target.settings.host_address).await {
             self.warn(&error.to_string());
         }
         None
@@ -133,7 +133,7 @@ impl Service {
         let gateway = connection.gateway;
         self.connection = Some(connection);
         self.intent.last = Some(wishes);
-        self.want(true);
+        self.want(true).await;
         self.look_up_again();
         match gateway {
             Some(gateway) => drop(self.senses.gateway.send_replace(Some(gateway))),
@@ -188,7 +188,7 @@ impl Service {
                     connection.target.settings.host_address
                 );
                 self.refuse(FailureKind::NoAnswer, text);
-                self.want(false);
+                self.want(false).await;
                 self.end(None).await;
             }
             Err(problem) => tracing::info!("{problem}; the address that answered last is used"),

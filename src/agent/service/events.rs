@@ -117,7 +117,7 @@ impl Service {
         self.asked = None;
         // Proxy and address stay while a person is waited for: nothing leaks, and a transfer goes on after the login.
         if !person_needed {
-            self.want(false);
+            self.want(false).await;
             self.end(Some(Idle { person_needed: false, message: failure.message })).await;
         }
         self.tell_watchers().await;

@@ -20,7 +20,7 @@ use crate::journal::Kind;
 use crate::reconnect::State;
 use crate::sense::{Senses, Signal};
 use crate::session::Session;
-use crate::store::{self, Intent, Kept, Store, StoreError};
+use crate::store::{self, Intent, Kept, Saved, Store, StoreError};
 use serde_json::Value;
 use std::net::IpAddr;
 use tokio::sync::mpsc;
@@ -48,11 +48,11 @@ pub struct Setup {
 type Way = mpsc::Sender<Reply>;
 type LookUp = JoinHandle<Result<Vec<IpAddr>, String>>;
 /// Something the store does while the events that come after it wait.
-type Keeping = JoinHandle<(Store, KeepingDone)>;
+type Keeping = JoinHandle<KeepingDone>;
 
 /// What the store did.
 enum KeepingDone {
-    Saved(Result<Kept, StoreError>),
+    Saved(Result<Saved, StoreError>),
     Erased(Result<(), StoreError>),
 }
 
@@ -68,8 +68,7 @@ struct Idle {
 pub struct Service {
     places: Places,
     clock: Clock,
-    /// Away while it works.
-    store: Option<Store>,
+    store: Store,
     keeping: Option<Keeping>,
     senses: Senses,
     around: Surroundings,
@@ -92,7 +91,7 @@ enum Wake {
     Call(Option<Call>),
     Signal(Option<Signal>),
     Output(Option<Output>),
-    Kept(Option<(Store, KeepingDone)>),
+    Kept(Option<KeepingDone>),
     LookedUp(Result<Vec<IpAddr>, String>),
     AskerGone,
 }
@@ -102,11 +101,11 @@ impl Service {
     pub async fn new(setup: Setup) -> Self {
         let Setup { places, clock, store, senses, around } = setup;
         let (intent, notes) = Intent::load(&places);
-        let unique_id = store::device_id(&places, &mut OsRandom::new());
+        let (unique_id, more) = store::device_id(&places, &mut OsRandom::new());
         let mut service = Self {
             places,
             clock,
-            store: Some(store),
+            store,
             keeping: None,
             senses,
             around,
@@ -121,7 +120,7 @@ impl Service {
             leavers: Vec::new(),
             watchers: Vec::new(),
         };
-        for note in notes {
+        for note in notes.iter().chain(&more) {
             service.say(Kind::Warning, &note.to_string());
         }
         for missing in std::mem::take(&mut service.senses.missing) {
@@ -229,7 +228,7 @@ impl Service {
     }
 
     async fn disconnect(&mut self, replies: Way) {
-        self.want(false);
+        self.want(false).await;
         self.idle = None;
         self.look_up = None;
         let Some(connection) = &self.connection else {
@@ -291,17 +290,13 @@ impl Service {
 
     /// The agent ends, the connection stays as it is: the next agent goes on by token.
     async fn stop(&mut self) {
-        if let Some(keeping) = self.keeping.take()
-            && let Ok((store, _)) = keeping.await
-        {
-            self.store = Some(store);
-        }
+        // What was begun is finished in its turn; the store keeps the order.
         let session = match &self.connection {
             Some(connection) => connection.session().await,
             None => None,
         };
-        if let (Some(session), Some(store)) = (session, self.store.as_mut())
-            && let Err(error) = store.save(&session).await
+        if let Some(session) = session
+            && let Err(error) = self.store.save(&session).await
         {
             self.say(Kind::Warning, &error.to_string());
         }
@@ -330,9 +325,9 @@ impl Service {
     }
 
     /// Keeps what the user wants. A disk that refuses is told, and the connection goes on.
-    fn want(&mut self, wanted: bool) {
+    async fn want(&mut self, wanted: bool) {
         self.intent.wanted = wanted;
-        if let Err(error) = self.intent.save(&self.places) {
+        if let Err(error) = self.intent.save(&self.places).await {
             self.warn(&error.to_string());
         }
     }
@@ -357,45 +352,38 @@ impl Service {
     async fn erase_last(&mut self) {
         let Some(last) = &self.intent.last else { return };
         let Ok(target) = Target::find(&Default::default(), Some(last), &self.unique_id) else { return };
-        let Some(store) = self.store.as_mut() else { return };
-        if let Err(error) = store.erase(&target.settings.host_address).await {
+        if let Err(error) = self.store.erase(&target.settings.host_address).await {
             self.say(Kind::Warning, &error.to_string());
         }
     }
 
     fn keep(&mut self, session: Box<Session>) {
-        let Some(mut store) = self.store.take() else { return };
-        self.keeping = Some(tokio::spawn(async move {
-            let result = store.save(&session).await;
-            (store, KeepingDone::Saved(result))
-        }));
+        let mut store = self.store.clone();
+        self.keeping = Some(tokio::spawn(async move { KeepingDone::Saved(store.save(&session).await) }));
     }
 
     fn forget(&mut self) {
-        let (Some(mut store), Some(connection)) = (self.store.take(), &self.connection) else { return };
+        let Some(connection) = &self.connection else { return };
+        let mut store = self.store.clone();
         let host = connection.target.settings.host_address.clone();
-        self.keeping = Some(tokio::spawn(async move {
-            let result = store.erase(&host).await;
-            (store, KeepingDone::Erased(result))
-        }));
+        self.keeping = Some(tokio::spawn(async move { KeepingDone::Erased(store.erase(&host).await) }));
     }
 
-    fn kept(&mut self, kept: Option<(Store, KeepingDone)>) {
+    fn kept(&mut self, kept: Option<KeepingDone>) {
         self.keeping = None;
-        let Some((store, done)) = kept else {
-            tracing::error!("the store's task has crashed");
-            self.store = Some(Store::new(&self.places));
-            return;
-        };
-        self.store = Some(store);
-        match done {
-            KeepingDone::Saved(Ok(kept)) => {
-                if let Some(notice) = kept.notice() {
-                    self.warn(&notice);
+        match kept {
+            Some(KeepingDone::Saved(Ok(saved))) => {
+                for note in &saved.notes {
+                    self.say(Kind::Warning, &note.to_string());
+                }
+                if saved.changed && saved.kept == Kept::Plain {
+                    let text = "the session is kept in a file that only its permissions protect, for want of a better place";
+                    self.warn(text);
                 }
             }
-            KeepingDone::Saved(Err(error)) | KeepingDone::Erased(Err(error)) => self.warn(&error.to_string()),
-            KeepingDone::Erased(Ok(())) => {}
+            Some(KeepingDone::Saved(Err(error)) | KeepingDone::Erased(Err(error))) => self.warn(&error.to_string()),
+            Some(KeepingDone::Erased(Ok(()))) => {}
+            None => tracing::error!("the store's task has crashed"),
         }
     }
 }
