@@ -1,0 +1,150 @@
+//! `kill -9` of the agent at many moments of a login and of a reconnect: the next one comes back by token, or says clearly
+//! that a login is needed; the store is never torn.
+
+mod person;
+
+use anyhow::{Context, Result, ensure};
+use person::relay::Relay;
+use person::{Company, Person, said};
+use rustix::process::{Signal, kill_process};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A login takes fewer datagrams than this, a reconnect too; the relay sees to it that each kill was at its datagram.
+const MOST: u64 = 40;
+
+/// The agent dies when the `moment`-th datagram of `act` is on its way, before it arrives. True where it got that far.
+fn die_at(moment: u64, person: &Arc<Person>, relay: &Relay, act: impl FnOnce() -> Result<()>) -> Result<bool> {
+    let died = Arc::new(AtomicBool::new(false));
+    let (victim, done) = (Arc::clone(person), Arc::clone(&died));
+    relay.watch(move |number| {
+        if number == moment
+            && let Some(pid) = victim.agent()
+        {
+            let killed = kill_process(pid, Signal::KILL).is_ok();
+            done.store(killed, Ordering::SeqCst);
+        }
+    });
+    act()?;
+    relay.watch(|_| {});
+    Ok(died.load(Ordering::SeqCst))
+}
+
+/// Nothing but whole sessions lies in the store: no damage was moved aside, nothing is left half.
+fn whole(person: &Person) -> Result<Vec<PathBuf>> {
+    let files = person.sessions();
+    let damaged = files.iter().any(|file| file.to_string_lossy().contains("damaged"));
+    ensure!(!damaged, "the store was torn: {files:?}");
+    Ok(files)
+}
+
+/// The next agent: back by token without a question, or a clear word that a login is needed, and then one that works.
+fn next_agent(person: &Person, company: &Company) -> Result<bool> {
+    let again = person.run(&["connect"])?;
+    whole(person)?;
+    let by_token = again.status.success();
+    if by_token {
+        let text = said(&again);
+        // The agent that `connect` starts may have come back before it is asked.
+        ensure!(text.contains("by token") || text.contains("Already connected"), "{text}");
+    } else {
+        ensure!(again.status.code() == Some(3), "neither back nor a login wanted: {}", said(&again));
+        let text = said(&again);
+        ensure!(text.contains("asks for") || text.contains("ikeep connect"), "what to do is not said: {text}");
+        let login = person.log_in(&company.ca())?;
+        ensure!(login.status.success(), "the login after it: {}", said(&login));
+    }
+    ensure!(person.status()?["state"] == "connected", "{}", person.status()?);
+    Ok(by_token)
+}
+
+#[test]
+fn killed_in_a_login() -> Result<()> {
+    let company = Company::open(&[])?;
+    let relay = Relay::to(company.ports)?;
+    let mut outcomes = Vec::new();
+    for moment in 1..MOST {
+        let person = Arc::new(Person::new(relay.ports)?);
+        let died = die_at(moment, &person, &relay, || {
+            let login = person.log_in(&company.ca())?;
+            ensure!(login.status.success() || login.status.code() == Some(6), "{}", said(&login));
+            Ok(())
+        })?;
+        if !died {
+            break;
+        }
+        let by_token = next_agent(&person, &company).with_context(|| format!("killed at datagram {moment}"))?;
+        outcomes.push(if by_token { "token" } else { "login" });
+        let bye = person.run(&["disconnect"])?;
+        ensure!(bye.status.success(), "{}", said(&bye));
+    }
+    println!("killed at datagram 1..: {outcomes:?}");
+    ensure!(outcomes.len() >= 10, "a login has at least ten datagrams: {outcomes:?}");
+    // Before the gateway has said its last word there is no token; after the agent has said its own there is one.
+    ensure!(outcomes.first() == Some(&"login"), "{outcomes:?}");
+    Ok(())
+}
+
+#[test]
+fn killed_in_a_reconnect() -> Result<()> {
+    let company = Company::open(&[])?;
+    let relay = Relay::to(company.ports)?;
+    let person = Arc::new(Person::new(relay.ports)?);
+    let login = person.log_in(&company.ca())?;
+    ensure!(login.status.success(), "{}", said(&login));
+    let address = person.status()?["address4"].clone();
+    for moment in 1..=10 {
+        let died = die_at(moment, &person, &relay, || {
+            let again = person.run(&["reconnect"])?;
+            ensure!(again.status.success() || again.status.code() == Some(6), "{}", said(&again));
+            // What comes after the new SA (its first liveness check, the old SA's end) takes a few datagrams more.
+            while relay.passed() < moment && person.agent().is_some() {
+                person.status().map(drop).or_else(|error| if person.agent().is_none() { Ok(()) } else { Err(error) })?;
+            }
+            Ok(())
+        })?;
+        ensure!(died, "datagram {moment} was not seen");
+        let by_token = next_agent(&person, &company).with_context(|| format!("killed at datagram {moment}"))?;
+        ensure!(by_token, "killed at datagram {moment}: a login was wanted though the token was stored");
+        ensure!(person.status()?["address4"] == address, "another address: {}", person.status()?);
+    }
+    Ok(())
+}
+
+/// A moment after the `StoreSession` of a login lies between datagrams: the agent is killed some microseconds after the
+/// gateway's last word has arrived, later and later.
+#[test]
+fn killed_while_the_session_is_written() -> Result<()> {
+    let company = Company::open(&[])?;
+    let relay = Relay::to(company.ports)?;
+    let person = Arc::new(Person::new(relay.ports)?);
+    let login = person.log_in(&company.ca())?;
+    ensure!(login.status.success(), "{}", said(&login));
+    for turns in [0, 1, 2, 4, 8, 16, 32, 64] {
+        // A reconnect stores the session anew: its second answer leads to it.
+        let dead = Arc::new(AtomicBool::new(false));
+        let (victim, done) = (Arc::clone(&person), Arc::clone(&dead));
+        relay.watch(move |number| {
+            if number == 4
+                && let Some(pid) = victim.agent()
+            {
+                let done = Arc::clone(&done);
+                std::thread::spawn(move || {
+                    for _ in 0..turns * 1000 {
+                        std::thread::yield_now();
+                    }
+                    done.store(kill_process(pid, Signal::KILL).is_ok(), Ordering::SeqCst);
+                });
+            }
+        });
+        person.run(&["reconnect"])?;
+        while !dead.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        relay.watch(|_| {});
+        let by_token = next_agent(&person, &company).with_context(|| format!("killed after {turns}000 turns"))?;
+        ensure!(by_token, "killed after {turns}000 turns: a login was wanted though a token was stored");
+    }
+    Ok(())
+}
