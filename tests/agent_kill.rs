@@ -15,7 +15,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const MOST: u64 = 40;
 
 /// The agent dies when the `moment`-th datagram of `act` is on its way, before it arrives. True where it got that far.
-fn die_at(moment: u64, person: &Arc<Person>, relay: &Relay, act: impl FnOnce() -> Result<()>) -> Result<bool> {
+fn die_at(
+    moment: u64,
+    person: &Arc<Person>,
+    relay: &Relay,
+    act: impl FnOnce() -> Result<()>,
+) -> Result<bool> {
     let died = Arc::new(AtomicBool::new(false));
     let (victim, done) = (Arc::clone(person), Arc::clone(&died));
     relay.watch(move |number| {
@@ -51,7 +56,10 @@ fn next_agent(person: &Person, company: &Company) -> Result<bool> {
     } else {
         ensure!(again.status.code() == Some(3), "neither back nor a login wanted: {}", said(&again));
         let text = said(&again);
-        ensure!(text.contains("asks for") || text.contains("ikeep connect"), "what to do is not said: {text}");
+        ensure!(
+            text.contains("asks for") || text.contains("ikeep connect"),
+            "what to do is not said: {text}"
+        );
         let login = person.log_in(&company.ca())?;
         ensure!(login.status.success(), "the login after it: {}", said(&login));
     }
@@ -74,7 +82,8 @@ fn killed_in_a_login() -> Result<()> {
         if !died {
             break;
         }
-        let by_token = next_agent(&person, &company).with_context(|| format!("killed at datagram {moment}"))?;
+        let by_token =
+            next_agent(&person, &company).with_context(|| format!("killed at datagram {moment}"))?;
         outcomes.push(if by_token { "token" } else { "login" });
         let bye = person.run(&["disconnect"])?;
         ensure!(bye.status.success(), "{}", said(&bye));
@@ -100,12 +109,16 @@ fn killed_in_a_reconnect() -> Result<()> {
             ensure!(again.status.success() || again.status.code() == Some(6), "{}", said(&again));
             // What comes after the new SA (its first liveness check, the old SA's end) takes a few datagrams more.
             while relay.passed() < moment && person.agent().is_some() {
-                person.status().map(drop).or_else(|error| if person.agent().is_none() { Ok(()) } else { Err(error) })?;
+                person
+                    .status()
+                    .map(drop)
+                    .or_else(|error| if person.agent().is_none() { Ok(()) } else { Err(error) })?;
             }
             Ok(())
         })?;
         ensure!(died, "datagram {moment} was not seen");
-        let by_token = next_agent(&person, &company).with_context(|| format!("killed at datagram {moment}"))?;
+        let by_token =
+            next_agent(&person, &company).with_context(|| format!("killed at datagram {moment}"))?;
         ensure!(by_token, "killed at datagram {moment}: a login was wanted though the token was stored");
         ensure!(person.status()?["address4"] == address, "another address: {}", person.status()?);
     }
@@ -143,7 +156,8 @@ fn killed_while_the_session_is_written() -> Result<()> {
             std::thread::yield_now();
         }
         relay.watch(|_| {});
-        let by_token = next_agent(&person, &company).with_context(|| format!("killed after {turns}000 turns"))?;
+        let by_token =
+            next_agent(&person, &company).with_context(|| format!("killed after {turns}000 turns"))?;
         ensure!(by_token, "killed after {turns}000 turns: a login was wanted though a token was stored");
     }
     Ok(())

@@ -23,6 +23,9 @@ use tokio::task::AbortHandle;
 /// A task of the agent's.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Hears events.
+pub type Observer = Arc<dyn Fn(Now, &Event) + Send + Sync>;
+
 /// What differs between the product and the lab.
 #[derive(Clone)]
 pub struct Surroundings {
@@ -31,7 +34,7 @@ pub struct Surroundings {
     /// Stands between ESP and the tunnel. The lab pings there.
     pub tap: Arc<dyn Fn(Ports) -> Ports + Send + Sync>,
     /// Hears every event of the client's, first.
-    pub observe: Arc<dyn Fn(Now, &Event) + Send + Sync>,
+    pub observe: Observer,
     /// Changes what neither profile nor config file can say. The lab shortens lifetimes.
     pub adjust: Arc<dyn Fn(&mut Settings) + Send + Sync>,
 }

@@ -36,12 +36,9 @@ impl Changes {
         let Ok(mut ready) = self.0.readable().await else { return std::future::pending().await };
         // All that is there is one change. ENOBUFS (some was lost) is one too.
         let mut buffer = [0u8; 4096];
-        loop {
-            match recv(self.0.get_ref(), &mut buffer, RecvFlags::DONTWAIT) {
-                Ok(_) | Err(Errno::INTR | Errno::NOBUFS) => {}
-                Err(_) => break,
-            }
-        }
+        while let Ok(_) | Err(Errno::INTR | Errno::NOBUFS) =
+            recv(self.0.get_ref(), &mut buffer, RecvFlags::DONTWAIT)
+        {}
         ready.clear_ready();
     }
 }

@@ -101,7 +101,10 @@ async fn listen(
 }
 
 /// Readiness of a descriptor that nobody else has.
-#[expect(deprecated, reason = "an OwnedFd is closed by nobody else, so this is sound; the other way is unsafe code")]
+#[expect(
+    deprecated,
+    reason = "an OwnedFd is closed by nobody else, so this is sound; the other way is unsafe code"
+)]
 fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::new(fd)
 }

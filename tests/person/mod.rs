@@ -84,7 +84,8 @@ impl Person {
 
     /// Runs it to its end with a text on its standard input.
     pub(crate) fn type_in(&self, args: &[&str], text: &str) -> Result<Output> {
-        let mut child = self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child =
+            self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             // One that ended before it read anything is told by its exit code.
             let _ = stdin.write_all(text.as_bytes());

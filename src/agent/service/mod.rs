@@ -164,7 +164,7 @@ impl Service {
         tokio::select! {
             biased;
             signal = senses.signals.recv() => Wake::Signal(signal),
-            kept = async { keeping.as_mut().map(|k| k)?.await.ok() }, if keeps => Wake::Kept(kept),
+            kept = async { keeping.as_mut()?.await.ok() }, if keeps => Wake::Kept(kept),
             // What comes after "keep this session" waits until it is kept: Connected is not announced before.
             output = async {
                 match connection {
@@ -381,7 +381,9 @@ impl Service {
                     self.warn(text);
                 }
             }
-            Some(KeepingDone::Saved(Err(error)) | KeepingDone::Erased(Err(error))) => self.warn(&error.to_string()),
+            Some(KeepingDone::Saved(Err(error)) | KeepingDone::Erased(Err(error))) => {
+                self.warn(&error.to_string())
+            }
             Some(KeepingDone::Erased(Ok(()))) => {}
             None => tracing::error!("the store's task has crashed"),
         }
