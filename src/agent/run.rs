@@ -61,7 +61,10 @@ pub async fn run(places: Places, ready: impl FnOnce()) -> Result<(), AgentError>
         () = service.run(called) => {}
         () = stop => {}
     }
-    serving.abort();
+    // It ends by itself, once the clients have been told what was still to be told.
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "the socket's task failed");
+    }
     tracing::info!("the agent has ended");
     Ok(())
 }

@@ -1,11 +1,16 @@
 //! How a command ends: exit codes and errors.
 
-use crate::config::ConfigError;
+use super::output::lines;
+use crate::agent::run::AgentError;
+use crate::config::{ConfigError, NoHome};
+use crate::ipc::{ClientError, Failure, FailureKind};
 use crate::lab::LabError;
 use crate::profile::{NotUsable, ProfileError};
+use crate::store::StoreError;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Exit codes (DESIGN section 5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +32,12 @@ pub enum Exit {
     NoAgent = 6,
     /// The profile is damaged, or not for this client.
     Profile = 7,
+    /// Ended by SIGHUP.
+    HungUp = 129,
+    /// Ended by SIGINT.
+    Interrupted = 130,
+    /// Ended by SIGTERM.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {
@@ -72,6 +83,94 @@ pub enum Error {
     /// The lab cannot be built.
     #[error("the lab cannot run")]
     Lab(#[from] LabError),
+    /// This user has no folders.
+    #[error(transparent)]
+    Home(#[from] NoHome),
+    /// The agent cannot be talked to.
+    #[error(transparent)]
+    Agent(#[from] ClientError),
+    /// The agent cannot run.
+    #[error("the agent cannot run")]
+    Run(#[from] AgentError),
+    /// The agent did not start.
+    #[error("the agent did not start: {why}")]
+    NotStarted {
+        /// What it said, or how it ended.
+        why: String,
+    },
+    /// The agent, or the gateway through it, refuses.
+    #[error("{}", lines(&.0.message))]
+    Refused(Failure),
+    /// A TUN device is wanted.
+    #[error(
+        "--tunnel tun needs a privileged helper that this version does not have: use --tunnel proxy (programs go through a \
+         local SOCKS5 proxy, no privilege needed) or --tunnel none"
+    )]
+    NoTun,
+    /// There is a question and no terminal.
+    #[error(
+        "{}the gateway asks for {asked}, and there is no terminal to ask at: give --user and --group, and the secrets on \
+         standard input with --password-stdin", if .error.is_empty() { String::new() } else { format!("{error}; ") }
+    )]
+    NobodyToAsk {
+        /// The labels of what is asked for.
+        asked: String,
+        /// What the gateway said about the last answer, or empty.
+        error: String,
+    },
+    /// A secret is asked for, and standard input has no more lines.
+    #[error(
+        "{}the gateway asks for {label}, and standard input has no line for it: give one line for each secret that is asked \
+         for", if .error.is_empty() { String::new() } else { format!("{error}; ") }
+    )]
+    NoLine {
+        /// What is asked for.
+        label: String,
+        /// What the gateway said about the last answer, or empty.
+        error: String,
+    },
+    /// Nothing was typed, or it cannot be read.
+    #[error("no answer to the gateway's question can be read")]
+    Typing {
+        /// Why.
+        source: io::Error,
+    },
+    /// The connection takes too long.
+    #[error("no connection within {} s: {what}; {rest}", .wait.as_secs())]
+    TooLate {
+        /// How long was waited.
+        wait: Duration,
+        /// How far it is.
+        what: String,
+        /// What becomes of it.
+        rest: &'static str,
+    },
+    /// A signal ended the command.
+    #[error("ended by a signal")]
+    Ended(Exit),
+    /// A file of secrets is too short.
+    #[error(
+        "{} has {found} lines before the first empty one, but {wanted} users are named: give a line for each", .file.display()
+    )]
+    Passwords {
+        /// The file.
+        file: PathBuf,
+        /// How many lines are needed.
+        wanted: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// The machine refuses something that every program may do.
+    #[error("cannot {what}")]
+    Machine {
+        /// What.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What the user wants cannot be kept.
+    #[error("no agent runs, but it cannot be noted that none shall connect by itself")]
+    Intent(#[from] StoreError),
     /// Nothing more can be written.
     #[error("cannot write to standard output")]
     Output {
@@ -81,11 +180,41 @@ pub enum Error {
 }
 
 impl Error {
+    /// What was to be typed cannot be read. Ctrl-C at a prompt without echo arrives here.
+    pub(super) fn typing(source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::Interrupted => Self::Ended(Exit::Interrupted),
+            _ => Self::Typing { source },
+        }
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Profile { .. } | Self::NotUsable { .. } | Self::Lab(LabError::Host(_)) => Exit::Profile,
-            Self::Read { .. } | Self::Config(_) | Self::Lab(_) | Self::Output { .. } => Exit::Other,
+            Self::NobodyToAsk { .. } | Self::NoLine { .. } | Self::Typing { .. } => Exit::Authentication,
+            Self::Agent(ClientError::NotRunning { .. } | ClientError::Gone) => Exit::NoAgent,
+            Self::Refused(failure) => match failure.kind {
+                FailureKind::Authentication => Exit::Authentication,
+                FailureKind::NoAnswer => Exit::NoAnswer,
+                FailureKind::Certificate => Exit::Certificate,
+                FailureKind::Profile => Exit::Profile,
+                FailureKind::Usage => Exit::Usage,
+                FailureKind::Other => Exit::Other,
+            },
+            Self::TooLate { .. } => Exit::NoAnswer,
+            Self::NoTun | Self::Passwords { .. } => Exit::Usage,
+            Self::Ended(exit) => *exit,
+            Self::Read { .. }
+            | Self::Config(_)
+            | Self::Lab(_)
+            | Self::Home(_)
+            | Self::Agent(_)
+            | Self::Run(_)
+            | Self::NotStarted { .. }
+            | Self::Machine { .. }
+            | Self::Intent(_)
+            | Self::Output { .. } => Exit::Other,
         }
     }
 }

@@ -2,20 +2,34 @@
 //!
 //! `--json` puts one JSON document on stdout and nothing else; people read tables on stdout and messages on stderr.
 
+mod agent;
+mod connect;
+mod dialogue;
+mod disconnect;
 mod error;
+mod gateway;
+mod help;
 mod lab;
 mod output;
 mod profile;
+mod prompt;
+mod reconnect;
+mod runtime;
+mod spawn;
+mod status;
+mod watch;
 
 pub use error::{Error, Exit};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 use tracing::Level;
+use tracing_appender::non_blocking::NonBlocking;
 
 /// Keeps an IKEv2 remote-access VPN alive: log in once, come back by token.
 #[derive(Debug, Parser)]
 #[command(name = "ikeep", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_long_help = help::IKEEP)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -36,6 +50,21 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Connect, and stay connected; starts the agent where none runs
+    Connect(connect::Command),
+    /// End the connection; it stays ended until `ikeep connect`
+    Disconnect(disconnect::Command),
+    /// Make a new connection by token now, beside the one that serves
+    Reconnect(reconnect::Command),
+    /// Tell how the connection is
+    Status(status::Command),
+    /// Tell each change, a line at a time, until interrupted
+    Watch(watch::Command),
+    /// The background service in the foreground
+    Agent(agent::Command),
+    /// The embedded gateway
+    #[command(subcommand)]
+    Gateway(gateway::Command),
     /// Show the whole job on this machine: our client against our gateway
     Lab(lab::Command),
     /// Read AnyConnect profiles
@@ -49,8 +78,17 @@ impl Cli {
     /// # Errors
     /// What went wrong, with the exit code in [`Error::exit`].
     pub fn run(self) -> Result<Exit, Error> {
-        self.global.log();
+        if !matches!(self.command, Command::Agent(_)) {
+            self.global.log_more(0);
+        }
         match self.command {
+            Command::Agent(command) => command.run(&self.global),
+            Command::Connect(command) => command.run(&self.global),
+            Command::Disconnect(command) => command.run(),
+            Command::Reconnect(command) => command.run(),
+            Command::Status(command) => command.run(),
+            Command::Watch(command) => command.run(),
+            Command::Gateway(command) => command.run(),
             Command::Lab(command) => command.run(),
             Command::Profile(command) => command.run(),
         }
@@ -58,18 +96,26 @@ impl Cli {
 }
 
 impl Global {
-    /// Diagnostics go to stderr: warnings, and more with each `-v`.
-    fn log(&self) {
-        let level = match self.verbose {
+    /// Diagnostics go to stderr: warnings, and more with each `-v`; `more` counts as so many of them.
+    fn log_more(&self, more: u8) {
+        let subscriber = tracing_subscriber::fmt().with_max_level(self.level(more));
+        // A second call in one process (tests) keeps the first subscriber.
+        let _ = tracing::subscriber::set_global_default(subscriber.with_writer(std::io::stderr).finish());
+    }
+
+    /// They go to a file, from what is worth knowing on.
+    fn log_to(&self, file: NonBlocking) {
+        let subscriber = tracing_subscriber::fmt().with_max_level(self.level(1)).with_ansi(false);
+        let _ = tracing::subscriber::set_global_default(subscriber.with_writer(file).finish());
+    }
+
+    fn level(&self, more: u8) -> Level {
+        match self.verbose.saturating_add(more) {
             0 => Level::WARN,
             1 => Level::INFO,
             2 => Level::DEBUG,
             _ => Level::TRACE,
-        };
-        let subscriber =
-            tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).finish();
-        // A second call in one process (tests) keeps the first subscriber.
-        let _ = tracing::subscriber::set_global_default(subscriber);
+        }
     }
 }
 

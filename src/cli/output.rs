@@ -5,10 +5,16 @@ use std::io::{self, Write as _};
 
 /// Writes `text` to standard output. A reader that went away (`ikeep .. | head`) is not an error.
 pub(super) fn print(text: &str) -> Result<(), Error> {
+    write(text).map(drop)
+}
+
+/// The same for a command that goes on: false where nobody reads any more.
+pub(super) fn write(text: &str) -> Result<bool, Error> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output { source }),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(source) if source.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(source) => Err(Error::Output { source }),
     }
 }
 
@@ -39,6 +45,12 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 /// Text from a file on one line of a terminal: control characters (also those that move the cursor) are replaced.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// The same for text of several lines; white space at the end is left out.
+pub(super) fn lines(text: &str) -> String {
+    let line = |line: &str| printable(line.trim_end());
+    text.trim_end().split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

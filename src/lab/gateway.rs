@@ -31,6 +31,8 @@ pub struct Site {
     pub line: Line,
     /// What the gateway told, and when.
     pub events: VecDeque<(Now, GatewayEvent)>,
+    /// Hears of each event as it comes.
+    pub watcher: Option<Watcher>,
     /// Datagrams that a client sent, lost ones included.
     pub arrived: u64,
     clock: Clock,
@@ -39,6 +41,9 @@ pub struct Site {
     sent: u64,
     random: OsRandom,
 }
+
+/// See [`Site::watcher`].
+pub type Watcher = Box<dyn FnMut(Now, &GatewayEvent) + Send>;
 
 /// A datagram on the line.
 struct Datagram {
@@ -117,6 +122,9 @@ impl Site {
         let now = self.clock.now();
         while let Some(event) = self.gateway.poll_event() {
             tracing::debug!(?event, "gateway");
+            if let Some(watcher) = &mut self.watcher {
+                watcher(now, &event);
+            }
             if self.events.len() == EVENTS {
                 self.events.pop_front();
             }
@@ -177,6 +185,7 @@ impl Runner {
             gateway,
             line: Line::default(),
             events: VecDeque::new(),
+            watcher: None,
             arrived: 0,
             clock,
             under_way: BTreeMap::new(),

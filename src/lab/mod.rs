@@ -4,6 +4,7 @@
 //! suspend-aware clock. The client is never told what a scenario does.
 
 mod actor;
+pub mod console;
 mod download;
 pub mod echo;
 pub mod folder;
@@ -16,6 +17,7 @@ pub mod report;
 mod scenario;
 mod script;
 mod seen;
+pub mod serve;
 mod stage;
 mod tap;
 
@@ -29,7 +31,7 @@ use pki::{Pki, PkiError};
 use report::{LabReport, NOTE, Report};
 use stage::{DELAY, HOME, Setup};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use tokio::task::JoinSet;
@@ -64,6 +66,27 @@ pub enum LabError {
     /// A thread, an event loop or a socket of the gateway.
     #[error("the machine refuses a socket, thread or event loop: {0}")]
     Io(#[from] io::Error),
+    /// The gateway's ports cannot be opened.
+    #[error(
+        "cannot listen at {address}, UDP ports {} and {}: {source}; ports below 1024 need root: try --port 15000 --nat-port \
+         15001, or 0 for any", .ports.0, .ports.1
+    )]
+    Listen {
+        /// Where.
+        address: IpAddr,
+        /// First contact, and everything after.
+        ports: (u16, u16),
+        /// Why not; told in the text above.
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", .path.display())]
+    Write {
+        /// Which one.
+        path: PathBuf,
+        /// Why not; told in the text above.
+        source: io::Error,
+    },
     /// The first login failed: the rest shows nothing.
     #[error("the login failed")]
     NoLogin,

@@ -1,0 +1,248 @@
+//! `ikeep gateway serve`.
+
+use super::output::{lines, printable};
+use super::runtime::{self, Signals};
+use super::{Error, Exit, help, output};
+use crate::agent::clock::Clock;
+use crate::config::files;
+use crate::crypto::Secret;
+use crate::gateway::{Dpd, GatewayConfig, User};
+use crate::lab::serve::{self, Told};
+use crate::plan::Net;
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+/// Largest file of passwords that is read, bytes.
+const PASSWORDS: usize = 64 << 10;
+/// Console lines that may wait.
+const LINES: usize = 16;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Run the embedded gateway alone, with a console
+    Serve(Box<Serve>),
+}
+
+impl Command {
+    pub(super) fn run(self) -> Result<Exit, Error> {
+        match self {
+            Self::Serve(serve) => serve.run(),
+        }
+    }
+}
+
+/// What `ikeep gateway serve` takes. What is not given is as at the seed's router.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = help::GATEWAY)]
+pub(super) struct Serve {
+    /// The address to listen at
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+    listen: IpAddr,
+    /// UDP port of the first contact; 0: any
+    #[arg(long, value_name = "N", default_value = "500")]
+    port: u16,
+    /// UDP port of everything after; 0: any
+    #[arg(long, value_name = "N", default_value = "4500")]
+    nat_port: u16,
+    /// A name (or address) in the gateway's certificate, as the HostAddress of the profile; may be given several times
+    /// [default: the host of profiles/flexvpn-c8kv.xml, and ADDR]
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<String>,
+    /// Write the certificate of the CA to this file, for `ikeep connect --trust`
+    #[arg(long, value_name = "FILE")]
+    write_ca: Option<PathBuf>,
+    /// A user; may be given several times [default: test, with the password cisco]
+    #[arg(long = "user", value_name = "NAME", requires = "passwords_file")]
+    users: Vec<String>,
+    /// The users' passwords: a line for each --user, in their order
+    #[arg(long, value_name = "FILE", requires = "users")]
+    passwords_file: Option<PathBuf>,
+    /// Ask for a second factor; the answers: a line for each --user, in their order
+    #[arg(long, value_name = "FILE", requires = "users")]
+    second_factors_file: Option<PathBuf>,
+    /// A group to log in to; may be given several times: of more than one the user chooses
+    #[arg(long = "group", value_name = "NAME")]
+    groups: Vec<String>,
+    /// The IPv4 addresses to hand out
+    #[arg(long, value_name = "FIRST-LAST", default_value = "192.168.20.5-192.168.20.10")]
+    pool: Pool<Ipv4Addr>,
+    /// The IPv6 addresses to hand out
+    #[arg(long, value_name = "FIRST-LAST")]
+    pool6: Option<Pool<Ipv6Addr>>,
+    /// A network that goes into the tunnel; may be given several times [default: 192.168.10.0/24]
+    #[arg(long = "include", value_name = "NET", value_parser = net)]
+    include: Vec<Net>,
+    /// Everything goes into the tunnel
+    #[arg(long, conflicts_with = "include")]
+    tunnel_all: bool,
+    /// A DNS server to hand out; may be given several times [default: 192.168.10.53]
+    #[arg(long = "dns", value_name = "ADDR")]
+    dns: Vec<IpAddr>,
+    /// The domain to hand out
+    #[arg(long, value_name = "NAME", default_value = "example.com")]
+    domain: String,
+    /// A text to show to users at login
+    #[arg(long, value_name = "TEXT")]
+    banner: Option<String>,
+    /// How long a lost session can be taken up again; 0: no session ID and no token is handed out
+    #[arg(long, value_name = "SECONDS", default_value = "900", value_parser = clap::value_parser!(u32).range(..=86_400))]
+    reconnect_timeout: u32,
+    /// Take up lost sessions only, none that is still thought alive
+    #[arg(long)]
+    strict: bool,
+    /// Ask a silent client after this time whether it is alive
+    #[arg(long, value_name = "SECONDS", default_value = "45", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    dpd: u32,
+    /// Offer IKE fragmentation (RFC 7383)
+    #[arg(long)]
+    fragmentation: bool,
+}
+
+/// First and last address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Pool<A>(A, A);
+
+impl<A: FromStr + Ord> FromStr for Pool<A> {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (first, last) = text.split_once('-').ok_or("expected FIRST-LAST")?;
+        let read = |text: &str| text.trim().parse::<A>().map_err(|_| "expected two addresses of this family");
+        let (first, last) = (read(first)?, read(last)?);
+        if first <= last { Ok(Self(first, last)) } else { Err("the first address lies behind the last") }
+    }
+}
+
+fn net(text: &str) -> Result<Net, &'static str> {
+    let (address, prefix) = text.split_once('/').ok_or("expected ADDRESS/PREFIX")?;
+    let address = address.parse().map_err(|_| "expected an address before the slash")?;
+    let prefix = prefix.parse().map_err(|_| "expected a number of bits behind the slash")?;
+    Net::new(address, prefix).ok_or("the prefix is longer than the address")
+}
+
+impl Serve {
+    fn run(self) -> Result<Exit, Error> {
+        let users = self.users()?;
+        let names =
+            if self.names.is_empty() { serve::default_names(self.listen)? } else { self.names.clone() };
+        let (seed, ca) = serve::gateway(self.listen, &names, Clock::system().now().wall)?;
+        let loud = "its keys are PUBLIC TEST KEYS: whoever has this program can pretend to be this gateway";
+        eprintln!("ikeep: a gateway for {}; {loud}", names.join(", "));
+        if users.is_none() {
+            eprintln!("ikeep: one user, test, with the password cisco, which everybody knows: see --user");
+        }
+        let config = self.config(seed, users);
+        if let Some(file) = &self.write_ca {
+            serve::write_public(file, &ca)?;
+            let shown = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            eprintln!("ikeep: the CA's certificate is in {}: ikeep connect --trust {0}", shown.display());
+        }
+        runtime::block_on(async {
+            let mut signals = Signals::new()?;
+            let stop = async move {
+                signals.wait().await;
+            };
+            let mut broken = Ok(());
+            let tell = |told| {
+                let written = match told {
+                    Told::Ports(ike, nat) => {
+                        output::print(&format!("listening: IKE at {ike}, NAT-T and ESP at {nat}\n"))
+                    }
+                    Told::Answer(text) if text.is_empty() => Ok(()),
+                    Told::Answer(text) => output::print(&(lines(&text) + "\n")),
+                    Told::Event(text) => {
+                        eprintln!("{}", printable(&text));
+                        Ok(())
+                    }
+                };
+                if broken.is_ok() {
+                    broken = written;
+                }
+            };
+            serve::run(config, self.listen, console(), stop, tell).await?;
+            broken
+        })?;
+        Ok(Exit::Done)
+    }
+
+    fn config(&self, seed: GatewayConfig, users: Option<BTreeMap<String, User>>) -> GatewayConfig {
+        let include = match &self.include[..] {
+            _ if self.tunnel_all => Vec::new(),
+            [] => seed.include.clone(),
+            nets => nets.to_vec(),
+        };
+        GatewayConfig {
+            ports: (self.port, self.nat_port),
+            users: users.unwrap_or_else(|| seed.users.clone()),
+            groups: self.groups.clone(),
+            pool4: (self.pool.0, self.pool.1),
+            pool6: self.pool6.map(|pool| (pool.0, pool.1)),
+            // What clients send here is to be answered by something.
+            inside: if include.is_empty() { seed.inside.clone() } else { include.clone() },
+            include,
+            dns: if self.dns.is_empty() { seed.dns.clone() } else { self.dns.clone() },
+            domain: Some(self.domain.clone()).filter(|domain| !domain.is_empty()),
+            banner: self.banner.clone(),
+            reconnect_timeout: Some(self.reconnect_timeout)
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| Duration::from_secs(seconds.into())),
+            lenient: !self.strict,
+            dpd: Dpd { interval: Duration::from_secs(self.dpd.into()), ..seed.dpd },
+            fragmentation: self.fragmentation,
+            ..seed
+        }
+    }
+
+    /// `None` where none is named: the seed's own.
+    fn users(&self) -> Result<Option<BTreeMap<String, User>>, Error> {
+        let Some(file) = &self.passwords_file else { return Ok(None) };
+        let passwords = secrets(file, self.users.len())?;
+        let mut factors = match &self.second_factors_file {
+            Some(file) => secrets(file, self.users.len())?.into_iter().map(Some).collect(),
+            None => vec![None; self.users.len()],
+        }
+        .into_iter();
+        let user = |(name, password): (&String, Secret)| {
+            let second_factor = factors.next().flatten();
+            (name.clone(), User { password, second_factor, groups: Vec::new() })
+        };
+        Ok(Some(self.users.iter().zip(passwords).map(user).collect()))
+    }
+}
+
+/// The first `count` lines.
+fn secrets(file: &Path, count: usize) -> Result<Vec<Secret>, Error> {
+    let octets = files::read_at_most(file, PASSWORDS).map(Zeroizing::new);
+    let octets = octets.map_err(|source| Error::Read { file: file.to_owned(), source })?;
+    let line = |line: &[u8]| Secret::from(line.strip_suffix(b"\r").unwrap_or(line));
+    let secrets: Vec<Secret> = octets
+        .split(|octet| *octet == b'\n')
+        .map(line)
+        .take_while(|line| !line.is_empty())
+        .take(count)
+        .collect();
+    if secrets.len() < count {
+        return Err(Error::Passwords { file: file.to_owned(), wanted: count, found: secrets.len() });
+    }
+    Ok(secrets)
+}
+
+/// Lines of standard input. Their thread ends with the input, or with the process.
+fn console() -> mpsc::Receiver<String> {
+    let (lines_in, lines) = mpsc::channel(LINES);
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().split(b'\n') {
+            let Ok(line) = line else { return };
+            if lines_in.blocking_send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}

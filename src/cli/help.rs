@@ -1,0 +1,69 @@
+//! What stands below the options in the long help.
+
+/// Below `ikeep --help`.
+pub(super) const IKEEP: &str = "\
+Exit status:
+  0  done
+  1  anything that has no number of its own; the message says what
+  2  the command line makes no sense
+  3  a person must log in, or the gateway refused the login
+  4  no answer from the gateway
+  5  the gateway's certificate was refused
+  6  no agent runs
+  7  the profile is damaged, or not for this client
+  130, 143, 129  ended by a signal (interrupt, terminate, hang-up)
+
+Files:
+  $XDG_CONFIG_HOME/ikeep/config.toml   settings (~/.config/ikeep/config.toml)
+  $XDG_CONFIG_HOME/ikeep/profiles/     AnyConnect profiles, NAME.xml
+  $XDG_STATE_HOME/ikeep/               the session, what you asked for last, logs (~/.local/state/ikeep/)
+  $XDG_RUNTIME_DIR/ikeep/agent.sock    the agent's socket; without that folder, run/agent.sock in the state folder";
+
+/// Below `ikeep connect --help`.
+pub(super) const CONNECT: &str = "\
+The agent is started where none runs, and goes on when this command has ended: it brings the connection back by token, \
+without a question, whenever the network changes or the machine wakes up. `ikeep disconnect` ends the connection.
+
+Questions of the gateway are asked at the terminal. With --password-stdin each secret is a line of standard input, in the \
+order in which the gateway asks; a line that is missing ends the command with 3. Secrets are not taken from arguments or \
+the environment, which other processes can read. What --user and --group say is not asked for.
+
+What is not given is as at the last time, else as the config file has it.
+
+Ended by Ctrl-C, or after --wait seconds, while the login is under way, the login is given up.
+
+Examples:
+  ikeep connect vpn.example.com
+  ikeep connect
+  ikeep connect --profile company.xml --user me --tunnel proxy --proxy 127.0.0.1:1080
+  pass show vpn | ikeep connect vpn.example.com --user me --password-stdin
+  curl --socks5-hostname 127.0.0.1:1080 http://intranet.example.com/";
+
+/// Below `ikeep status --help`.
+pub(super) const STATUS: &str = "\
+`connected` is said only while it is proved: the gateway was heard within the interval of the liveness check. Else the \
+state is `unconfirmed`, and the table says what is waited for and until when; in the JSON document `state` stays \
+`connected` and `confirmed` is false.";
+
+/// Below `ikeep agent --help`.
+pub(super) const AGENT: &str = "\
+Runs until SIGTERM or SIGINT; the session and what you asked for stay on disk, so that the next agent goes on by token. \
+One agent runs for a user. `ikeep connect` starts one in the background where none runs; a systemd user unit may run it \
+instead. It needs no privilege.";
+
+/// Below `ikeep gateway serve --help`.
+pub(super) const GATEWAY: &str = "\
+The gateway's keys are PUBLIC TEST KEYS: it is for trying things out, not for people's traffic. A client believes its \
+certificate only with `ikeep connect --trust` and the file of --write-ca.
+
+Commands on standard input, one a line: `help` lists them. At the end of standard input the gateway goes on until SIGINT \
+or SIGTERM. Ports above 1023 need no privilege.
+
+Example, in two terminals:
+  ikeep gateway serve --port 15000 --nat-port 15001 --write-ca ca.pem
+  ikeep connect IKEv2_Gateway --profile profiles/flexvpn-c8kv.xml --config lab.toml --trust ca.pem --user test
+with lab.toml:
+  [gateway.\"flexvpn-c8kv.example.com\"]
+  address = \"127.0.0.1\"
+  port = 15000
+  nat_port = 15001";

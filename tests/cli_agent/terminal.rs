@@ -1,0 +1,94 @@
+//! A person at a terminal: a pseudo-terminal whose other end the test holds.
+
+use crate::world::{Home, PATIENCE, ikeep};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// `ikeep` at a terminal.
+pub(crate) struct Terminal {
+    master: File,
+    /// The other end stays open, so that its settings can be looked at when the program has gone.
+    slave: File,
+    program: Child,
+    shown: Receiver<Vec<u8>>,
+    screen: String,
+}
+
+impl Terminal {
+    pub(crate) fn new(home: &Home, arguments: &[&str]) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(rustix::fs::OFlags::NOCTTY.bits().cast_signed())
+            .open(name.to_str().unwrap())
+            .unwrap();
+        let stream = || OwnedFd::from(slave.try_clone().unwrap());
+        let mut command = Command::new("setsid");
+        home.dress(&mut command);
+        command.args(["--ctty", "--wait", ikeep()]).args(arguments);
+        let program = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
+        let master = File::from(master);
+        let (shows, shown) = channel();
+        let mut screen = master.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let mut octets = [0; 4096];
+            while let Ok(count @ 1..) = screen.read(&mut octets) {
+                if shows.send(octets[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { master, slave, program, shown, screen: String::new() }
+    }
+
+    /// Waits until `text` is shown; what was shown up to there.
+    #[track_caller]
+    pub(crate) fn see(&mut self, text: &str) -> String {
+        loop {
+            if let Some(at) = self.screen.find(text) {
+                return self.screen.drain(..at + text.len()).collect();
+            }
+            match self.shown.recv_timeout(PATIENCE) {
+                Ok(octets) => self.screen += &String::from_utf8(octets).unwrap(),
+                Err(error) => panic!("{text:?} does not come ({error}) after {:?}", self.screen),
+            }
+        }
+    }
+
+    /// Nothing is shown for this long.
+    pub(crate) fn stays_quiet(&mut self, time: Duration) {
+        assert_eq!(self.shown.recv_timeout(time), Err(RecvTimeoutError::Timeout));
+    }
+
+    pub(crate) fn types(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// What is typed is shown.
+    pub(crate) fn echoes(&self) -> bool {
+        tcgetattr(&self.slave).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON)
+    }
+
+    pub(crate) fn ends(&mut self) -> ExitStatus {
+        self.program.wait().unwrap()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // `setsid` becomes the program: no process of its own is in between.
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
