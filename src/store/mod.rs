@@ -185,10 +185,16 @@ impl Inner {
                 Err(ServiceError::NotThere) => {}
                 Err(error) => notes.push(Note::NotErased(error)),
             },
-            (InService::Unknown | InService::Kept, Some(service)) => {
-                let (sessions, more) = service.load(host);
-                found.extend(sessions);
-                notes.extend(more);
+            (known @ (InService::Unknown | InService::Kept), Some(service)) => {
+                match service.load(host, known == InService::Kept) {
+                    Ok((sessions, more)) => {
+                        found.extend(sessions);
+                        notes.extend(more);
+                    }
+                    // Nothing that is known of is missed.
+                    Err(ServiceError::NotThere | ServiceError::Locked) if known == InService::Unknown => {}
+                    Err(error) => notes.push(Note::Service(error)),
+                }
             }
         }
         let session = found.into_iter().max_by_key(|session| (session.last_contact, session.issued));

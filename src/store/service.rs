@@ -18,6 +18,10 @@ pub(super) const LIMIT: Duration = Duration::from_millis(300);
 /// Saves that leave a service alone after it was too slow once: a reconnect must not wait for it each time.
 const SPARED: u8 = 16;
 
+/// How often one that should be there is asked, and the pause between; together well below [`LIMIT`].
+const TRIES: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(25);
+
 const APPLICATION: (&str, &str) = ("application", "ikeep");
 const CONTENT_TYPE: &str = "application/json";
 
@@ -55,9 +59,16 @@ impl Service {
         saved
     }
 
-    /// The sessions it has of this host, and what is wrong with the others.
-    pub(super) fn load(&mut self, host: &str) -> (Vec<Session>, Vec<Note>) {
-        let read = ask(async |service| {
+    /// The sessions it has of this host, and what is wrong with the others. Where one is `expected`, a service that is not there
+    /// is asked again while there is time: agent and keyring start side by side when a person logs in to their desktop.
+    pub(super) fn load(
+        &mut self,
+        host: &str,
+        expected: bool,
+    ) -> Result<(Vec<Session>, Vec<Note>), ServiceError> {
+        let tries = if expected { TRIES } else { 1 };
+        ask_often(tries, async |service| {
+            open_default(service).await?;
             let found = service.search_items(attributes(host).into()).await.map_err(failed)?;
             let (mut sessions, mut wrong) = (Vec::new(), Vec::new());
             for item in &found.unlocked {
@@ -66,21 +77,14 @@ impl Service {
                     Err(error) => wrong.push(Note::Service(error)),
                 }
             }
-            if !found.locked.is_empty() {
-                wrong.push(Note::Service(ServiceError::Locked));
-            }
             Ok((sessions, wrong))
-        });
-        match read {
-            Ok(read) => read,
-            Err(ServiceError::NotThere) => (Vec::new(), Vec::new()),
-            Err(error) => (Vec::new(), vec![Note::Service(error)]),
-        }
+        })
     }
 
     /// Erases what it has of this host.
     pub(super) fn erase(&mut self, host: &str) -> Result<(), ServiceError> {
         ask(async |service| {
+            open_default(service).await?;
             let found = service.search_items(attributes(host).into()).await.map_err(failed)?;
             for item in &found.unlocked {
                 item.delete().await.map_err(failed)?;
@@ -90,21 +94,36 @@ impl Service {
     }
 }
 
-/// Connects and does `work`, in a runtime of its own: whatever it leaves behind ends with it.
-fn ask<T>(work: impl AsyncFnOnce(&SecretService<'_>) -> Result<T, ServiceError>) -> Result<T, ServiceError> {
+fn ask<T>(work: impl AsyncFn(&SecretService<'_>) -> Result<T, ServiceError>) -> Result<T, ServiceError> {
+    ask_often(1, work)
+}
+
+/// Connects and does `work`, again while nobody is there, in a runtime of its own: whatever it leaves behind ends with it.
+fn ask_often<T>(
+    tries: u32,
+    work: impl AsyncFn(&SecretService<'_>) -> Result<T, ServiceError>,
+) -> Result<T, ServiceError> {
     if !bus_is_there() {
         return Err(ServiceError::NotThere);
     }
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ServiceError::Failed(error.to_string()))?;
-    let done = runtime.block_on(async {
-        let whole = async {
-            // Encrypted on the way, since whoever watches the bus sees what passes.
-            let service = SecretService::connect(EncryptionType::Dh).await.map_err(failed)?;
-            work(&service).await
-        };
-        tokio::time::timeout(LIMIT, whole).await.unwrap_or_else(|_| Err(slow()))
-    });
+    let once = async || {
+        // Encrypted on the way, since whoever watches the bus sees what passes.
+        let service = SecretService::connect(EncryptionType::Dh).await.map_err(failed)?;
+        work(&service).await
+    };
+    let whole = async {
+        for _ in 1..tries {
+            match once().await {
+                Err(ServiceError::NotThere) => tokio::time::sleep(PAUSE).await,
+                done => return done,
+            }
+        }
+        once().await
+    };
+    let done =
+        runtime.block_on(async { tokio::time::timeout(LIMIT, whole).await.unwrap_or_else(|_| Err(slow())) });
     runtime.shutdown_background();
     done
 }
@@ -116,7 +135,8 @@ fn bus_is_there() -> bool {
         || set("XDG_RUNTIME_DIR").is_some_and(|folder| Path::new(&folder).join("bus").exists())
 }
 
-/// The collection that survives a reboot, if it is open: a locked one would ask the person for a password.
+/// The collection that survives a reboot, if it is open: a locked one would ask the person for a password. It comes before any
+/// search, because a keyring that has just started finds nothing until it has been asked for this.
 async fn open_default<'a>(service: &'a SecretService<'_>) -> Result<Collection<'a>, ServiceError> {
     let collection = service.get_default_collection().await.map_err(failed)?;
     if collection.is_locked().await.map_err(failed)? {

@@ -1,0 +1,7 @@
+//! The session store against what it meets on real machines: full and read-only disks, and secret services that are open,
+//! locked, stopped or not there.
+
+mod bus;
+mod disk;
+mod secret_service;
+mod story;
