@@ -6,14 +6,18 @@
 
 mod block;
 mod entry;
+mod follow;
 mod limiter;
+mod read;
 mod reason;
 mod texts;
 mod writer;
 
 pub use block::{BlockError, Renderer, parse};
 pub use entry::{Entry, Kind, MAX_DESCRIPTION, Place, Source};
+pub use follow::Watch;
 pub use limiter::{Limiter, Verdict};
+pub use read::{Blocks, Reader};
 pub use reason::{Class, Reason};
 pub use writer::{Journal, Rotation, WriteError};
 
