@@ -1,5 +1,6 @@
-//! The embedded gateway on real UDP sockets, behind a line that can fail.
+//! The embedded gateway on real UDP sockets, between a line that can fail and the network behind it.
 
+use super::inside::Inside;
 use super::line::Line;
 use crate::agent::clock::{Clock, OsRandom};
 use crate::agent::socket;
@@ -29,7 +30,9 @@ pub struct Site {
     pub gateway: Gateway,
     /// The line in front of it.
     pub line: Line,
-    /// What the gateway told, and when.
+    /// The network behind it.
+    pub inside: Inside,
+    /// What the gateway told, and when; packets for the network behind it are not kept.
     pub events: VecDeque<(Now, GatewayEvent)>,
     /// Hears of each event as it comes.
     pub watcher: Option<Watcher>,
@@ -81,12 +84,18 @@ impl Site {
         let end = self.clock.now().at + time;
         for _ in 0..SLEEP_STEPS {
             let now = self.clock.now().at;
-            let Some((at, _)) = self.gateway.poll_timeout().filter(|(at, _)| *at < end) else { break };
+            let Some(at) = self.poll_timeout(now).filter(|at| *at < end) else { break };
             self.clock.leap(at.since(now));
             self.gateway.handle_timeout(self.clock.now());
             self.drain();
         }
         self.clock.leap(end.since(self.clock.now().at));
+    }
+
+    /// When the gateway or somebody behind it has something to do.
+    fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
+        let gateway = self.gateway.poll_timeout().map(|(at, _)| at);
+        [gateway, self.inside.poll_timeout(now)].into_iter().flatten().min()
     }
 
     /// A datagram enters the line.
@@ -109,27 +118,46 @@ impl Site {
         }
     }
 
-    /// Takes what the gateway has to say.
+    /// Takes what the gateway and the network behind it have to say.
     fn drain(&mut self) {
-        while let Some(transmit) = self.gateway.poll_transmit() {
-            self.put(Datagram {
-                inbound: false,
-                client: transmit.to,
-                port: transmit.from,
-                payload: transmit.payload,
-            });
-        }
         let now = self.clock.now();
         while let Some(event) = self.gateway.poll_event() {
-            tracing::debug!(?event, "gateway");
-            if let Some(watcher) = &mut self.watcher {
-                watcher(now, &event);
+            match event {
+                GatewayEvent::Inner(packet) => self.inside.receive(now.at, packet),
+                event => self.remember(now, event),
             }
-            if self.events.len() == EVENTS {
-                self.events.pop_front();
-            }
-            self.events.push_back((now, event));
         }
+        loop {
+            self.inside.poll(now.at);
+            let mut more = false;
+            while let Some(packet) = self.inside.poll_transmit() {
+                more = true;
+                // Where the client's session is down the packet is lost, as on any router.
+                self.gateway.send_packet(now, &packet);
+            }
+            while let Some(transmit) = self.gateway.poll_transmit() {
+                self.put(Datagram {
+                    inbound: false,
+                    client: transmit.to,
+                    port: transmit.from,
+                    payload: transmit.payload,
+                });
+            }
+            if !more {
+                return;
+            }
+        }
+    }
+
+    fn remember(&mut self, now: Now, event: GatewayEvent) {
+        tracing::debug!(?event, "gateway");
+        if let Some(watcher) = &mut self.watcher {
+            watcher(now, &event);
+        }
+        if self.events.len() == EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back((now, event));
     }
 }
 
@@ -180,10 +208,12 @@ impl Runner {
         let nat = socket::open(SocketAddr::new(address, config.ports.1))?;
         let ports = (ike.local_addr()?, nat.local_addr()?);
         config.ports = (ports.0.port(), ports.1.port());
+        let inside = Inside::new(config.inside.clone(), Box::new(OsRandom::new()));
         let gateway = Gateway::new(config, clock.now(), Box::new(OsRandom::new()));
         let site = Site {
             gateway,
             line: Line::default(),
+            inside,
             events: VecDeque::new(),
             watcher: None,
             arrived: 0,
@@ -201,9 +231,9 @@ impl Runner {
     pub async fn run(mut self) {
         loop {
             let Self { site, ike, nat, questions, .. } = &mut self;
-            let due =
-                [site.gateway.poll_timeout().map(|(at, _)| at), site.under_way.keys().next().map(|k| k.0)];
-            let left = due.into_iter().flatten().min().map(|at| at.since(site.clock.now().at));
+            let now = site.clock.now().at;
+            let due = [site.poll_timeout(now), site.under_way.keys().next().map(|(at, _)| *at)];
+            let left = due.into_iter().flatten().min().map(|at| at.since(now));
             tokio::select! {
                 biased;
                 question = questions.recv() => match question {

@@ -10,7 +10,7 @@ pub mod echo;
 pub mod folder;
 pub mod freeze;
 pub mod gateway;
-mod inside;
+pub mod inside;
 pub mod line;
 pub mod pki;
 pub mod report;

@@ -192,7 +192,7 @@ impl Connection {
         tunnel: &mut Tunnel<'_>,
     ) {
         if let Some(handle) = self.handle.take() {
-            tunnel.stack.release(handle);
+            tunnel.stack.release(tunnel.now, handle);
         }
         while let Some(address) = addresses.pop_front() {
             if !tunnel.plan.is_some_and(|plan| is_covered(plan, address)) {
@@ -287,7 +287,7 @@ impl Connection {
             pending.into_iter().for_each(|query| tunnel.resolver.cancel(query));
         }
         if let Some(handle) = self.handle.take() {
-            tunnel.stack.release(handle);
+            tunnel.stack.release(tunnel.now, handle);
         }
         self.deadline = None;
     }

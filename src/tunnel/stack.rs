@@ -8,7 +8,7 @@ use crate::crypto::Random;
 use crate::time::Instant;
 use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::socket::{Socket, tcp};
-use smoltcp::time::{Duration as StackDuration, Instant as StackInstant};
+use smoltcp::time::Instant as StackInstant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv6Address};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -26,6 +26,9 @@ const ORPHANS: usize = 64;
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// Half-open connections at most, beside those that the owner allowed.
 const HALF_OPEN: usize = 32;
+/// What is not acknowledged is sent again after this long at the latest (RFC 6298 lets it grow to a minute): after an outage
+/// the wait for it is what a person notices. Linux has `tcp_rto_max_ms` for the same.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Octets of buffer for each connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,8 +87,13 @@ pub struct Stack {
     random: Box<dyn Random>,
     buffers: Buffers,
     listeners: Vec<Listener>,
-    /// Connections that nobody owns any more, oldest first.
-    orphans: VecDeque<SocketHandle>,
+    /// Connections that nobody owns any more and how long they may stay, oldest first.
+    orphans: VecDeque<(Instant, SocketHandle)>,
+    /// To be closed once everything is acknowledged.
+    closing: Vec<SocketHandle>,
+    /// So much is the clock of the interface ahead: it was put forward where its next timer was further away than
+    /// [`LONGEST_WAIT`].
+    ahead: Duration,
 }
 
 /// A port that takes connections.
@@ -95,8 +103,8 @@ struct Listener {
     limit: usize,
     /// The one that the next SYN takes.
     spare: Option<SocketHandle>,
-    /// Between SYN and ACK.
-    half_open: Vec<SocketHandle>,
+    /// Between SYN and ACK, and until when.
+    half_open: Vec<(Instant, SocketHandle)>,
     /// Nobody has taken them yet.
     ready: VecDeque<SocketHandle>,
     /// Ready or taken, and not released.
@@ -116,6 +124,8 @@ impl Stack {
             buffers,
             listeners: Vec::new(),
             orphans: VecDeque::new(),
+            closing: Vec::new(),
+            ahead: Duration::ZERO,
         }
     }
 
@@ -139,16 +149,21 @@ impl Stack {
     /// Takes an inner packet.
     pub fn receive(&mut self, now: Instant, packet: Vec<u8>) {
         self.link.put(packet);
-        self.interface.poll_ingress_single(stack_time(now), &mut self.link, &mut self.sockets);
-        self.tend_listeners();
+        let time = stack_time(now + self.ahead);
+        self.interface.poll_ingress_single(time, &mut self.link, &mut self.sockets);
+        self.tend_listeners(now);
     }
 
     /// Does what is due, and lets connections send until 64 frames wait in [`Stack::poll_transmit`].
     pub fn poll(&mut self, now: Instant) {
-        let now = stack_time(now);
-        while self.interface.poll_egress(now, &mut self.link, &mut self.sockets) != PollResult::None {}
-        self.tend_listeners();
-        self.bury();
+        self.close_the_done();
+        let time = stack_time(now + self.ahead);
+        while self.interface.poll_egress(time, &mut self.link, &mut self.sockets) != PollResult::None {}
+        self.tend_listeners(now);
+        self.bury(now);
+        if let Some(at) = poll_at(&mut self.interface, &self.sockets, now + self.ahead) {
+            self.ahead = self.ahead + at.since(now + self.ahead).saturating_sub(LONGEST_WAIT);
+        }
     }
 
     /// The next frame: [`crate::esp::HEADROOM`] free octets, then an IP packet.
@@ -163,7 +178,11 @@ impl Stack {
 
     /// When to call [`Stack::poll`] next; `now` or earlier: at once.
     pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
-        poll_at(&mut self.interface, &self.sockets, now)
+        let timer = poll_at(&mut self.interface, &self.sockets, now + self.ahead).map(|at| at - self.ahead);
+        let half_open =
+            self.listeners.iter().flat_map(|listener| &listener.half_open).map(|(until, _)| *until);
+        let orphans = self.orphans.iter().map(|(until, _)| *until);
+        timer.into_iter().chain(half_open).chain(orphans).min()
     }
 
     /// Begins a connection.
@@ -195,7 +214,8 @@ impl Stack {
             ready: VecDeque::new(),
             taken: Vec::new(),
         });
-        self.tend_listeners();
+        // Without half-open connections the time does not matter.
+        self.tend_listeners(Instant::default());
     }
 
     /// The next connection that a peer has opened.
@@ -274,7 +294,25 @@ impl Stack {
 
     /// Nothing more will be sent: FIN follows what waits. Receiving goes on.
     pub fn close(&mut self, handle: &Handle) {
-        self.socket_mut(handle).close();
+        let socket = self.socket_mut(handle);
+        // In LAST-ACK smoltcp does not hear that a window which was closed is open again.
+        if socket.state() == tcp::State::CloseWait && socket.send_queue() > 0 {
+            self.closing.push(handle.0);
+        } else {
+            socket.close();
+        }
+    }
+
+    fn close_the_done(&mut self) {
+        let sockets = &mut self.sockets;
+        self.closing.retain(|handle| {
+            let socket = sockets.get_mut::<tcp::Socket<'_>>(*handle);
+            let waits = socket.state() == tcp::State::CloseWait && socket.send_queue() > 0;
+            if !waits {
+                socket.close();
+            }
+            waits
+        });
     }
 
     /// Resets the connection.
@@ -284,43 +322,46 @@ impl Stack {
 
     /// Lets go of a connection. Where both sides have closed, the rest is still delivered (ten minutes at most); else it is
     /// reset.
-    pub fn release(&mut self, handle: Handle) {
+    pub fn release(&mut self, now: Instant, handle: Handle) {
         let Handle(own) = handle;
         let socket = self.sockets.get_mut::<tcp::Socket<'_>>(own);
         let opening = matches!(socket.state(), tcp::State::SynSent | tcp::State::SynReceived);
-        if opening || socket.may_recv() || socket.may_send() {
+        let closing = self.closing.contains(&own);
+        if opening || socket.may_recv() || socket.may_send() && !closing {
             socket.abort();
         }
-        socket.set_timeout(Some(stack_duration(ORPHAN)));
-        self.orphans.push_back(own);
+        self.orphans.push_back((now + ORPHAN, own));
         if self.orphans.len() > ORPHANS
-            && let Some(oldest) = self.orphans.pop_front()
+            && let Some((_, oldest)) = self.orphans.pop_front()
         {
+            self.closing.retain(|closing| *closing != oldest);
             self.sockets.remove(oldest);
         }
         for listener in &mut self.listeners {
             listener.taken.retain(|taken| *taken != own);
         }
-        self.tend_listeners();
+        self.tend_listeners(now);
     }
 
     /// Removes the dead among those that nobody owns.
-    fn bury(&mut self) {
-        let sockets = &mut self.sockets;
-        self.orphans.retain(|handle| {
+    fn bury(&mut self, now: Instant) {
+        let Self { sockets, closing, .. } = self;
+        self.orphans.retain(|(until, handle)| {
             let socket = sockets.get::<tcp::Socket<'_>>(*handle);
             // With an endpoint left a reset is still to be sent.
-            let dead = socket.state() == tcp::State::Closed && socket.remote_endpoint().is_none();
+            let closed = socket.state() == tcp::State::Closed && socket.remote_endpoint().is_none();
+            let dead = closed || *until <= now;
             if dead {
+                closing.retain(|closing| closing != handle);
                 sockets.remove(*handle);
             }
             !dead
         });
     }
 
-    fn tend_listeners(&mut self) {
+    fn tend_listeners(&mut self, now: Instant) {
         for listener in &mut self.listeners {
-            listener.tend(&mut self.sockets, self.buffers);
+            listener.tend(now, &mut self.sockets, self.buffers);
         }
     }
 
@@ -351,22 +392,21 @@ impl Stack {
 
 impl Listener {
     /// Sorts connections by how far they are, and has a spare one as long as more are wanted.
-    fn tend(&mut self, sockets: &mut SocketSet<'static>, buffers: Buffers) {
+    fn tend(&mut self, now: Instant, sockets: &mut SocketSet<'static>, buffers: Buffers) {
         if let Some(spare) = self.spare
             && sockets.get::<tcp::Socket<'_>>(spare).state() != tcp::State::Listen
         {
-            sockets.get_mut::<tcp::Socket<'_>>(spare).set_timeout(Some(stack_duration(HANDSHAKE)));
-            self.half_open.push(spare);
+            self.half_open.push((now + HANDSHAKE, spare));
             self.spare = None;
         }
         let Self { half_open, ready, taken, .. } = self;
-        half_open.retain(|handle| {
-            let socket = sockets.get_mut::<tcp::Socket<'_>>(*handle);
-            match socket.state() {
-                tcp::State::SynReceived => return true,
-                tcp::State::Listen | tcp::State::Closed => drop(sockets.remove(*handle)),
+        half_open.retain(|(until, handle)| {
+            match sockets.get::<tcp::Socket<'_>>(*handle).state() {
+                tcp::State::SynReceived if now < *until => return true,
+                tcp::State::SynReceived | tcp::State::Listen | tcp::State::Closed => {
+                    sockets.remove(*handle);
+                }
                 _ => {
-                    socket.set_timeout(None);
                     ready.push_back(*handle);
                     taken.push(*handle);
                 }
@@ -428,10 +468,6 @@ pub(super) fn poll_at(
 
 pub(super) fn stack_time(now: Instant) -> StackInstant {
     StackInstant::from_micros(i64::try_from(now.since_boot().as_micros()).unwrap_or(i64::MAX))
-}
-
-fn stack_duration(duration: Duration) -> StackDuration {
-    StackDuration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
