@@ -2,6 +2,7 @@
 //! `cargo test` leaves them out and says so.
 
 mod interop;
+mod person;
 
 use anyhow::{Context, Result, ensure};
 use ikeep::client::{Event, Order};

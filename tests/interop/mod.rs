@@ -3,11 +3,13 @@
 //! Everything here is RAII: a dropped [`Charon`] is stopped, a dropped [`Netns`] is deleted, also when the test fails.
 //! `tests/run` removes by its own prefix what a killed test left.
 
+mod agent;
 mod charon;
 mod netns;
 mod ours;
 mod pki;
 mod swanctl;
+mod tshark;
 
 pub(crate) use charon::{Charon, CharonOptions};
 pub(crate) use netns::Pair;

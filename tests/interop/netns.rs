@@ -123,6 +123,22 @@ impl Pair {
         pair.gateway.add_address("lo", "fd10::1/64")?;
         Ok(pair)
     }
+
+    /// A second link, `eth1` on both sides, 10.9.1.1 and 10.9.1.2, up; nothing is routed over it yet.
+    ///
+    /// # Errors
+    /// As [`Netns::new`].
+    pub(crate) fn second_link(&self) -> Result<()> {
+        let (gateway, client) = (self.gateway.name(), self.client.name());
+        run(Command::new("ip").args([
+            "link", "add", "eth1", "netns", gateway, "type", "veth", "peer", "name", "eth1", "netns", client,
+        ]))?;
+        for (host, own) in [(&self.gateway, 1), (&self.client, 2)] {
+            host.add_address("eth1", &format!("10.9.1.{own}/24"))?;
+            host.ip(&["link", "set", "eth1", "up"])?;
+        }
+        Ok(())
+    }
 }
 
 /// Runs `command` to its end and returns what it printed.

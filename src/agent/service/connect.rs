@@ -42,7 +42,7 @@ impl Service {
         }
         match connection.state {
             State::Connected => tell(&replies, Reply::Connected(connected(connection, true))),
-            State::Connecting if self.asker.is_some() => {
+            State::Disconnected { .. } | State::Connecting if self.asker.is_some() => {
                 let text =
                     "a login is under way already: answer it where it was begun, or `ikeep disconnect`";
                 tell(&replies, failed(FailureKind::Other, text));
@@ -58,7 +58,7 @@ impl Service {
             _ => {
                 let (state, text) = (connection.state.name().to_owned(), text::state(&connection.state));
                 tell(&replies, Reply::State { state, text });
-                self.asker = Some(replies);
+                self.wait_too(replies);
             }
         }
     }

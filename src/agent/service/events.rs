@@ -88,8 +88,9 @@ impl Service {
         else {
             return;
         };
-        if let Some(asker) = self.asker.take() {
-            tell(&asker, Reply::Connected(connected(connection, false)));
+        let news = connected(connection, false);
+        for way in self.asker.take().into_iter().chain(self.waiters.drain(..)) {
+            tell(&way, Reply::Connected(news.clone()));
         }
         self.asked = None;
     }
@@ -111,8 +112,8 @@ impl Service {
         let Some(connection) = &self.connection else { return };
         let failure = text::failure(why, connection);
         let person_needed = matches!(connection.state, State::AuthRequired { .. });
-        if let Some(asker) = self.asker.take() {
-            tell(&asker, Reply::Failed(failure.clone()));
+        for way in self.asker.take().into_iter().chain(self.waiters.drain(..)) {
+            tell(&way, Reply::Failed(failure.clone()));
         }
         self.asked = None;
         // Proxy and address stay while a person is waited for: nothing leaks, and a transfer goes on after the login.
@@ -131,13 +132,11 @@ impl Service {
         if idle.is_some() {
             self.idle = idle;
         }
-        let asker = self.asker.take();
         self.connection = None;
-        if let Some(asker) = asker {
-            let message = self.idle.as_ref().map(|idle| idle.message.clone());
-            let message =
-                message.unwrap_or_else(|| "the connection was ended by `ikeep disconnect`".to_owned());
-            tell(&asker, super::failed(crate::ipc::FailureKind::Other, &message));
+        let message = self.idle.as_ref().map(|idle| idle.message.clone());
+        let message = message.unwrap_or_else(|| "the connection was ended by `ikeep disconnect`".to_owned());
+        for way in self.asker.take().into_iter().chain(self.waiters.drain(..)) {
+            tell(&way, super::failed(crate::ipc::FailureKind::Other, &message));
         }
         for leaver in self.leavers.drain(..) {
             tell(&leaver, Reply::Done);
@@ -145,9 +144,11 @@ impl Service {
         self.tell_watchers().await;
     }
 
+    /// For whoever waits for the connection; questions go to the asker alone.
     fn tell_asker(&self, reply: Reply) {
-        if let Some(asker) = &self.asker {
-            tell(asker, reply);
+        let everybody = !matches!(reply, Reply::Ask(_));
+        for way in self.asker.iter().chain(self.waiters.iter().filter(|_| everybody)) {
+            tell(way, reply.clone());
         }
     }
 

@@ -77,8 +77,10 @@ pub struct Service {
     connection: Option<Connection>,
     idle: Option<Idle>,
     look_up: Option<LookUp>,
-    /// Who waits for the connection; questions go there.
+    /// Whose login it is; questions go there.
     asker: Option<Way>,
+    /// Who else waits for the connection.
+    waiters: Vec<Way>,
     asked: Option<Asked>,
     questions: u64,
     /// Who waits for the end of the connection.
@@ -115,6 +117,7 @@ impl Service {
             idle: None,
             look_up: None,
             asker: None,
+            waiters: Vec::new(),
             asked: None,
             questions: 0,
             leavers: Vec::new(),
@@ -246,19 +249,29 @@ impl Service {
     }
 
     async fn reconnect(&mut self, replies: Way) {
-        match &self.connection {
-            Some(connection)
-                if !matches!(connection.state, State::Connecting | State::Disconnecting { .. }) =>
-            {
-                connection.command(Command::Order(Order::Reconnect)).await;
-                self.asker = Some(replies);
-            }
-            Some(_) => tell(
-                &replies,
-                failed(FailureKind::Other, "a login is under way, or a disconnect: wait for its end"),
-            ),
-            None => tell(&replies, failed(FailureKind::Other, "nothing is connected: `ikeep connect` first")),
+        let Some(connection) = &self.connection else {
+            return tell(&replies, failed(FailureKind::Other, "nothing is connected: `ikeep connect` first"));
+        };
+        if matches!(connection.state, State::Disconnected { .. } | State::Connecting | State::Disconnecting { .. }) {
+            let text = "a login is under way, or a disconnect: wait for its end";
+            return tell(&replies, failed(FailureKind::Other, text));
         }
+        let token = connection.picture().await.and_then(|picture| picture.status.token_until);
+        if token.is_none() {
+            let text = "there is no session token to reconnect with: `ikeep disconnect`, then `ikeep connect`";
+            return tell(&replies, failed(FailureKind::Authentication, text));
+        }
+        connection.command(Command::Order(Order::Reconnect)).await;
+        self.wait_too(replies);
+    }
+
+    /// One more who waits for the connection.
+    fn wait_too(&mut self, replies: Way) {
+        self.waiters.retain(|waiter| !waiter.is_closed());
+        if self.waiters.len() == WATCHERS {
+            return tell(&replies, failed(FailureKind::Other, "too many wait for this connection already"));
+        }
+        self.waiters.push(replies);
     }
 
     async fn watch(&mut self, replies: Way) {

@@ -1,0 +1,213 @@
+//! The real program against strongSwan, with curl as the one who notices.
+
+use super::{BEHIND_GATEWAY, Charon, CharonOptions, GATEWAY_NAME, GatewayConfig, PATIENCE, Pair, Pki, SESSION_ID, Stopwatch, Suite};
+use crate::person::{Person, said};
+use anyhow::{Context, Result, ensure};
+use ikeep::agent::clock::Clock;
+use ikeep::config::Places;
+use ikeep::crypto::Secret;
+use ikeep::ipc::{Client, Reply, Request};
+use ikeep::session::Session;
+use ikeep::store::Store;
+use serde_json::Value;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const TOKEN: &[u8] = b"Q2hhbmdlLW1lLW5vdC1hLXJlYWwtdG9rZW4x";
+/// Large enough to be under way during everything that happens.
+const OCTETS: usize = 24 << 20;
+
+/// A process that is ended with its owner.
+pub(super) struct Running(pub(super) Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn places(person: &Person) -> Places {
+    Places {
+        state: person.path("state/ikeep"),
+        keys: person.path("data/ikeep"),
+        runtime: person.path("runtime/ikeep"),
+    }
+}
+
+/// Follows `ikeep watch` until the status is as wanted.
+async fn watch(person: &Person, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    let mut client = Client::connect(&places(person)).await?;
+    client.send(&Request::Watch).await?;
+    let mut last = Value::Null;
+    let found = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Reply::Status { status } = client.recv().await? {
+                if wanted(&status) {
+                    return anyhow::Ok(status);
+                }
+                last = status;
+            }
+        }
+    });
+    match found.await {
+        Ok(found) => found,
+        Err(_) => anyhow::bail!("{what} did not come; the last status: {last:#}\n{}", person.events()),
+    }
+}
+
+pub(super) fn until(person: &Person, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(watch(person, what, wanted))
+}
+
+/// As if a login had handed out the session that strongSwan's configuration honours.
+fn plant_session(person: &Person, gateway: SocketAddr, group: u16) -> Result<()> {
+    let wall = Clock::system().now().wall;
+    let session = Session {
+        host_name: "IKEv2_Gateway".into(),
+        host_address: GATEWAY_NAME.into(),
+        id: SESSION_ID.into(),
+        token: Secret::from(TOKEN),
+        user: "user1".into(),
+        peer: gateway,
+        addresses: Vec::new(),
+        group,
+        root_key: None,
+        window: Duration::from_secs(900),
+        issued: wall,
+        last_contact: wall,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(Store::in_files(&places(person)).save(&session))?;
+    Ok(())
+}
+
+/// A web server that we did not write, behind the gateway, with one large file.
+fn web_server(net: &Pair, folder: &Path) -> Result<Running> {
+    let content: Vec<u8> = (0..OCTETS).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    fs::write(folder.join("large"), content)?;
+    let mut server = net
+        .gateway
+        .command("python3")
+        .args(["-u", "-m", "http.server", "80", "--bind", BEHIND_GATEWAY, "--directory"])
+        .arg(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    // It says on its first line that it serves.
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(server.stdout.take().context("its output")?);
+    std::io::BufRead::read_line(&mut out, &mut line)?;
+    ensure!(line.contains("Serving"), "the web server says {line:?}");
+    Ok(Running(server))
+}
+
+/// One download with curl goes on while the client's address, its route to the gateway and every SA change.
+#[test]
+fn curl_through_the_proxy_while_everything_changes() -> Result<()> {
+    if !super::enabled("curl_through_the_proxy_while_everything_changes") {
+        return Ok(());
+    }
+    for (suite, group) in [(Suite::SEED, 19), (Suite::GCM, 31)] {
+        story(suite, group).with_context(|| format!("{suite:?}"))?;
+    }
+    Ok(())
+}
+
+fn story(suite: Suite, group: u16) -> Result<()> {
+    let folder = TempDir::with_prefix("ikeep-pki-")?;
+    let pki = Pki::create(folder.path(), GATEWAY_NAME)?;
+    let net = Pair::new()?;
+    net.second_link()?;
+    let config = GatewayConfig { mobike: false, ..GatewayConfig::new(suite, TOKEN) };
+    let gateway = Charon::start(&net.gateway, CharonOptions::default(), &pki, true, &config.render())?;
+    let _server = web_server(&net, folder.path())?;
+    let at: SocketAddr = "10.9.0.1:4500".parse()?;
+    let prefix = ["ip", "netns", "exec", net.client.name()].map(str::to_owned).to_vec();
+    let person = Person::within(prefix, (SocketAddr::new(at.ip(), 500), at))?;
+    // Here a DELETE of the old SA frees its lease and ends nothing else.
+    let file = person.path("config/ikeep/config.toml");
+    let dialect = "[gateway.\"flexvpn-c8kv.example.com\".dialect]\ndelete_ends_session = false\n";
+    fs::write(&file, fs::read_to_string(&file)? + dialect)?;
+    plant_session(&person, at, group)?;
+    changes(&net, &gateway, &person, &pki, folder.path())
+        .with_context(|| format!("strongSwan's log:\n{}\nour events:\n{}", gateway.log(), person.events()))
+}
+
+fn changes(net: &Pair, gateway: &Charon, person: &Person, pki: &Pki, folder: &Path) -> Result<()> {
+    let (profile, ca) = (Person::profile().display().to_string(), pki.ca.display().to_string());
+    let connect = person.run(&["connect", "--profile", &profile, "--trust", &ca])?;
+    ensure!(connect.status.success() && said(&connect).contains("by token"), "{}", said(&connect));
+    let status = person.status()?;
+    ensure!(status["auth"] == "psk" && status["address4"] == "192.168.20.5", "{status:#}");
+    let proxy = status["proxy"].as_str().context("a proxy")?.to_owned();
+
+    let (copy, url) = (folder.join("copy"), format!("http://{BEHIND_GATEWAY}/large"));
+    let mut download = Running(
+        net.client
+            .command("curl")
+            .args(["--silent", "--show-error", "--fail", "--max-time", "120", "--limit-rate", "2M"])
+            .args(["--socks5-hostname", &proxy, &url, "--output"])
+            .arg(&copy)
+            .stderr(Stdio::piped())
+            .spawn()?,
+    );
+    let under_way = |download: &mut Running| -> Result<()> {
+        ensure!(download.0.try_wait()?.is_none(), "the download is over too early");
+        Ok(())
+    };
+    let back = |n: u64, cause: &'static str| {
+        move |status: &Value| {
+            status["reconnects"] == n && status["last_reconnect"]["cause"] == cause && status["state"] == "connected"
+        }
+    };
+    // Nobody tells a watcher of traffic: ask.
+    let waited = Stopwatch::start();
+    while person.status()?["child"]["bytes_in"].as_u64() < Some(100_000) {
+        ensure!(waited.elapsed() < PATIENCE, "nothing flows: {:#}", person.status()?);
+    }
+
+    // Another address: nobody tells the agent.
+    net.client.add_address("eth0", "10.9.0.3/24")?;
+    net.client.ip(&["addr", "del", "10.9.0.2/24", "dev", "eth0"])?;
+    until(person, "the reconnect from the new address", back(1, "network-change"))?;
+    under_way(&mut download)?;
+    // Another way: the same gateway through the second link.
+    net.client.ip(&["route", "replace", "10.9.0.1/32", "via", "10.9.1.1", "dev", "eth1"])?;
+    let status = until(person, "the reconnect over the other link", back(2, "network-change"))?;
+    ensure!(status["ike"]["local"].as_str().is_some_and(|at| at.starts_with("10.9.1.2:")), "{status:#}");
+    under_way(&mut download)?;
+    // Other SAs.
+    gateway.rekey_child("net")?;
+    gateway.rekey_ike("reconnect")?;
+    under_way(&mut download)?;
+    gateway.terminate("reconnect")?;
+    until(person, "the reconnect after the DELETE", back(3, "gateway-delete"))?;
+    under_way(&mut download)?;
+    let again = person.run(&["reconnect"])?;
+    ensure!(again.status.success(), "{}", said(&again));
+    let status = person.status()?;
+    ensure!(status["address4"] == "192.168.20.5", "the address stays: {status:#}");
+
+    let mut errors = String::new();
+    if let Some(mut stderr) = download.0.stderr.take() {
+        std::io::Read::read_to_string(&mut stderr, &mut errors)?;
+    }
+    ensure!(download.0.wait()?.success(), "curl: {errors}\n{:#}", person.status()?);
+    ensure!(fs::read(&copy)? == fs::read(folder.join("large"))?, "the copy differs");
+    let events = person.events();
+    for line in ["Low level reconnect reason code 100", "Low level reconnect reason code 101", "Connected to IKEv2_Gateway."] {
+        ensure!(events.contains(line), "no {line:?} in the event log:\n{events}");
+    }
+    let bye = person.run(&["disconnect"])?;
+    ensure!(bye.status.success(), "{}", said(&bye));
+    let refused = Command::new("curl").args(["--silent", "--socks5-hostname", &proxy, &url]).output();
+    ensure!(!refused?.status.success(), "the proxy is gone with the connection");
+    ensure!(person.sessions().is_empty(), "the session is erased: {:?}", person.sessions());
+    Ok(())
+}
