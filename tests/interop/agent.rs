@@ -1,6 +1,9 @@
 //! The real program against strongSwan, with curl as the one who notices.
 
-use super::{BEHIND_GATEWAY, Charon, CharonOptions, GATEWAY_NAME, GatewayConfig, PATIENCE, Pair, Pki, SESSION_ID, Stopwatch, Suite};
+use super::{
+    BEHIND_GATEWAY, Charon, CharonOptions, GATEWAY_NAME, GatewayConfig, PATIENCE, Pair, Pki, SESSION_ID,
+    Stopwatch, Suite,
+};
 use crate::person::{Person, said};
 use anyhow::{Context, Result, ensure};
 use ikeep::agent::clock::Clock;
@@ -17,12 +20,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-const TOKEN: &[u8] = b"Q2hhbmdlLW1lLW5vdC1hLXJlYWwtdG9rZW4x";
+pub(crate) const TOKEN: &[u8] = b"Q2hhbmdlLW1lLW5vdC1hLXJlYWwtdG9rZW4x";
 /// Large enough to be under way during everything that happens.
 const OCTETS: usize = 24 << 20;
 
 /// A process that is ended with its owner.
-pub(super) struct Running(pub(super) Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -60,13 +63,20 @@ async fn watch(person: &Person, what: &str, wanted: impl Fn(&Value) -> bool) -> 
     }
 }
 
-pub(super) fn until(person: &Person, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+pub(crate) fn until(person: &Person, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(watch(person, what, wanted))
 }
 
+/// Here a DELETE of the old SA frees its lease and ends nothing else.
+pub(crate) fn configure_for_strongswan(person: &Person) -> Result<()> {
+    let file = person.path("config/ikeep/config.toml");
+    let dialect = "[gateway.\"flexvpn-c8kv.example.com\".dialect]\ndelete_ends_session = false\n";
+    Ok(fs::write(&file, fs::read_to_string(&file)? + dialect)?)
+}
+
 /// As if a login had handed out the session that strongSwan's configuration honours.
-fn plant_session(person: &Person, gateway: SocketAddr, group: u16) -> Result<()> {
+pub(crate) fn plant_session(person: &Person, gateway: SocketAddr, group: u16) -> Result<()> {
     let wall = Clock::system().now().wall;
     let session = Session {
         host_name: "IKEv2_Gateway".into(),
@@ -130,10 +140,7 @@ fn story(suite: Suite, group: u16) -> Result<()> {
     let at: SocketAddr = "10.9.0.1:4500".parse()?;
     let prefix = ["ip", "netns", "exec", net.client.name()].map(str::to_owned).to_vec();
     let person = Person::within(prefix, (SocketAddr::new(at.ip(), 500), at))?;
-    // Here a DELETE of the old SA frees its lease and ends nothing else.
-    let file = person.path("config/ikeep/config.toml");
-    let dialect = "[gateway.\"flexvpn-c8kv.example.com\".dialect]\ndelete_ends_session = false\n";
-    fs::write(&file, fs::read_to_string(&file)? + dialect)?;
+    configure_for_strongswan(&person)?;
     plant_session(&person, at, group)?;
     changes(&net, &gateway, &person, &pki, folder.path())
         .with_context(|| format!("strongSwan's log:\n{}\nour events:\n{}", gateway.log(), person.events()))
@@ -163,7 +170,9 @@ fn changes(net: &Pair, gateway: &Charon, person: &Person, pki: &Pki, folder: &Pa
     };
     let back = |n: u64, cause: &'static str| {
         move |status: &Value| {
-            status["reconnects"] == n && status["last_reconnect"]["cause"] == cause && status["state"] == "connected"
+            status["reconnects"] == n
+                && status["last_reconnect"]["cause"] == cause
+                && status["state"] == "connected"
         }
     };
     // Nobody tells a watcher of traffic: ask.
@@ -201,7 +210,11 @@ fn changes(net: &Pair, gateway: &Charon, person: &Person, pki: &Pki, folder: &Pa
     ensure!(download.0.wait()?.success(), "curl: {errors}\n{:#}", person.status()?);
     ensure!(fs::read(&copy)? == fs::read(folder.join("large"))?, "the copy differs");
     let events = person.events();
-    for line in ["Low level reconnect reason code 100", "Low level reconnect reason code 101", "Connected to IKEv2_Gateway."] {
+    for line in [
+        "Low level reconnect reason code 100",
+        "Low level reconnect reason code 101",
+        "Connected to IKEv2_Gateway.",
+    ] {
         ensure!(events.contains(line), "no {line:?} in the event log:\n{events}");
     }
     let bye = person.run(&["disconnect"])?;

@@ -3,7 +3,7 @@
 //! Everything here is RAII: a dropped [`Charon`] is stopped, a dropped [`Netns`] is deleted, also when the test fails.
 //! `tests/run` removes by its own prefix what a killed test left.
 
-mod agent;
+pub(crate) mod agent;
 mod charon;
 mod netns;
 mod ours;

@@ -79,7 +79,8 @@ fn act(net: &Pair, person: &Person, ca: &Path, capture: &Path) -> Result<()> {
     let proxy = person.status()?["proxy"].as_str().context("a proxy")?.to_owned();
     let fetch = || -> Result<()> {
         let url = "http://192.168.10.1/bytes/200000";
-        let output = net.client.command("curl").args(["-sS", "--fail", "--socks5-hostname", &proxy, url]).output()?;
+        let output =
+            net.client.command("curl").args(["-sS", "--fail", "--socks5-hostname", &proxy, url]).output()?;
         ensure!(output.status.success() && output.stdout.len() == 200_000, "curl: {}", output.status);
         Ok(())
     };
@@ -103,7 +104,12 @@ fn judge(keys: &Path, capture: &Path) -> Result<()> {
         ensure!(output.status.success(), "tshark {filter}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8_lossy(&output.stdout).lines().count())
     };
-    let wrong = ["_ws.malformed", "isakmp.enc.data && !isakmp.enc.decrypted", "esp.icv_bad == 1", "_ws.expert.severity >= 0x00800000"];
+    let wrong = [
+        "_ws.malformed",
+        "isakmp.enc.data && !isakmp.enc.decrypted",
+        "esp.icv_bad == 1",
+        "_ws.expert.severity >= 0x00800000",
+    ];
     for filter in wrong {
         let found = count(filter)?;
         if found > 0 {
@@ -114,7 +120,10 @@ fn judge(keys: &Path, capture: &Path) -> Result<()> {
                 .env("WIRESHARK_CONFIG_DIR", keys)
                 .output()?;
             let text = String::from_utf8_lossy(&details.stdout).into_owned();
-            anyhow::bail!("{found} frame(s) are {filter}:\n{}", text.chars().take(20_000).collect::<String>());
+            anyhow::bail!(
+                "{found} frame(s) are {filter}:\n{}",
+                text.chars().take(20_000).collect::<String>()
+            );
         }
     }
     // What it must have seen, decrypted: EAP, the configuration, a PSK login, DELETE, and HTTP inside ESP.

@@ -252,13 +252,17 @@ impl Service {
         let Some(connection) = &self.connection else {
             return tell(&replies, failed(FailureKind::Other, "nothing is connected: `ikeep connect` first"));
         };
-        if matches!(connection.state, State::Disconnected { .. } | State::Connecting | State::Disconnecting { .. }) {
+        if matches!(
+            connection.state,
+            State::Disconnected { .. } | State::Connecting | State::Disconnecting { .. }
+        ) {
             let text = "a login is under way, or a disconnect: wait for its end";
             return tell(&replies, failed(FailureKind::Other, text));
         }
         let token = connection.picture().await.and_then(|picture| picture.status.token_until);
         if token.is_none() {
-            let text = "there is no session token to reconnect with: `ikeep disconnect`, then `ikeep connect`";
+            let text =
+                "there is no session token to reconnect with: `ikeep disconnect`, then `ikeep connect`";
             return tell(&replies, failed(FailureKind::Authentication, text));
         }
         connection.command(Command::Order(Order::Reconnect)).await;
