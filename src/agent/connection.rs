@@ -69,6 +69,8 @@ pub(super) struct Connection {
     pub(super) failure: Option<Failure>,
     /// Why there is no connection any more.
     pub(super) ended: Option<Why>,
+    /// The user has said disconnect.
+    pub(super) ending: bool,
     /// Given once the first word about the path is there.
     pub(super) waiting_order: Option<Order>,
     /// Where the path leads.
@@ -147,6 +149,7 @@ impl Connection {
             auth: None,
             failure: None,
             ended: None,
+            ending: false,
             waiting_order: None,
             gateway,
             outputs,

@@ -181,9 +181,9 @@ fn changes(net: &Pair, gateway: &Charon, person: &Person, pki: &Pki, folder: &Pa
         ensure!(waited.elapsed() < PATIENCE, "nothing flows: {:#}", person.status()?);
     }
 
-    // Another address: nobody tells the agent.
-    net.client.add_address("eth0", "10.9.0.3/24")?;
+    // Another address: nobody tells the agent. For a moment there is none.
     net.client.ip(&["addr", "del", "10.9.0.2/24", "dev", "eth0"])?;
+    net.client.add_address("eth0", "10.9.0.3/24")?;
     until(person, "the reconnect from the new address", back(1, "network-change"))?;
     under_way(&mut download)?;
     // Another way: the same gateway through the second link.

@@ -7,7 +7,7 @@
 pub(crate) mod relay;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -112,7 +112,10 @@ impl Person {
     pub(crate) fn agent(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.path("runtime/ikeep/agent.lock")).ok()?;
         let pid = Pid::from_raw(text.trim().parse().ok()?)?;
-        test_kill_process(pid).is_ok().then_some(pid)
+        // One that was killed may wait for its parent for ever, as a zombie.
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+        let (_, rest) = stat.rsplit_once(')')?;
+        (!rest.trim_start().starts_with('Z')).then_some(pid)
     }
 
     /// `kill -9`.

@@ -26,6 +26,12 @@ impl Service {
             }
             return;
         };
+        if connection.ending {
+            if let Some((_, way)) = self.next.replace((wishes.clone(), replies)) {
+                tell(&way, failed(FailureKind::Other, "another `ikeep connect` came after this one"));
+            }
+            return;
+        }
         if !connection.target.is_same(&target) {
             if let State::AuthRequired { .. } = connection.state {
                 self.connection = None;
@@ -47,7 +53,7 @@ impl Service {
                     "a login is under way already: answer it where it was begun, or `ikeep disconnect`";
                 tell(&replies, failed(FailureKind::Other, text));
             }
-            State::AuthRequired { .. } | State::Disconnecting { .. } => {
+            State::AuthRequired { .. } => {
                 connection.target.wishes = target.wishes.clone();
                 connection.command(Command::Order(Order::Connect)).await;
                 self.asker = Some(replies);

@@ -74,12 +74,6 @@ impl Service {
                 self.tell_asker(Reply::State { state, text });
             }
         }
-        // A new connection of the same kind began before the old one had ended.
-        if let State::Connecting = state {
-            for leaver in self.leavers.drain(..) {
-                tell(&leaver, Reply::Done);
-            }
-        }
         self.tell_watchers().await;
     }
 
@@ -142,6 +136,9 @@ impl Service {
             tell(&leaver, Reply::Done);
         }
         self.tell_watchers().await;
+        if let Some((wishes, way)) = self.next.take() {
+            Box::pin(self.connect(&wishes, way)).await;
+        }
     }
 
     /// For whoever waits for the connection; questions go to the asker alone.

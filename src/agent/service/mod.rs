@@ -15,7 +15,7 @@ use super::status;
 use super::target::Target;
 use crate::client::Order;
 use crate::config::Places;
-use crate::ipc::{Answer, Call, Failure, FailureKind, NoticeKind, Reply, Request};
+use crate::ipc::{Answer, Call, Connect, Failure, FailureKind, NoticeKind, Reply, Request};
 use crate::journal::Kind;
 use crate::reconnect::State;
 use crate::sense::{Senses, Signal};
@@ -83,6 +83,8 @@ pub struct Service {
     waiters: Vec<Way>,
     asked: Option<Asked>,
     questions: u64,
+    /// A wish that waits for the end of the connection before it.
+    next: Option<(Connect, Way)>,
     /// Who waits for the end of the connection.
     leavers: Vec<Way>,
     watchers: Vec<Way>,
@@ -120,6 +122,7 @@ impl Service {
             waiters: Vec::new(),
             asked: None,
             questions: 0,
+            next: None,
             leavers: Vec::new(),
             watchers: Vec::new(),
         };
@@ -234,17 +237,23 @@ impl Service {
         self.want(false).await;
         self.idle = None;
         self.look_up = None;
-        let Some(connection) = &self.connection else {
+        let Some(connection) = self.connection.as_mut() else {
             // The session that an earlier agent left behind ends too.
             self.erase_last().await;
             tell(&replies, Reply::Done);
             return;
         };
         self.leavers.push(replies);
+        if let Some((_, way)) = self.next.take() {
+            tell(&way, failed(FailureKind::Other, "the connection was ended by `ikeep disconnect`"));
+        }
         match connection.state {
             // It has not even begun.
             State::Disconnected { .. } => self.end(None).await,
-            _ => connection.command(Command::Order(Order::Disconnect)).await,
+            _ => {
+                connection.ending = true;
+                connection.command(Command::Order(Order::Disconnect)).await;
+            }
         }
     }
 
