@@ -90,8 +90,9 @@ fn killed_in_a_login() -> Result<()> {
     }
     println!("killed at datagram 1..: {outcomes:?}");
     ensure!(outcomes.len() >= 10, "a login has at least ten datagrams: {outcomes:?}");
-    // Before the gateway has said its last word there is no token; after the agent has said its own there is one.
-    ensure!(outcomes.first() == Some(&"login"), "{outcomes:?}");
+    // Before the gateway has said its last word there is no token. (Where the agent dies before its own first word, `connect`
+    // asks the next agent by itself.)
+    ensure!(outcomes.iter().skip(2).take(6).all(|outcome| *outcome == "login"), "{outcomes:?}");
     Ok(())
 }
 

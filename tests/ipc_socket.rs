@@ -135,6 +135,45 @@ fn what_was_said_before_the_end_is_still_told() {
 }
 
 #[test]
+fn an_agent_that_ends_takes_no_more_calls_and_the_next_one_can_wait_for_its_end() {
+    run(async {
+        let mut agent = Agent::new();
+        let mut client = agent.client().await;
+        client.send(&Request::Stop).await.unwrap();
+        // Held by a part of the service that still has something to say.
+        let call = agent.call().await;
+        drop(agent.calls);
+        let mut late = UnixStream::connect(agent.places.socket()).await;
+        while late.is_ok() {
+            tokio::task::yield_now().await;
+            late = UnixStream::connect(agent.places.socket()).await;
+        }
+        assert!(matches!(Listener::bind(&agent.places), Err(BindError::Running { .. })));
+        let places = agent.places.clone();
+        let waits = tokio::spawn(async move { Listener::ended(&places).await });
+        call.replies.send(Reply::Done).await.unwrap();
+        assert_eq!(client.recv().await.unwrap(), Reply::Done);
+        assert!(!waits.is_finished(), "the first agent has not ended");
+        drop(call);
+        waits.await.unwrap().unwrap();
+        drop(Listener::bind(&agent.places).unwrap());
+    });
+}
+
+#[test]
+fn an_agent_that_never_answers_is_told_with_its_number() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places::inside(folder.path());
+        fs::create_dir_all(&places.runtime).unwrap();
+        let _stopped = UnixListener::bind(places.socket()).unwrap();
+        let told = Client::connect(&places).await.err().unwrap().to_string();
+        let process = format!("process {}", std::process::id());
+        assert!(told.contains("does not answer") && told.contains(&process), "{told}");
+    });
+}
+
+#[test]
 fn folder_socket_and_lock_are_this_users_alone() {
     run(async {
         let agent = Agent::new();

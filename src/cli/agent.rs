@@ -1,10 +1,10 @@
 //! `ikeep agent`.
 
 use super::spawn::{READY, RUNNING};
-use super::{Error, Exit, Global, help, runtime};
+use super::{Error, Exit, Global, help, output, runtime};
 use crate::agent::run::{self, AgentError};
 use crate::config::Places;
-use crate::ipc::BindError;
+use crate::ipc::{BindError, Client, ClientError, Listener};
 use rustix::fs::Mode;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -50,12 +50,25 @@ impl Command {
                 None
             }
         };
-        match runtime::block_on(async { Ok(run::run(places, listening).await?) }) {
-            Err(Error::Run(AgentError::Bind(BindError::Running { .. }))) => {
-                super::output::print(RUNNING)?;
-                Ok(Exit::Done)
+        runtime::block_on(background(&places))
+    }
+}
+
+/// Runs, unless another agent does. One that is just ending is waited for.
+async fn background(places: &Places) -> Result<Exit, Error> {
+    loop {
+        match run::run(places.clone(), listening).await {
+            Err(AgentError::Bind(BindError::Running { .. })) => {}
+            other => return Ok(other.map(|()| Exit::Done)?),
+        }
+        match Client::connect(places).await {
+            Err(ClientError::NotRunning { .. } | ClientError::Gone) => {
+                let waited = Listener::ended(places).await;
+                waited
+                    .map_err(|source| Error::Machine { what: "wait for the end of another agent", source })?;
             }
-            other => other.map(|()| Exit::Done),
+            // Whoever asked for an agent will see what is wrong with this one.
+            _ => return output::print(RUNNING).map(|()| Exit::Done),
         }
     }
 }

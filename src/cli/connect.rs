@@ -72,13 +72,17 @@ impl Command {
             config: global.config.as_deref().map(absolute).transpose()?,
         });
         let places = Places::of_user()?;
-        let dialogue = Dialogue {
-            answers: Answers::new(self.password_stdin)?,
-            wait: Duration::from_secs(self.wait.into()),
-        };
+        let wait = Duration::from_secs(self.wait.into());
+        let mut dialogue = Dialogue::new(Answers::new(self.password_stdin)?, wait);
         let connected = runtime::block_on(async {
             let mut client = spawn::connect_or_start(&places, global.verbose).await?;
-            dialogue.hold(&mut client, &request).await
+            match dialogue.hold(&mut client, &request).await {
+                Err(error) if dialogue.was_unheard(&error) => {
+                    let mut next = spawn::connect_or_start(&places, global.verbose).await?;
+                    dialogue.hold(&mut next, &request).await
+                }
+                other => other,
+            }
         })?;
         output::print(&dialogue::told(&connected))?;
         Ok(Exit::Done)

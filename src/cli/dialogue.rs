@@ -5,16 +5,18 @@ use super::prompt::{Answers, AsItWas};
 use super::runtime::Signals;
 use super::{Error, Exit};
 use crate::agent::clock::Clock;
-use crate::ipc::{Client, Connected, NoticeKind, Question, Reply, Request};
+use crate::ipc::{Client, ClientError, Connected, NoticeKind, Question, Reply, Request};
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 /// How long, and with whose answers.
 pub(super) struct Dialogue {
-    /// Answers the gateway's questions.
-    pub(super) answers: Answers,
+    /// Answers the gateway's questions; with the thread that asks while it does.
+    answers: Option<Answers>,
     /// How long a connection may take; the time in which a person types does not count.
-    pub(super) wait: Duration,
+    wait: Duration,
+    /// The agent has said something.
+    begun: bool,
 }
 
 /// What the agent said last.
@@ -35,13 +37,22 @@ enum Heard {
 }
 
 impl Dialogue {
+    pub(super) fn new(answers: Answers, wait: Duration) -> Self {
+        Self { answers: Some(answers), wait, begun: false }
+    }
+
+    /// The agent went away without a word: it was just ending, and the next one may be asked the same.
+    pub(super) fn was_unheard(&self, error: &Error) -> bool {
+        !self.begun && matches!(error, Error::Agent(ClientError::Gone))
+    }
+
     /// Sends `request` and goes through with it.
     ///
     /// # Errors
     /// The agent or the gateway refuses, nobody answers a question, it takes too long, or the person ends it: then the agent
     /// ends a login that is under way.
-    pub(super) async fn hold(self, client: &mut Client, request: &Request) -> Result<Connected, Error> {
-        let Self { mut answers, wait } = self;
+    pub(super) async fn hold(&mut self, client: &mut Client, request: &Request) -> Result<Connected, Error> {
+        let wait = self.wait;
         let mut signals = Signals::new()?;
         let clock = Clock::system();
         let mut progress = Progress::new();
@@ -54,6 +65,7 @@ impl Dialogue {
                 () = tokio::time::sleep(left) => return Err(progress.too_late(wait)),
                 exit = signals.wait() => return Err(Error::Ended(exit)),
             };
+            self.begun = true;
             left = left.saturating_sub(clock.now().at.since(begun));
             let mut question = match heard {
                 Heard::Nothing => continue,
@@ -63,6 +75,7 @@ impl Dialogue {
             loop {
                 // Dropped too when this ends before the person does.
                 let _terminal = AsItWas::remember();
+                let Some(mut answers) = self.answers.take() else { return Err(Error::Ended(Exit::Other)) };
                 let mut typing = tokio::task::spawn_blocking(move || {
                     let answer = answers.ask(&question);
                     (answers, answer)
@@ -79,7 +92,7 @@ impl Dialogue {
                         exit = signals.wait() => return Err(Error::Ended(exit)),
                     }
                 };
-                answers = back;
+                self.answers = Some(back);
                 let answer = answer?;
                 match newer {
                     // The agent does not want the answer to the older one any more.

@@ -18,8 +18,8 @@ pub(super) struct Command {
 impl Command {
     pub(super) fn run(self) -> Result<Exit, Error> {
         let places = Places::of_user()?;
-        let dialogue =
-            Dialogue { answers: Answers::new(false)?, wait: Duration::from_secs(self.wait.into()) };
+        let wait = Duration::from_secs(self.wait.into());
+        let mut dialogue = Dialogue::new(Answers::new(false)?, wait);
         let connected = runtime::block_on(async {
             let mut client = Client::connect(&places).await?;
             dialogue.hold(&mut client, &Request::Reconnect).await

@@ -107,7 +107,8 @@ impl Client {
             return Err(ClientError::PathTooLong { socket });
         }
         let stream = UnixStream::connect(&socket).await.map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            // Reset: it died between the call and its answer.
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
                 ClientError::NotRunning { socket: socket.clone() }
             }
             _ => io_error(&socket)(source),

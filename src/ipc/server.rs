@@ -89,6 +89,12 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct Listener {
     listener: UnixListener,
+    place: Place,
+}
+
+/// What makes an agent the only one.
+#[derive(Debug)]
+struct Place {
     socket: PathBuf,
     /// Locked as long as it is open.
     _lock: File,
@@ -107,11 +113,16 @@ impl Listener {
         if socket.as_os_str().as_bytes().len() > MAX_PATH {
             return Err(BindError::PathTooLong { socket });
         }
-        Places::make_private(folder).map_err(refused("make the folder", folder))?;
-        let owner = folder.metadata().map_err(refused("look at", folder))?.uid();
-        if owner != rustix::process::geteuid().as_raw() {
-            return Err(BindError::Foreign { folder: folder.clone(), uid: owner });
+        // Looked at before it is closed to others, which is not ours to do with a folder of somebody else's.
+        match folder.metadata() {
+            Ok(found) if found.uid() != rustix::process::geteuid().as_raw() => {
+                return Err(BindError::Foreign { folder: folder.clone(), uid: found.uid() });
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(refused("look at", folder)(error)),
         }
+        Places::make_private(folder).map_err(refused("make the folder", folder))?;
         // The folder's own lock is held from before the agent's lock until the socket listens: there is no moment in which
         // an agent counts as running and cannot be called.
         let starting = File::open(folder).map_err(refused("open", folder))?;
@@ -126,10 +137,10 @@ impl Listener {
             Err(error) => return Err(refused("look at", &socket)(error)),
         }
         let listener = UnixListener::bind(&socket).map_err(refused("listen at", &socket))?;
-        let listener = Self { listener, socket, _lock: lock };
-        std::fs::set_permissions(&listener.socket, Permissions::from_mode(0o600))
-            .map_err(refused("close to others", &listener.socket))?;
-        Ok(listener)
+        let place = Place { socket, _lock: lock };
+        std::fs::set_permissions(&place.socket, Permissions::from_mode(0o600))
+            .map_err(refused("close to others", &place.socket))?;
+        Ok(Self { listener, place })
     }
 
     /// Serves clients until nobody takes the calls any more; then what is still to be told is told, for as long as a client
@@ -140,10 +151,11 @@ impl Listener {
 
     /// [`Listener::serve`] with other limits.
     pub async fn serve_within(self, calls: mpsc::Sender<Call>, limits: Limits) {
+        let Self { listener, place } = self;
         let mut clients = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept() => match accepted {
+                accepted = listener.accept() => match accepted {
                     Ok((stream, _)) if !is_ours(&stream) => tracing::warn!("a stranger called the agent's socket"),
                     Ok((stream, _)) if clients.len() >= limits.clients => send_away(&stream),
                     Ok((stream, _)) => {
@@ -159,15 +171,41 @@ impl Listener {
                 () = calls.closed() => break,
             }
         }
+        // Whoever calls now finds nobody. The lock is held until the last client has been told.
+        drop(listener);
+        place.remove_socket();
         while clients.join_next().await.is_some() {}
+    }
+
+    /// Waits until no agent holds the lock: one whose socket is not listened to any more is just ending.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub async fn ended(places: &Places) -> io::Result<()> {
+        let lock = match File::open(places.lock()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        // On a thread that waits: there is nothing to poll. It is left behind where this is cancelled.
+        let wait = tokio::task::spawn_blocking(move || flock(&lock, FlockOperation::LockShared));
+        Ok(wait.await.map_err(io::Error::other)??)
     }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.socket) {
-            tracing::debug!(%error, "the socket stays");
+impl Place {
+    fn remove_socket(&self) {
+        match std::fs::remove_file(&self.socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "the socket stays");
+            }
+            _ => {}
         }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.remove_socket();
     }
 }
 

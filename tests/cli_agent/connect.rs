@@ -182,7 +182,7 @@ fn the_wait_ends_with_what_it_waits_for() {
 fn an_agent_that_dies_meanwhile_is_told() {
     let home = Home::new();
     let agent = Agent::new(&home, async |mut calls| {
-        call(&mut calls).await;
+        call(&mut calls).await.replies.send(state("connecting", "asking the gateway")).await.unwrap();
     });
     home.ikeep(&["connect"]).fails(6, &["the agent has gone"]);
     agent.end();
