@@ -1,5 +1,5 @@
 //! Keys for Wireshark, where the user asked for them in the config file (`[agent] key_log`): two tables that its preferences
-//! folder takes as they are. Whoever reads them reads the traffic, so the agent says loudly that they are written.
+//! folder takes as they are (in the form of Wireshark 4.0, which decrypts but cannot check the ICV of 64-bit sequence numbers). Whoever reads them reads the traffic, so the agent says loudly that they are written.
 
 use crate::client::IkeKeys;
 use crate::config::Places;
@@ -61,11 +61,10 @@ impl KeyLog {
                 // Writing to a String cannot fail.
                 let _ = writeln!(
                     lines,
-                    "\"{family}\",\"*\",\"*\",\"0x{spi:08x}\",\"{encr}\",\"0x{}\",\"{integ}\",\"{}{}\",\"{}\"",
+                    "\"{family}\",\"*\",\"*\",\"0x{spi:08x}\",\"{encr}\",\"0x{}\",\"{integ}\",\"{}{}\"",
                     *encr_key,
                     prefix(&integ_key),
                     *integ_key,
-                    if pair.esn { "64-bit" } else { "32-bit" }
                 );
             }
         }

@@ -168,6 +168,7 @@ fn changes(net: &Pair, gateway: &Charon, person: &Person, pki: &Pki, folder: &Pa
         ensure!(download.0.try_wait()?.is_none(), "the download is over too early");
         Ok(())
     };
+    // Coming back by token at the start was the first.
     let back = |n: u64, cause: &'static str| {
         move |status: &Value| {
             status["reconnects"] == n
@@ -184,11 +185,11 @@ fn changes(net: &Pair, gateway: &Charon, person: &Person, pki: &Pki, folder: &Pa
     // Another address: nobody tells the agent. For a moment there is none.
     net.client.ip(&["addr", "del", "10.9.0.2/24", "dev", "eth0"])?;
     net.client.add_address("eth0", "10.9.0.3/24")?;
-    until(person, "the reconnect from the new address", back(1, "network-change"))?;
+    until(person, "the reconnect from the new address", back(2, "network-change"))?;
     under_way(&mut download)?;
     // Another way: the same gateway through the second link.
     net.client.ip(&["route", "replace", "10.9.0.1/32", "via", "10.9.1.1", "dev", "eth1"])?;
-    let status = until(person, "the reconnect over the other link", back(2, "network-change"))?;
+    let status = until(person, "the reconnect over the other link", back(3, "network-change"))?;
     ensure!(status["ike"]["local"].as_str().is_some_and(|at| at.starts_with("10.9.1.2:")), "{status:#}");
     under_way(&mut download)?;
     // Other SAs.
@@ -196,7 +197,7 @@ fn changes(net: &Pair, gateway: &Charon, person: &Person, pki: &Pki, folder: &Pa
     gateway.rekey_ike("reconnect")?;
     under_way(&mut download)?;
     gateway.terminate("reconnect")?;
-    until(person, "the reconnect after the DELETE", back(3, "gateway-delete"))?;
+    until(person, "the reconnect after the DELETE", back(4, "gateway-delete"))?;
     under_way(&mut download)?;
     let again = person.run(&["reconnect"])?;
     ensure!(again.status.success(), "{}", said(&again));
