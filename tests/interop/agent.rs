@@ -164,8 +164,15 @@ fn changes(net: &Pair, gateway: &Charon, person: &Person, pki: &Pki, folder: &Pa
             .stderr(Stdio::piped())
             .spawn()?,
     );
-    let under_way = |download: &mut Running| -> Result<()> {
-        ensure!(download.0.try_wait()?.is_none(), "the download is over too early");
+    let under_way = |download: &mut Running, after: &str| -> Result<()> {
+        if let Some(ended) = download.0.try_wait()? {
+            let mut errors = String::new();
+            if let Some(mut stderr) = download.0.stderr.take() {
+                std::io::Read::read_to_string(&mut stderr, &mut errors)?;
+            }
+            let octets = fs::metadata(&copy).map(|file| file.len()).unwrap_or_default();
+            anyhow::bail!("after {after} the download is over with {ended} and {octets} octets: {errors}");
+        }
         Ok(())
     };
     // Coming back by token at the start was the first.
@@ -186,19 +193,19 @@ fn changes(net: &Pair, gateway: &Charon, person: &Person, pki: &Pki, folder: &Pa
     net.client.ip(&["addr", "del", "10.9.0.2/24", "dev", "eth0"])?;
     net.client.add_address("eth0", "10.9.0.3/24")?;
     until(person, "the reconnect from the new address", back(2, "network-change"))?;
-    under_way(&mut download)?;
+    under_way(&mut download, "the new address")?;
     // Another way: the same gateway through the second link.
     net.client.ip(&["route", "replace", "10.9.0.1/32", "via", "10.9.1.1", "dev", "eth1"])?;
     let status = until(person, "the reconnect over the other link", back(3, "network-change"))?;
     ensure!(status["ike"]["local"].as_str().is_some_and(|at| at.starts_with("10.9.1.2:")), "{status:#}");
-    under_way(&mut download)?;
+    under_way(&mut download, "the other link")?;
     // Other SAs.
     gateway.rekey_child("net")?;
     gateway.rekey_ike("reconnect")?;
-    under_way(&mut download)?;
+    under_way(&mut download, "the rekeys")?;
     gateway.terminate("reconnect")?;
     until(person, "the reconnect after the DELETE", back(4, "gateway-delete"))?;
-    under_way(&mut download)?;
+    under_way(&mut download, "the DELETE")?;
     let again = person.run(&["reconnect"])?;
     ensure!(again.status.success(), "{}", said(&again));
     let status = person.status()?;

@@ -3,6 +3,9 @@
 use super::{BEHIND_GATEWAY, GATEWAY_NAME, SESSION_ID};
 use std::fmt::Write;
 
+/// SAs of one session that may overlap.
+const POOLS: usize = 6;
+
 /// What is proposed or accepted, in strongSwan's keywords.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Suite {
@@ -63,6 +66,17 @@ impl GatewayConfig {
         let Suite { ike, esp } = self.suite;
         let id = key_id(&self.session_id);
         let mobike = if self.mobike { "yes" } else { "no" };
+        let (mut names, mut pools) = (Vec::new(), String::new());
+        // A lease that is in use is given again only to the same outer address. A client that has moved shall keep its inner
+        // one while its old SA lives, so each SA finds it in a pool of its own.
+        for copy in 0..POOLS {
+            for (family, lease, prefix) in [("4", self.lease4, 32), ("6", self.lease6, 128)] {
+                let name = format!("lease{family}-{copy}");
+                let _ = writeln!(pools, "  {name} {{\n    addrs = {lease}/{prefix}\n  }}");
+                names.push(name);
+            }
+        }
+        let names = names.join(", ");
         // unique = never: a reconnect overlaps the old SA and must lease the same address.
         format!(
             "connections {{
@@ -76,7 +90,7 @@ impl GatewayConfig {
     dpd_delay = {}
     rekey_time = {}
     reauth_time = 0s
-    pools = lease4, lease6
+    pools = {names}
     local {{
       auth = pubkey
       certs = gw.pem
@@ -97,19 +111,11 @@ impl GatewayConfig {
   }}
 }}
 pools {{
-  lease4 {{
-    addrs = {}/29
-  }}
-  lease6 {{
-    addrs = {}/125
-  }}
-}}
+{pools}}}
 {}",
             self.dpd_delay,
             self.ike_rekey_time,
             self.child_rekey_time,
-            self.lease4,
-            self.lease6,
             secrets(&id, &self.token)
         )
     }
