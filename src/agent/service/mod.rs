@@ -178,6 +178,13 @@ impl Service {
                     None => std::future::pending().await,
                 }
             }, if !keeps => Wake::Output(output),
+            // Before calls: whoever asks next must not be told that somebody who has left is in the way.
+            () = async {
+                match asker {
+                    Some(asker) => asker.closed().await,
+                    None => std::future::pending().await,
+                }
+            } => Wake::AskerGone,
             call = calls.recv() => Wake::Call(call),
             found = async {
                 match look_up {
@@ -185,12 +192,6 @@ impl Service {
                     None => std::future::pending().await,
                 }
             } => Wake::LookedUp(found),
-            () = async {
-                match asker {
-                    Some(asker) => asker.closed().await,
-                    None => std::future::pending().await,
-                }
-            } => Wake::AskerGone,
         }
     }
 
