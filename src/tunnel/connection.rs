@@ -236,10 +236,7 @@ impl Connection {
                 return true;
             }
             Err(Broken::Remote) => {
-                // On drop the kernel sends RST instead of FIN: the client learns that this is no regular end.
-                if let Err(error) = self.local.set_zero_linger() {
-                    tracing::debug!(%error, "the proxy's client gets FIN for RST");
-                }
+                reset_on_drop(&self.local);
                 self.end(tunnel);
                 return true;
             }
@@ -290,6 +287,22 @@ impl Connection {
             tunnel.stack.release(tunnel.now, handle);
         }
         self.deadline = None;
+    }
+}
+
+impl Drop for Connection {
+    /// A tunnel that ends in the middle of a transfer must not look like the regular end of it.
+    fn drop(&mut self) {
+        if matches!(self.stage, Stage::Relaying { .. }) {
+            reset_on_drop(&self.local);
+        }
+    }
+}
+
+/// When the client's socket is dropped, the kernel sends RST instead of FIN: the client learns that this is no regular end.
+fn reset_on_drop(local: &TcpStream) {
+    if let Err(error) = local.set_zero_linger() {
+        tracing::debug!(%error, "the proxy's client gets FIN for RST");
     }
 }
 

@@ -106,7 +106,11 @@ impl Inside {
 
     /// The next IP packet for a client. After the last one [`Inside::poll`] may have more.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.answers.pop_front().or_else(|| Some(self.stack.poll_transmit()?.split_off(HEADROOM)))
+        self.answers.pop_front().or_else(|| {
+            let mut frame = self.stack.poll_transmit()?;
+            frame.drain(..HEADROOM);
+            Some(frame)
+        })
     }
 
     /// When [`Inside::poll`] is due.

@@ -6,7 +6,7 @@ use crate::esp::inner::{parse_udp, udp};
 use crate::plan::Net;
 use crate::tunnel::stack::{Handle, Inward, Stage};
 use crate::tunnel::testing::{Seeded, ip, octets};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
@@ -248,6 +248,9 @@ async fn a_name_is_looked_up_in_the_tunnel() {
         assert_eq!(reply, 0, "{name}");
         assert_eq!(read_to_end(&mut client).await.unwrap(), octets(0, 10));
     }
+    // With an address of each family both are asked for; this name has one.
+    stand.plan.send_replace(Some(Plan { address6: Some((Ipv6Addr::LOCALHOST, 128)), ..plan() }));
+    assert_eq!(ask(&stand, &by_name(NAME)).await.1, 0);
     for name in ["localhost", "nobody.example.com", "a..b", &"x".repeat(64)] {
         assert_eq!(ask(&stand, &by_name(name)).await.1, 4, "{name}");
     }
@@ -315,6 +318,15 @@ async fn a_reset_of_either_side_is_a_reset_of_the_other() {
     let error = read_to_end(&mut client).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "its address is gone");
     connected(&other).await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_tunnel_is_no_regular_end_of_a_transfer() {
+    let stand = stand(Some(plan()), Far::Echo).await;
+    let mut client = connected(&stand).await;
+    stand.tasks.iter().for_each(JoinHandle::abort);
+    let error = read_to_end(&mut client).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]

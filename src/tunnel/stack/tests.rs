@@ -397,3 +397,82 @@ fn rubbish_does_no_harm() {
     assert!(waiting <= 512, "answers that nobody takes are bounded: {waiting}");
     assert_eq!(world.client.stage(&client), Stage::Open);
 }
+
+/// A segment that a peer might send who wants to do harm, or whose memory is broken: checksums are right.
+fn forge(random: &mut Seeded, packet: &mut Vec<u8>) {
+    use smoltcp::wire::{TcpPacket, TcpSeqNumber};
+    const HEADER: usize = 20;
+    let near = |value: i32, random: &mut Seeded| match random.below(6) {
+        0 => value,
+        1 => value.wrapping_add(random.below(3) as i32 - 1),
+        2 => value.wrapping_add(random.below(200_000) as i32 - 100_000),
+        3 => value.wrapping_add(i32::MIN).wrapping_add(random.below(3) as i32 - 1),
+        _ => random.u64() as i32,
+    };
+    if random.below(4) == 0 && packet.len() > 60 {
+        packet.truncate(60 + random.below((packet.len() - 60) as u64) as usize);
+        let length = (packet.len() as u16).to_be_bytes();
+        packet[2..4].copy_from_slice(&length);
+        packet[10..12].fill(0);
+        let sum =
+            packet[..HEADER].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum::<u32>();
+        let sum = (sum & 0xffff) + (sum >> 16);
+        packet[10..12].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
+    }
+    let (source, destination) = (ip("192.168.10.1").into(), ip(CLIENT).into());
+    let mut segment = TcpPacket::new_unchecked(&mut packet[HEADER..]);
+    for _ in 0..=random.below(3) {
+        match random.below(7) {
+            0 => segment.set_seq_number(TcpSeqNumber(near(segment.seq_number().0, random))),
+            1 => segment.set_ack_number(TcpSeqNumber(near(segment.ack_number().0, random))),
+            2 => segment.set_window_len(random.u64() as u16 >> random.below(16)),
+            3 => segment.set_syn(random.below(2) == 0),
+            4 => segment.set_fin(random.below(2) == 0),
+            5 => segment.set_ack(random.below(4) != 0),
+            _ if segment.header_len() > 20 => {
+                let options = segment.options_mut();
+                let at = random.below(options.len() as u64) as usize;
+                options[at] = random.u64() as u8;
+            }
+            _ => segment.set_rst(random.below(8) == 0),
+        }
+    }
+    segment.fill_checksum(&source, &destination);
+}
+
+#[test]
+fn a_peer_that_lies_can_break_its_connection_only() {
+    seeds(30, |seed| {
+        let mut world = World::new(seed, Weather { delay: 5, jitter: 5, twice: 10, ..Weather::default() });
+        let mut random = Seeded::new(seed + 77);
+        let client = world.client.connect(SERVER.parse().unwrap()).unwrap();
+        let (mut server, mut sent, mut sent_back) = (None, 0, 0);
+        for round in 0..200 {
+            push(&mut world.client, &client, &mut sent, 40_000);
+            server = server.or_else(|| world.server.accept());
+            if let Some(server) = &server {
+                push(&mut world.server, server, &mut sent_back, 400_000);
+            }
+            if round == 100 {
+                world.client.close(&client);
+            }
+            // Some lie from the first answer on, the others once they are trusted.
+            let lies = seed % 2 == 0 || server.is_some();
+            for (for_client, packet) in world.under_way.values_mut() {
+                if *for_client && lies && random.below(10) == 0 {
+                    forge(&mut random, packet);
+                }
+            }
+            let end = world.now + Duration::from_millis(400);
+            for _ in 0..10 {
+                world.step(end);
+            }
+            world.client.receive_with(&client, <[u8]>::len);
+            if world.client.stage(&client) == Stage::Closed {
+                break;
+            }
+        }
+        // Others are not concerned.
+        assert!(world.client.connect(SERVER.parse().unwrap()).is_ok());
+    });
+}
