@@ -71,6 +71,8 @@ pub(super) struct Connection {
     pub(super) ended: Option<Why>,
     /// The user has said disconnect.
     pub(super) ending: bool,
+    /// It has taken over a stored session.
+    pub(super) restored: bool,
     /// Given once the first word about the path is there.
     pub(super) waiting_order: Option<Order>,
     /// Where the path leads.
@@ -114,9 +116,7 @@ impl Connection {
         let now = clock.now();
         let gateway = gateway_of(&target, session.as_ref());
         let mut client = Client::new(now, target.settings.clone(), Box::new(OsRandom::new()));
-        if let Some(session) = session {
-            client.restore(now, session);
-        }
+        let restored = session.is_some_and(|session| client.restore(now, session));
         let (driver, Ends { commands, outputs, outward, inward }) = Driver::new(client, clock.clone());
         let (plan, plans) = watch::channel(None);
         let ports = (around.tap)(Ports { outward, inward, plan: plans });
@@ -150,6 +150,7 @@ impl Connection {
             failure: None,
             ended: None,
             ending: false,
+            restored,
             waiting_order: None,
             gateway,
             outputs,

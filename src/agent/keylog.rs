@@ -2,13 +2,13 @@
 //! folder takes as they are (in the form of Wireshark 4.0, which decrypts but cannot check the ICV of 64-bit sequence numbers). Whoever reads them reads the traffic, so the agent says loudly that they are written.
 
 use crate::client::IkeKeys;
-use crate::config::Places;
 use crate::crypto::{Encr, Integ, Secret};
 use crate::esp::SaParams;
+use rustix::fs::OFlags;
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -22,9 +22,9 @@ pub(super) struct KeyLog {
     folder: PathBuf,
 }
 
-/// The folder cannot be made.
+/// The folder cannot be made or used.
 #[derive(Debug, thiserror::Error)]
-#[error("the folder of the key log, {}, cannot be made: {source}; take `key_log` out of the config file or name another", .folder.display())]
+#[error("the folder of the key log, {}, cannot be used: {source}; take `key_log` out of the config file or name another", .folder.display())]
 pub(super) struct KeyLogError {
     folder: PathBuf,
     source: io::Error,
@@ -32,10 +32,17 @@ pub(super) struct KeyLogError {
 
 impl KeyLog {
     pub(super) fn open(folder: &Path) -> Result<Self, KeyLogError> {
-        match Places::make_private(folder) {
-            Ok(()) => Ok(Self { folder: folder.to_owned() }),
-            Err(source) => Err(KeyLogError { folder: folder.to_owned(), source }),
+        let failed = |source| KeyLogError { folder: folder.to_owned(), source };
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other.map_err(failed)?,
         }
+        // Somebody else's idea of who may read a folder is not changed here.
+        let mode = fs::metadata(folder).map_err(failed)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(failed(io::Error::other("others can read it (chmod 700 it)")));
+        }
+        Ok(Self { folder: folder.to_owned() })
     }
 
     /// One IKE SA: a line.
@@ -72,8 +79,11 @@ impl KeyLog {
     }
 
     fn append(&self, name: &str, lines: Zeroizing<String>) -> io::Result<()> {
-        let mut file =
-            OpenOptions::new().create(true).append(true).mode(0o600).open(self.folder.join(name))?;
+        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        let mut open = OpenOptions::new();
+        open.create(true).append(true).mode(0o600).custom_flags(flags);
+        let mut file = open.open(self.folder.join(name))?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
         file.write_all(lines.as_bytes())
     }
 }

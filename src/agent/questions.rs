@@ -32,14 +32,13 @@ pub(super) fn ask(id: u64, form: &Form, wishes: &Connect) -> Step {
         let said = match (input.name.as_str(), &input.kind) {
             (USER, FormInput::Text) => wishes.user.clone(),
             (GROUP, FormInput::Select(options)) => {
-                let chosen = |wish: &String| {
-                    let named = options.iter().find(|(value, label, _)| {
+                // One that is not offered is none: the person chooses.
+                let named = |wish: &String| {
+                    options.iter().find(|(value, label, _)| {
                         value.eq_ignore_ascii_case(wish) || label.eq_ignore_ascii_case(wish)
-                    });
-                    // One that is not offered goes as it is: the gateway says what it thinks of it.
-                    named.map_or_else(|| wish.clone(), |(value, ..)| value.clone())
+                    })
                 };
-                wishes.group.as_ref().map(chosen)
+                wishes.group.as_ref().and_then(named).map(|(value, ..)| value.clone())
             }
             _ => None,
         };

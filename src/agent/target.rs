@@ -195,6 +195,20 @@ impl Target {
         })
     }
 
+    /// What a running client cannot change is as in `other`.
+    pub fn has_settings_of(&self, other: &Self) -> bool {
+        let (a, b) = (&self.settings, &other.settings);
+        a.trust == b.trust
+            && (a.port, a.nat_port) == (b.port, b.nat_port)
+            && a.dialect == b.dialect
+            && a.rules == b.rules
+            && a.login == b.login
+            && (a.dpd_interval, a.reconnect_window) == (b.dpd_interval, b.reconnect_window)
+            && self.fixed_address == other.fixed_address
+            && (!self.fixed_address || a.addresses == b.addresses)
+            && self.key_log == other.key_log
+    }
+
     /// The same gateway, reached in the same way.
     pub fn is_same(&self, other: &Self) -> bool {
         self.settings.host_address == other.settings.host_address

@@ -197,12 +197,12 @@ impl Client {
 
     pub(super) fn answer(&mut self, now: Now, answers: Answers) {
         let Some(attempt) = self.attempt.as_mut() else { return };
-        let Some((form, asked_at)) = attempt.form.take() else { return };
+        let Some((mut form, asked_at)) = attempt.form.take() else { return };
         attempt.slow |= now.at.since(asked_at) >= SLOW_PERSON;
         if let Err(error) = attempt.initiator.answer(now, &answers, &mut *self.random) {
             // The answer cannot be sent as it is; the form stays open.
+            form.error = error.to_string();
             attempt.form = Some((form.clone(), asked_at));
-            self.events.push_back(Event::Notice(Notice::Error(error.to_string())));
             self.events.push_back(Event::Ask(form));
             return;
         }

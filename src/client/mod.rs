@@ -154,7 +154,9 @@ impl Client {
     /// Takes over a stored session (law 10). False, and nothing kept, where it belongs to another gateway (law 5), is over,
     /// or a session exists already.
     pub fn restore(&mut self, now: Now, session: Session) -> bool {
-        if session.host_address != self.settings.host_address || self.session.is_some() {
+        let plain = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let same = plain(&session.host_address) == plain(&self.settings.host_address);
+        if !same || self.session.is_some() {
             return false;
         }
         let whole = session.window.saturating_add(self.settings.dialect.horizon());

@@ -86,7 +86,10 @@ impl Config {
             roots.extend(read_roots(&path).map_err(|(what, mend)| wrong(what, mend))?);
         }
         let trust = TrustConfig { system: document.trust.system, roots };
-        Ok(Self { agent: document.agent, trust, gateways: document.gateway })
+        let mut agent = document.agent;
+        // As with the roots: a relative name starts in this file's folder.
+        agent.key_log = agent.key_log.map(|folder| file.parent().unwrap_or(Path::new("")).join(folder));
+        Ok(Self { agent, trust, gateways: document.gateway })
     }
 }
 

@@ -77,3 +77,11 @@ fn an_empty_form_is_no_question() {
         matches!(ask(1, &form("", Vec::new()), &wishes(None, None)), Step::Answer(answers) if answers.is_empty())
     );
 }
+
+#[test]
+fn a_group_that_is_not_offered_is_asked_for() {
+    let Step::Ask(_, question) = ask(1, &login(""), &wishes(Some("test"), Some("Managers"))) else {
+        panic!()
+    };
+    assert_eq!(names(&question), ["group_list", "password"]);
+}

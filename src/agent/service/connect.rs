@@ -14,9 +14,9 @@ use std::net::{IpAddr, SocketAddr};
 
 impl Service {
     pub(super) async fn connect(&mut self, wishes: &Connect, replies: Way) {
-        let target = match Target::find(wishes, self.intent.last.as_ref(), &self.unique_id) {
+        let target = match self.find(wishes, self.intent.last.as_ref()).await {
             Ok(target) => target,
-            Err(error) => return tell(&replies, Reply::Failed(error.into())),
+            Err(failure) => return tell(&replies, Reply::Failed(failure)),
         };
         let Some(connection) = self.connection.as_mut() else {
             self.asker = Some(replies);
@@ -34,7 +34,8 @@ impl Service {
         }
         if !connection.target.is_same(&target) {
             if let State::AuthRequired { .. } = connection.state {
-                self.connection = None;
+                let message = "another connection was asked for".to_owned();
+                self.end(Some(Idle { person_needed: false, message })).await;
                 return Box::pin(self.connect(wishes, replies)).await;
             }
             let there = &connection.target.settings.host_name;
@@ -47,11 +48,21 @@ impl Service {
             return tell(&replies, failed(FailureKind::Other, &text));
         }
         match connection.state {
+            State::Connected if other_user(&connection.target.wishes, wishes) => {
+                let text = "connected for another user: `ikeep disconnect` first";
+                tell(&replies, failed(FailureKind::Other, text));
+            }
             State::Connected => tell(&replies, Reply::Connected(connected(connection, true))),
             State::Disconnected { .. } | State::Connecting if self.asker.is_some() => {
                 let text =
                     "a login is under way already: answer it where it was begun, or `ikeep disconnect`";
                 tell(&replies, failed(FailureKind::Other, text));
+            }
+            // Another CA, port or dialect: the login needs a client that knows of it.
+            State::AuthRequired { .. } if !connection.target.has_settings_of(&target) => {
+                let message = "the settings have changed".to_owned();
+                self.end(Some(Idle { person_needed: false, message })).await;
+                return Box::pin(self.connect(wishes, replies)).await;
             }
             State::AuthRequired { .. } => {
                 connection.target.wishes = target.wishes.clone();
@@ -72,15 +83,23 @@ impl Service {
     /// An agent starts, and a connection was wanted.
     pub(super) async fn go_on(&mut self) {
         let Some(last) = self.intent.last.clone() else { return };
-        let target = match Target::find(&last, None, &self.unique_id) {
+        let target = match self.find(&last, None).await {
             Ok(target) => target,
             Err(error) => return self.need_person(format!("The connection cannot be restored: {error}")),
         };
         let host = target.settings.host_name.clone();
         match self.stored(&target).await {
             Some(session) => {
-                if let Err(message) = self.start(target, Some(session)).await {
+                let started = self.start(target, Some(session)).await;
+                let restored = self.connection.as_ref().is_some_and(|connection| connection.restored);
+                if let Err(message) = started {
                     self.need_person(format!("The connection to {host} cannot be restored: {message}"));
+                } else if !restored {
+                    // Without the session this would be a login, and nobody is there.
+                    self.connection = None;
+                    self.need_person(format!(
+                        "The session with {host} cannot be used. Log in again: `ikeep connect`"
+                    ));
                 }
             }
             None => self.need_person(format!(
@@ -209,6 +228,11 @@ impl Service {
             tell(&asker, failed(kind, &message));
         }
     }
+}
+
+/// Both name a user, and not the same one.
+fn other_user(there: &Connect, wanted: &Connect) -> bool {
+    matches!((&there.user, &wanted.user), (Some(there), Some(wanted)) if there != wanted)
 }
 
 pub(super) fn connected(connection: &Connection, already: bool) -> Connected {

@@ -11,6 +11,10 @@ use crate::ipc::{NoticeKind, Reply};
 use crate::journal::Kind;
 use crate::reconnect::{State, Why};
 use crate::time::Now;
+use std::time::Duration;
+
+/// A path whose socket could not be opened is tried again after this.
+const SOCKET_AGAIN: Duration = Duration::from_secs(1);
 
 impl Service {
     pub(super) async fn output(&mut self, output: Option<Output>) {
@@ -18,6 +22,12 @@ impl Service {
             Some(Output::Event(now, event)) => self.event(now, event).await,
             Some(Output::NoSocket { local, error }) => {
                 self.say(Kind::Warning, &format!("No socket can be opened on {local}: {error}"));
+                // The same way is told again a little later, in case it can be used then.
+                let gateway = self.senses.gateway.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(SOCKET_AGAIN).await;
+                    gateway.send_modify(|_| {});
+                });
             }
             None => {
                 let message = "The connection's driver has stopped unexpectedly: see the agent's log, then `ikeep connect`";
@@ -65,10 +75,7 @@ impl Service {
     async fn state(&mut self, state: &State) {
         match state {
             State::Connected => self.answer_connected(),
-            State::Disconnected { why: None } => {
-                self.end(None).await;
-                return;
-            }
+            State::Disconnected { why: None } => return self.end_for_good().await,
             state => {
                 let (state, text) = (state.name().to_owned(), text::state(state));
                 self.tell_asker(Reply::State { state, text });
@@ -91,6 +98,10 @@ impl Service {
 
     async fn ask(&mut self, form: &crate::ike::eap::Form) {
         let Some(connection) = &self.connection else { return };
+        if self.asker.is_none() {
+            // Nobody is there to answer.
+            return self.give_up_login().await;
+        }
         self.questions += 1;
         match questions::ask(self.questions, form, &connection.target.wishes) {
             Step::Answer(answers) => connection.command(Command::Order(Order::Answer(answers))).await,
@@ -118,10 +129,21 @@ impl Service {
         self.tell_watchers().await;
     }
 
+    /// The connection is over, and so is the session: nothing is left to come back with (law 1).
+    pub(super) async fn end_for_good(&mut self) {
+        if let Some(connection) = &self.connection {
+            let host = connection.target.settings.host_address.clone();
+            if let Err(error) = self.store.erase(&host).await {
+                self.warn(&error.to_string());
+            }
+        }
+        self.end(None).await;
+    }
+
     /// The connection is over.
     pub(super) async fn end(&mut self, idle: Option<Idle>) {
         self.senses.gateway.send_replace(None);
-        self.look_up = None;
+        self.stop_looking_up();
         self.asked = None;
         if idle.is_some() {
             self.idle = idle;

@@ -23,11 +23,15 @@ use crate::session::Session;
 use crate::store::{self, Intent, Kept, Saved, Store, StoreError};
 use serde_json::Value;
 use std::net::IpAddr;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Clients that may watch at once; more are told so.
 const WATCHERS: usize = 16;
+
+/// Files that take longer are not waited for.
+const FILES: Duration = Duration::from_secs(10);
 
 /// What the service is made of.
 #[derive(Debug)]
@@ -237,7 +241,7 @@ impl Service {
     async fn disconnect(&mut self, replies: Way) {
         self.want(false).await;
         self.idle = None;
-        self.look_up = None;
+        self.stop_looking_up();
         let Some(connection) = self.connection.as_mut() else {
             // The session that an earlier agent left behind ends too.
             self.erase_last().await;
@@ -250,7 +254,7 @@ impl Service {
         }
         match connection.state {
             // It has not even begun.
-            State::Disconnected { .. } => self.end(None).await,
+            State::Disconnected { .. } => self.end_for_good().await,
             _ => {
                 connection.ending = true;
                 connection.command(Command::Order(Order::Disconnect)).await;
@@ -269,8 +273,9 @@ impl Service {
             let text = "a login is under way, or a disconnect: wait for its end";
             return tell(&replies, failed(FailureKind::Other, text));
         }
-        let token = connection.picture().await.and_then(|picture| picture.status.token_until);
-        if token.is_none() {
+        let picture = connection.picture().await;
+        let token = picture.and_then(|picture| Some(picture.status.token_until? > picture.now.at));
+        if token != Some(true) {
             let text =
                 "there is no session token to reconnect with: `ikeep disconnect`, then `ikeep connect`";
             return tell(&replies, failed(FailureKind::Authentication, text));
@@ -309,9 +314,20 @@ impl Service {
             _ => false,
         };
         if login {
-            self.say(Kind::Information, "The login was given up: whoever asked for it has gone.");
-            let (nobody, _) = mpsc::channel(1);
-            self.disconnect(nobody).await;
+            self.give_up_login().await;
+        }
+    }
+
+    async fn give_up_login(&mut self) {
+        self.say(Kind::Information, "The login was given up: whoever asked for it has gone.");
+        let (nobody, _) = mpsc::channel(1);
+        self.disconnect(nobody).await;
+    }
+
+    /// What a look-up finds belongs to the connection that asked for it, and to no other (law 5).
+    fn stop_looking_up(&mut self) {
+        if let Some(look_up) = self.look_up.take() {
+            look_up.abort();
         }
     }
 
@@ -341,7 +357,12 @@ impl Service {
                 tunnel: if connection.proxy().is_some() { "proxy" } else { "none" },
                 proxy: connection.proxy(),
             };
-            return status::json(&picture, about);
+            let mut status = status::json(&picture, about);
+            if self.keeping.is_some() {
+                // The driver is ahead: what it says is not announced before the session is kept.
+                status["state"] = connection.state.name().into();
+            }
+            return status;
         }
         let (state, message) = match &self.idle {
             Some(idle) if idle.person_needed => ("auth-required", Some(idle.message.as_str())),
@@ -349,6 +370,21 @@ impl Service {
             None => ("disconnected", None),
         };
         status::idle(state, message, self.intent.last.as_ref())
+    }
+
+    /// Reads the files that wishes name, on a thread of its own: a drive that does not answer holds up nobody's packets.
+    async fn find(&self, wishes: &Connect, last: Option<&Connect>) -> Result<Target, Failure> {
+        let (wishes, last, id) = (wishes.clone(), last.cloned(), self.unique_id.clone());
+        let found = tokio::task::spawn_blocking(move || Target::find(&wishes, last.as_ref(), &id));
+        let message = match tokio::time::timeout(FILES, found).await {
+            Ok(Ok(target)) => return target.map_err(Failure::from),
+            Ok(Err(crash)) => format!("reading the profile failed: {crash}"),
+            Err(_) => format!(
+                "profile, config file or CA cannot be read within {} s: is one of them a pipe, or on a network drive?",
+                FILES.as_secs()
+            ),
+        };
+        Err(Failure { kind: FailureKind::Other, message })
     }
 
     /// Keeps what the user wants. A disk that refuses is told, and the connection goes on.
@@ -377,8 +413,15 @@ impl Service {
     }
 
     async fn erase_last(&mut self) {
-        let Some(last) = &self.intent.last else { return };
-        let Ok(target) = Target::find(&Default::default(), Some(last), &self.unique_id) else { return };
+        let Some(last) = self.intent.last.clone() else { return };
+        let target = match self.find(&last, None).await {
+            Ok(target) => target,
+            Err(failure) => {
+                let text =
+                    format!("A session that an earlier agent may have left stays where it is: {failure}");
+                return self.say(Kind::Warning, &text);
+            }
+        };
         if let Err(error) = self.store.erase(&target.settings.host_address).await {
             self.say(Kind::Warning, &error.to_string());
         }
@@ -400,7 +443,8 @@ impl Service {
         self.keeping = None;
         match kept {
             Some(KeepingDone::Saved(Ok(saved))) => {
-                for note in &saved.notes {
+                // A session is kept again and again; what is wrong with a place is told when another one is taken.
+                for note in saved.notes.iter().filter(|_| saved.changed) {
                     self.say(Kind::Warning, &note.to_string());
                 }
                 if saved.changed && saved.kept == Kept::Plain {
