@@ -5,7 +5,7 @@ mod person;
 
 use anyhow::{Context, Result, ensure};
 use person::relay::Relay;
-use person::{Company, Person, said};
+use person::{Company, PATIENCE, Person, Stopwatch, said};
 use rustix::process::{Signal, kill_process};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,12 +112,14 @@ fn killed_in_a_reconnect() -> Result<()> {
     let login = person.log_in(&company.ca())?;
     ensure!(login.status.success(), "{}", said(&login));
     let address = person.status()?["address4"].clone();
-    for moment in 1..=10 {
+    // Four of the handshake, two of the first liveness check; what follows comes seconds later.
+    for moment in 1..=6 {
         let died = die_at(moment, &person, &relay, || {
             let again = person.run(&["reconnect"])?;
             ensure!(again.status.success() || again.status.code() == Some(6), "{}", said(&again));
-            // What comes after the new SA (its first liveness check, the old SA's end) takes a few datagrams more.
-            while relay.passed() < moment && person.agent().is_some() {
+            // The first liveness check of the new SA is not waited for by `reconnect`.
+            let waited = Stopwatch::start();
+            while waited.elapsed() < PATIENCE && relay.passed() < moment && person.agent().is_some() {
                 person
                     .status()
                     .map(drop)
@@ -161,7 +163,12 @@ fn killed_while_the_session_is_written() -> Result<()> {
             }
         });
         person.run(&["reconnect"])?;
+        let waited = Stopwatch::start();
         while !dead.load(Ordering::SeqCst) {
+            ensure!(
+                waited.elapsed() < PATIENCE,
+                "datagram 4 of the reconnect was not seen, or nobody was there to kill"
+            );
             std::thread::yield_now();
         }
         relay.watch(|_| {});

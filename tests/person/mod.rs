@@ -20,6 +20,26 @@ pub(crate) const IKEEP: &str = env!("CARGO_BIN_EXE_ikeep");
 /// The user of the embedded gateway.
 pub(crate) const PASSWORD: &str = "cisco\n";
 
+/// Longest wait for anything on this machine.
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Time since it was made.
+pub(crate) struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    #[expect(clippy::disallowed_methods, reason = "a deadline for a real program on the real clock")]
+    pub(crate) fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// Time since the start.
+    #[expect(clippy::disallowed_methods, reason = "a deadline for a real program on the real clock")]
+    pub(crate) fn elapsed(&self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+}
+
 /// A home, and perhaps an agent that was started there.
 pub(crate) struct Person {
     home: TempDir,
