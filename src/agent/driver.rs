@@ -187,6 +187,11 @@ impl Driver {
             self.receive(now);
             self.send_packets(now);
             self.due(now);
+            if self.inward.capacity() < PACKETS / 2 {
+                // The tunnel is on the same thread, perhaps: it gets its turn before the queue is full. What comes meanwhile
+                // waits in the kernel, which has more room than we.
+                tokio::task::yield_now().await;
+            }
         }
         self.flush();
         (self.client, self.losses)

@@ -86,6 +86,12 @@ impl Echoes {
             .find_map(|(sent, answered)| Some((*sent, (*answered)?)))
     }
 
+    /// The longest that an answer took to one of those sent in `from..until`.
+    pub fn slowest_between(&self, from: Instant, until: Instant) -> Duration {
+        let answered = self.sent.iter().filter(|(sent, _)| *sent >= from && *sent < until);
+        answered.filter_map(|(sent, answer)| Some(answer.as_ref()?.since(*sent))).max().unwrap_or_default()
+    }
+
     /// Lost ones of those sent in `from..until`.
     pub fn lost_between(&self, from: Instant, until: Instant) -> u32 {
         let lost = |(sent, answered): &&(Instant, Option<Instant>)| {
@@ -146,6 +152,7 @@ mod tests {
         let tally = Tally { sent: 4, lost: 2, twice: 1, silence: Duration::from_millis(33) };
         assert_eq!(echoes.tally(), tally);
         assert_eq!(echoes.lost_between(at(10), at(20)), 1);
+        assert_eq!(echoes.slowest_between(at(0), at(40)), Duration::from_millis(8));
         assert_eq!(echoes.first_alive(at(10)), Some((at(30), at(38))));
         assert_eq!((echoes.answered(), echoes.last_answer()), (2, Some(at(38))));
     }

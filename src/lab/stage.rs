@@ -213,8 +213,9 @@ impl Stage {
         let promise = format!("traffic flows again within {} ms", limit.as_millis());
         match (back(self), alive(self)) {
             (Some(back), Some((_, answered))) => {
-                // What was on the line when it broke is lost too.
-                self.dark.push((lost - 2 * self.delay - Duration::from_millis(20), back));
+                // What was on the line when it broke is lost too; a download makes the line long.
+                let line = self.echoes.slowest_between(lost - SECOND, lost).max(2 * self.delay);
+                self.dark.push((lost - line - Duration::from_millis(20), back));
                 let took = answered.since(mended);
                 self.promise(promise, took <= limit, format!("{} ms", took.as_millis()));
                 self.promise_download().await?;

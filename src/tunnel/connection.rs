@@ -6,6 +6,7 @@ use super::stack::{ConnectError, Handle, Inward, Stack, Stage as Progress};
 use crate::plan::Plan;
 use crate::time::Instant;
 use rustix::net::Shutdown;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +22,9 @@ const NEXT_ADDRESS: Duration = Duration::from_secs(5);
 const GOODBYE: Duration = Duration::from_secs(5);
 /// A connection that one side has closed and that carries nothing is over after this long.
 const HALF_CLOSED: Duration = Duration::from_secs(3600);
+/// What the kernel holds for a client that reads slowly, octets. Left to itself it takes megabytes, which first crowd the
+/// tunnel and then lie around; between two programs of one machine this is enough.
+const SEND_BUFFER: usize = 128 << 10;
 /// The longest message of the handshake.
 const MESSAGE: usize = 512;
 
@@ -70,6 +74,9 @@ impl Connection {
         // Without it a small answer waits for the acknowledgement of the one before.
         if let Err(error) = local.set_nodelay(true) {
             tracing::debug!(%error, "the proxy's client keeps Nagle's algorithm");
+        }
+        if let Err(error) = set_socket_send_buffer_size(&local, SEND_BUFFER) {
+            tracing::debug!(%error, "the proxy's client keeps its usual socket buffer");
         }
         let stage = Stage::Asking(Handshake::new());
         Self { local, stage, handle: None, deadline: Some(now + PATIENCE) }
