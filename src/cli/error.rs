@@ -2,6 +2,7 @@
 
 use super::output::lines;
 use crate::agent::run::AgentError;
+use crate::bundle::BundleError;
 use crate::config::{ConfigError, NoHome};
 use crate::ipc::{ClientError, Failure, FailureKind};
 use crate::lab::LabError;
@@ -171,6 +172,9 @@ pub enum Error {
     /// What the user wants cannot be kept.
     #[error("no agent runs, but it cannot be noted that none shall connect by itself")]
     Intent(#[from] StoreError),
+    /// There is no bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// Nothing more can be written.
     #[error("cannot write to standard output")]
     Output {
@@ -214,6 +218,7 @@ impl Error {
             | Self::NotStarted { .. }
             | Self::Machine { .. }
             | Self::Intent(_)
+            | Self::Bundle(_)
             | Self::Output { .. } => Exit::Other,
         }
     }

@@ -45,6 +45,19 @@ pub(super) const STATUS: &str = "\
 state is `unconfirmed`, and the table says what is waited for and until when; in the JSON document `state` stays \
 `connected` and `confirmed` is false.";
 
+/// Below `ikeep events --help`.
+pub(super) const EVENTS: &str = "\
+The oldest event comes first. With --json there is one array of objects with at (UTC), type, source and description; with \
+--json and --follow each object is a line of its own. What was damaged in the log is shown as it is: in JSON as an object \
+with damaged (what is wrong) and text.";
+
+/// Below `ikeep bundle --help`.
+pub(super) const BUNDLE: &str = "\
+The path of the new file, DARTBundle_YYYYMMDD_HHMM.zip, is printed. In it: the event log, the agent's log, its status, the \
+profiles, the config file, versions, and a manifest with the SHA-256 of each. Values whose names sound like passwords, keys \
+or tokens are masked; the files of sessions and keys are not opened. Names, addresses and session IDs are in it: look \
+before you send it to people you do not know.";
+
 /// Below `ikeep agent --help`.
 pub(super) const AGENT: &str = "\
 Runs until SIGTERM or SIGINT; the session and what you asked for stay on disk, so that the next agent goes on by token. \

@@ -3,10 +3,12 @@
 //! `--json` puts one JSON document on stdout and nothing else; people read tables on stdout and messages on stderr.
 
 mod agent;
+mod bundle;
 mod connect;
 mod dialogue;
 mod disconnect;
 mod error;
+mod events;
 mod gateway;
 mod help;
 mod lab;
@@ -60,6 +62,10 @@ enum Command {
     Status(status::Command),
     /// Tell each change, a line at a time, until interrupted
     Watch(watch::Command),
+    /// Print the event log; works without an agent
+    Events(events::Command),
+    /// Make a zip of logs, status, profiles and versions, for whoever is asked for help; secrets are masked
+    Bundle(bundle::Command),
     /// The background service in the foreground
     Agent(agent::Command),
     /// The embedded gateway
@@ -88,6 +94,8 @@ impl Cli {
             Command::Reconnect(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Watch(command) => command.run(),
+            Command::Events(command) => command.run(),
+            Command::Bundle(command) => command.run(&self.global),
             Command::Gateway(command) => command.run(),
             Command::Lab(command) => command.run(),
             Command::Profile(command) => command.run(),

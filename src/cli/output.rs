@@ -2,6 +2,8 @@
 
 use super::Error;
 use std::io::{self, Write as _};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Writes `text` to standard output. A reader that went away (`ikeep .. | head`) is not an error.
 pub(super) fn print(text: &str) -> Result<(), Error> {
@@ -16,6 +18,25 @@ pub(super) fn write(text: &str) -> Result<bool, Error> {
         Err(source) if source.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(source) => Err(Error::Output { source }),
     }
+}
+
+/// Returns when nobody reads standard output any more, which a command that waits would not notice: `ikeep .. | head -1`.
+/// Never returns where that cannot be known (a file).
+pub(super) async fn unread() {
+    match watched(io::stdout()) {
+        Ok(out) => {
+            let _ = out.ready(Interest::ERROR).await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "standard output stays open as long as the program runs; the other way is unsafe code"
+)]
+fn watched(out: io::Stdout) -> io::Result<AsyncFd<io::Stdout>> {
+    AsyncFd::with_interest(out, Interest::ERROR)
 }
 
 /// Writes one JSON document.

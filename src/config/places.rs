@@ -57,6 +57,11 @@ impl Places {
         self.state.join("events.log")
     }
 
+    /// The folder of the sessions, which nothing but the session store opens.
+    pub fn sessions(&self) -> PathBuf {
+        self.state.join("sessions")
+    }
+
     /// The folder of the agent's own log files, `agent.log` and older ones.
     pub fn logs(&self) -> PathBuf {
         self.state.join("log")

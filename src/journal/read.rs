@@ -17,6 +17,8 @@ const LONGEST: usize = 256 << 10;
 pub struct Reader {
     file: PathBuf,
     open: Option<Part>,
+    /// Found, but not begun.
+    next: Option<Part>,
     partial: Vec<u8>,
 }
 
@@ -43,7 +45,7 @@ impl Part {
 impl Reader {
     /// A reader of this log, which need not be there yet.
     pub fn new(file: PathBuf) -> Self {
-        Self { file, open: None, partial: Vec::new() }
+        Self { file, open: None, next: None, partial: Vec::new() }
     }
 
     /// The next whole lines; `None` where there are no more for now. What is not UTF-8 is replaced.
@@ -70,8 +72,15 @@ impl Reader {
                     continue;
                 }
             }
-            let Some(next) = self.next_part()? else { return Ok(None) };
-            self.open = Some(next);
+            if self.next.is_none() {
+                let Some(next) = self.next_part()? else { return Ok(None) };
+                self.next = Some(next);
+                // Before it was put aside, the one that is open may have grown once more.
+                if self.open.is_some() {
+                    continue;
+                }
+            }
+            self.open = self.next.take();
             // A part that ends within a line: its writer was killed.
             if let Some(rest) = self.finish() {
                 return Ok(Some(rest));

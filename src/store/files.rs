@@ -61,8 +61,7 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn new(places: &Places) -> Self {
-        let sessions = places.state.join("sessions");
-        Self { state: places.state.clone(), sessions, keys: places.keys.clone() }
+        Self { state: places.state.clone(), sessions: places.sessions(), keys: places.keys.clone() }
     }
 
     fn make(&self) -> Result<Folder, FileError> {

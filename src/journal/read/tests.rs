@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -70,6 +71,36 @@ fn a_log_that_was_emptied_removed_or_outran_us_goes_on() {
     assert_eq!(all(&mut reader), "");
     fs::write(folder.path().join("events.log"), "new\n").unwrap();
     assert_eq!(all(&mut reader), "new\n");
+}
+
+/// A writer that rotates while it is read, never so far ahead that what is kept would not do.
+#[test]
+fn nothing_is_lost_while_it_is_written() {
+    const EVENTS: u64 = 2000;
+    let (_folder, mut journal, mut reader) = log(1000, 40);
+    let seen = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..EVENTS {
+                while number > seen.load(Ordering::Relaxed) + 50 {
+                    std::thread::yield_now();
+                }
+                journal.write(&event(number)).unwrap();
+            }
+        });
+        let mut blocks = Blocks::default();
+        let mut next = 0;
+        while next < EVENTS {
+            let lines = reader.read().unwrap();
+            let mut found = lines.map(|lines| blocks.push(&lines)).unwrap_or_default();
+            found.extend(blocks.finish_whole());
+            for number in found.iter().flat_map(|block| numbers(block)) {
+                assert_eq!(number, next);
+                next += 1;
+            }
+            seen.store(next, Ordering::Relaxed);
+        }
+    });
 }
 
 #[test]

@@ -1,0 +1,67 @@
+//! `ikeep bundle`: everything that somebody who is asked for help wants to see, in one file.
+
+use super::{Error, Exit, Global, help, output, runtime};
+use crate::agent::clock::Clock;
+use crate::bundle::{self, Contents};
+use crate::config::{Places, paths};
+use crate::ipc::{Client, Reply, Request};
+use crate::store::Intent;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the agent may take to say how it is.
+const STATUS: Duration = Duration::from_secs(6);
+
+/// What `ikeep bundle` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = help::BUNDLE)]
+pub(super) struct Command {
+    /// The folder for it, instead of the current one
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+impl Command {
+    pub(super) fn run(self, global: &Global) -> Result<Exit, Error> {
+        let places = Places::of_user()?;
+        let status = runtime::block_on(async { Ok(status(&places).await) })?;
+        let (intent, notes) = Intent::load(&places);
+        for note in notes {
+            eprintln!("ikeep: warning: {note}");
+        }
+        let last = intent.last.unwrap_or_default();
+        let mut profiles = bundle::profiles_in(&paths::profile_folders());
+        // The one that is in use comes first.
+        profiles.splice(0..0, last.profile);
+        let contents = Contents {
+            now: Clock::system().now().wall,
+            places,
+            status,
+            config: global.config.clone().or(last.config).or_else(paths::config_file),
+            profiles,
+        };
+        let folder = self.output.as_deref().unwrap_or(Path::new("."));
+        let path = bundle::write(folder, &contents)?;
+        output::print(&format!("{}\n", path.display()))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// The agent's picture, or why there is none.
+async fn status(places: &Places) -> Result<Value, String> {
+    let asked = async {
+        let mut client = Client::connect(places).await?;
+        client.send(&Request::Status).await?;
+        loop {
+            match client.recv().await? {
+                Reply::Status { status } => return Ok(status),
+                Reply::Failed(failure) => return Err(Error::Refused(failure)),
+                _ => {}
+            }
+        }
+    };
+    let answer = tokio::time::timeout(STATUS, asked).await;
+    let answer = answer.map_err(|_| format!("the agent did not answer within {} s", STATUS.as_secs()))?;
+    answer.map_err(|error: Error| error.to_string())
+}

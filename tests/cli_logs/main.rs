@@ -1,0 +1,5 @@
+//! What the command line tells of the past: `ikeep events` and `ikeep bundle`, both without an agent.
+
+mod bundle;
+mod events;
+mod home;
