@@ -47,9 +47,8 @@ pub(super) enum Unreadable {
 
 /// The event log and its rotated parts, the newest first.
 pub(super) fn events(log: &Path) -> Vec<(String, Source)> {
-    let number = |name: &str| {
-        Some(name.strip_prefix(log.file_name()?.to_str()?)?.strip_prefix('.')?.parse::<u32>().ok()?)
-    };
+    let number =
+        |name: &str| name.strip_prefix(log.file_name()?.to_str()?)?.strip_prefix('.')?.parse::<u32>().ok();
     let mut parts: Vec<(u32, PathBuf)> = files_of(log.parent())
         .into_iter()
         .filter_map(|path| Some((number(file_name(&path)?)?, path)))

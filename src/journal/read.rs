@@ -11,6 +11,9 @@ const CHUNK: usize = 64 << 10;
 /// A line or block longer than this is taken in pieces: the writer makes none, and memory is not for files of others.
 const LONGEST: usize = 256 << 10;
 
+/// Highest number of a part that is looked for.
+const MOST_PARTS: u32 = 1000;
+
 /// Reads FILE.n .. FILE.1 and FILE as one text. At its end it may be asked again: what was appended since, also across
 /// rotations, comes next.
 #[derive(Debug)]
@@ -109,41 +112,53 @@ impl Reader {
         Some(String::from_utf8_lossy(&lines).into_owned())
     }
 
-    /// The part that was written after the one that is open. The newest is opened first, so a rotation meanwhile can show a
-    /// part twice, but never hide one.
+    /// The part that was written after the one that is open. They are opened from the newest on, each number in its turn:
+    /// parts move to higher numbers only, so a rotation meanwhile can show one twice, but never hide one.
     fn next_part(&self) -> io::Result<Option<Part>> {
         let own = self.open.as_ref().map(|part| part.identity);
+        let highest = self.highest_number()?;
         let mut next = None;
-        for path in self.parts()? {
-            let Some(part) = Part::open(&path)? else { continue };
-            if Some(part.identity) == own {
-                return Ok(next);
+        let mut missing = 0;
+        for number in 0_u32.. {
+            match Part::open(&self.aside(number))? {
+                Some(part) if Some(part.identity) == own => return Ok(next),
+                Some(part) => (next, missing) = (Some(part), 0),
+                None => missing += 1,
             }
-            next = Some(part);
+            // A rotation leaves a gap of one for a moment.
+            if number >= highest && missing > 1 {
+                break;
+            }
         }
         // Ours is gone. What is left beside the newest may have been read.
         if own.is_some() { Part::open(&self.file) } else { Ok(next) }
     }
 
-    /// The files of the log, the newest first.
-    fn parts(&self) -> io::Result<Vec<PathBuf>> {
+    /// Part 0 is the log itself.
+    fn aside(&self, number: u32) -> PathBuf {
+        let mut name = self.file.clone().into_os_string();
+        if number > 0 {
+            name.push(format!(".{number}"));
+        }
+        name.into()
+    }
+
+    fn highest_number(&self) -> io::Result<u32> {
         let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty());
         let entries = match fs::read_dir(folder.unwrap_or(Path::new("."))) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             other => other?,
         };
-        let mut aside = Vec::new();
+        let mut highest = 0;
         for entry in entries {
             let path = entry?.path();
             let number = path.extension().and_then(|number| number.to_str()?.parse::<u32>().ok());
-            if let Some(number) =
-                number.filter(|_| path.with_extension("").file_name() == self.file.file_name())
-            {
-                aside.push((number, path));
+            if path.with_extension("").file_name() == self.file.file_name() {
+                highest = highest.max(number.unwrap_or_default());
             }
         }
-        aside.sort();
-        Ok(std::iter::once(self.file.clone()).chain(aside.into_iter().map(|(_, path)| path)).collect())
+        // Nobody keeps so many; a name like that is not to cost a day.
+        Ok(highest.min(MOST_PARTS))
     }
 }
 
