@@ -73,7 +73,8 @@ impl Reporter {
         }
         match event {
             Event::State(State::Connected) => self.write(&Entry::connected_to(wall, &self.host)),
-            Event::State(State::Disconnecting { .. }) => {
+            // Where somebody else ends it, the end itself is told.
+            Event::State(State::Disconnecting { why: None, .. }) => {
                 self.write(&Entry::reason(wall, Reason::UserDisconnect))
             }
             Event::State(state) => self.tell(now, Kind::Information, &format!("State: {}.", state.name())),

@@ -220,7 +220,10 @@ impl Policy {
             return;
         }
         match &mut self.state {
-            State::Disconnecting { .. } => self.disconnected(None),
+            State::Disconnecting { why, .. } => {
+                let why = *why;
+                self.disconnected(why);
+            }
             State::Reconnecting(r) if r.next.is_some_and(|at| at <= now) && context.has_token(now) => {
                 r.next = None;
                 self.start_token(now);
@@ -238,7 +241,7 @@ impl Policy {
     pub fn poll_timeout(&self, context: &Context) -> Option<(Instant, &'static str)> {
         let window = context.token_until.map(|until| (until, "end of the reconnect window"));
         match &self.state {
-            State::Disconnecting { until } => Some((*until, "end of the wait for DELETE")),
+            State::Disconnecting { until, .. } => Some((*until, "end of the wait for DELETE")),
             State::Reconnecting(r) => {
                 let next = r.next.map(|at| (at, "next reconnect attempt"));
                 [next, window].into_iter().flatten().min_by_key(|(at, _)| *at)
@@ -307,7 +310,7 @@ impl Policy {
         self.act(Action::EraseSession);
         if context.old_sa && self.path {
             self.act(Action::Delete);
-            self.state = State::Disconnecting { until: now + DELETE_PATIENCE };
+            self.state = State::Disconnecting { until: now + DELETE_PATIENCE, why: None };
         } else {
             self.disconnected(None);
         }

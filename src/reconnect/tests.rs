@@ -348,3 +348,12 @@ fn a_login_and_a_refused_token_obey_disconnect_on_suspend() {
     bench.tell(Trigger::Resume);
     assert_eq!(bench.policy.state(), &State::Disconnected { why: Some(Why::Suspend) });
 }
+
+#[test]
+fn a_disconnect_for_sleep_says_so_when_the_gateway_has_answered() {
+    let mut bench = Bench::connected(Rules::default());
+    bench.tell(Trigger::Resume);
+    assert_eq!(bench.name(), "disconnecting");
+    bench.tell(Trigger::Deleted);
+    assert_eq!(bench.policy.state(), &State::Disconnected { why: Some(Why::Suspend) });
+}

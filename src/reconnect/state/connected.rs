@@ -51,7 +51,7 @@ impl Policy {
 
     pub(in super::super) fn end_for_sleep(&mut self, now: Instant, context: &Context) {
         self.disconnect(now, context);
-        if let State::Disconnected { why } = &mut self.state {
+        if let State::Disconnected { why } | State::Disconnecting { why, .. } = &mut self.state {
             *why = Some(Why::Suspend);
         }
     }

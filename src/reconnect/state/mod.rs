@@ -82,6 +82,8 @@ pub enum State {
     Disconnecting {
         /// It is not waited for longer.
         until: Instant,
+        /// Why, where the user did not ask for it.
+        why: Option<Why>,
     },
 }
 
