@@ -194,6 +194,11 @@ impl Connection {
         }
     }
 
+    /// The machine has slept, and timers of the runtime with it: the tunnel is made to look at the clock.
+    pub(super) fn wake_tunnel(&self) {
+        self.plan.send_modify(|_| {});
+    }
+
     /// A picture; `None` where the driver is gone.
     pub(super) async fn picture(&self) -> Option<Picture> {
         let (answer, answered) = oneshot::channel();

@@ -225,7 +225,10 @@ impl Service {
                 }
             }
             Signal::Suspend => connection.command(Command::Suspend).await,
-            Signal::Resume => connection.command(Command::Resume).await,
+            Signal::Resume => {
+                connection.command(Command::Resume).await;
+                connection.wake_tunnel();
+            }
         }
     }
 
