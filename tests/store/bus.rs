@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -47,19 +48,22 @@ pub(crate) fn now() -> Duration {
     Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
 }
 
-/// Whether the tests with a real secret service run: `IKEEP_INTEROP=1` and the programs are there. A test that is left out says
-/// so past the test runner's capture.
-pub(crate) fn enabled(test: &str) -> bool {
-    let found = |program: &&(&str, &str)| !Path::new("/usr/bin").join(program.0).exists();
+/// One after another: what is judged has 300 ms for itself.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The turn of a test with a secret service, where `IKEEP_INTEROP=1` and the programs are there. A test that is left out says so
+/// past the test runner's capture.
+pub(crate) fn turn(test: &str) -> Option<MutexGuard<'static, ()>> {
+    let missing = |program: &&(&str, &str)| !Path::new("/usr/bin").join(program.0).exists();
     let why = if std::env::var_os("IKEEP_INTEROP").is_none_or(|value| value != "1") {
         "starts a session bus and a keyring; `tests/run` runs it".to_owned()
-    } else if let Some((program, package)) = PROGRAMS.iter().find(found) {
+    } else if let Some((program, package)) = PROGRAMS.iter().find(missing) {
         format!("needs {program}, Debian: {package}")
     } else {
-        return true;
+        return Some(TURN.lock().unwrap_or_else(PoisonError::into_inner));
     };
     let _ = writeln!(std::io::stderr(), "left out: {test} ({why})");
-    false
+    None
 }
 
 /// A process that ends with its value.
@@ -179,6 +183,11 @@ impl Desktop {
     /// Halts or continues the daemon.
     pub(crate) fn signal_keyring(&self, signal: Signal) -> Result<()> {
         self.keyring.as_ref().context("no keyring")?.signal(signal)
+    }
+
+    /// The bus.
+    pub(crate) fn address(&self) -> String {
+        address(self.folder.path())
     }
 
     /// Where the stories' stores are.

@@ -3,5 +3,6 @@
 
 mod bus;
 mod disk;
+mod liar;
 mod secret_service;
 mod story;

@@ -1,6 +1,7 @@
 //! A real secret service, GNOME's, as the judge of what is kept there.
 
-use crate::bus::{Desktop, Keyring, enabled};
+use crate::bus::{Desktop, Keyring, turn};
+use crate::liar::{Liar, Lie};
 use crate::story::{TOKEN, session};
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
@@ -24,9 +25,7 @@ fn ends_with(names: &[String], endings: &[&str]) -> bool {
 
 #[test]
 fn an_open_keyring_keeps_the_session_and_no_file_does() -> Result<()> {
-    if !enabled("an_open_keyring_keeps_the_session_and_no_file_does") {
-        return Ok(());
-    }
+    let Some(_turn) = turn("an_open_keyring_keeps_the_session_and_no_file_does") else { return Ok(()) };
     let mut desktop = Desktop::new()?;
     let sessions = desktop.store().join("state/sessions");
     // Nobody on the bus yet: the file serves.
@@ -72,9 +71,7 @@ fn an_open_keyring_keeps_the_session_and_no_file_does() -> Result<()> {
 
 #[test]
 fn a_locked_keyring_is_left_alone() -> Result<()> {
-    if !enabled("a_locked_keyring_is_left_alone") {
-        return Ok(());
-    }
+    let Some(_turn) = turn("a_locked_keyring_is_left_alone") else { return Ok(()) };
     let mut desktop = Desktop::new()?;
     desktop.start_keyring(Keyring::Open)?;
     let told = desktop.tell("save 5")?;
@@ -108,9 +105,7 @@ fn a_locked_keyring_is_left_alone() -> Result<()> {
 
 #[test]
 fn a_stopped_keyring_costs_its_limit_once() -> Result<()> {
-    if !enabled("a_stopped_keyring_costs_its_limit_once") {
-        return Ok(());
-    }
+    let Some(_turn) = turn("a_stopped_keyring_costs_its_limit_once") else { return Ok(()) };
     let mut desktop = Desktop::new()?;
     desktop.start_keyring(Keyring::Open)?;
     desktop.signal_keyring(Signal::STOP)?;
@@ -126,5 +121,35 @@ fn a_stopped_keyring_costs_its_limit_once() -> Result<()> {
     desktop.signal_keyring(Signal::CONT)?;
     let told = desktop.tell("save 4 load")?;
     ensure!(told[0].what == "saved SecretService" && told[1].what == "loaded 4", "{told:?}");
+    Ok(())
+}
+
+/// Whatever it says, the file has the session.
+#[test]
+fn a_service_that_lies_is_not_believed() -> Result<()> {
+    let Some(_turn) = turn("a_service_that_lies_is_not_believed") else { return Ok(()) };
+    let lies = [
+        (Lie::Garbage, "gave back something else"),
+        (Lie::Nothing, "gave back something else"),
+        (Lie::NoKey, "the secret service failed"),
+    ];
+    for (lie, said) in lies {
+        let desktop = Desktop::new()?;
+        let _liar = Liar::start(&desktop, lie)?;
+        let told = desktop.tell("load save 1 load erase load")?;
+        let what: Vec<&str> = told.iter().map(|told| told.what.as_str()).collect();
+        ensure!(what[..3] == ["loaded nothing", "saved Sealed", "loaded 1"], "{lie:?}: {told:?}");
+        ensure!(what[4] == "loaded nothing", "{lie:?}: {told:?}");
+        ensure!(told[1].notes.contains(said) && !told[2].notes.contains('\u{1b}'), "{lie:?}: {told:?}");
+        ensure!(told.iter().all(|told| told.took < IN_TIME), "{lie:?}: {told:?}");
+    }
+    // It has a real session, but not the one it was given last: the save after it is not believed, and the newest counts.
+    let desktop = Desktop::new()?;
+    let _liar = Liar::start(&desktop, Lie::Old)?;
+    let told = desktop.tell("save 1 load save 2 load save 3 load")?;
+    let what: Vec<&str> = told.iter().map(|told| told.what.as_str()).collect();
+    let expected =
+        ["saved SecretService", "loaded 1", "saved Sealed", "loaded 2", "saved Sealed", "loaded 3"];
+    ensure!(what == expected, "{told:?}");
     Ok(())
 }
