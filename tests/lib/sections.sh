@@ -6,6 +6,8 @@ summary=() left_out=() missing_packages=()
 declare -A already_run=() missing_programs=()
 
 scratch=$(mktemp -d)
+# Some tests act as another user of the machine, who has to get through here to what was made for them.
+chmod 711 "$scratch"
 # Namespaces that the tests make begin with this, so that those of a killed test can be told from anybody else's.
 export IKEEP_NETNS_PREFIX="ikeep-run$$"
 export TMPDIR=$scratch
