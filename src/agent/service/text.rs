@@ -53,7 +53,12 @@ pub(super) fn failure(why: Why, connection: &Connection) -> Failure {
             FailureKind::Other,
             format!("{host}: {cause}; ask whoever runs the gateway, with `ikeep bundle`"),
         ),
-        (Why::LoginFailed, None) => of(FailureKind::Other, format!("{host}: the login failed")),
+        (Why::LoginFailed, None) => of(
+            FailureKind::Other,
+            format!(
+                "{host}: the login failed; `ikeep events` tells how far it came, then `ikeep connect` again"
+            ),
+        ),
         (Why::TokenRefused, _) => of(
             FailureKind::Authentication,
             format!("{host} does not know the session any more: log in again with `ikeep connect`"),
