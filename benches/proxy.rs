@@ -266,7 +266,7 @@ async fn run(
     let (plan, plans) = watch::channel(None);
     let ports = Ports { outward, inward, plan: plans };
     let tunnel = tokio::spawn(proxy.run(ports, move || clock.now().at, OsRandom::new()));
-    commands.send(Command::Path(Some((HOME, 0).into()))).await?;
+    commands.send(Command::Paths(vec![std::net::SocketAddr::from((HOME, 0)).into()])).await?;
     commands.send(Command::Order(Order::Connect)).await?;
     let mut up = Some(up);
     loop {

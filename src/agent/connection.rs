@@ -1,7 +1,7 @@
 //! One connection while it lasts: client, driver and tunnel, from the order to the last word.
 
 use super::clock::{Clock, OsRandom};
-use super::driver::{Command, Driver, Ends, Output, Picture};
+use super::driver::{Command, Driver, Ends, Local, Output, Picture};
 use super::keylog::KeyLog;
 use super::report::Reporter;
 use super::target::Target;
@@ -186,9 +186,9 @@ impl Connection {
         }
     }
 
-    /// The way to the gateway now, and the order that waited for it.
-    pub(super) async fn path(&mut self, from: Option<IpAddr>) {
-        self.command(Command::Path(from.map(|ip| SocketAddr::new(ip, 0)))).await;
+    /// The ways to the gateway now, and the order that waited for them.
+    pub(super) async fn paths(&mut self, locals: Vec<Local>) {
+        self.command(Command::Paths(locals)).await;
         if let Some(order) = self.waiting_order.take() {
             self.command(Command::Order(order)).await;
         }

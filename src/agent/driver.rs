@@ -6,7 +6,7 @@
 
 use super::clock::Clock;
 use super::socket;
-use crate::client::{Client, Event, Order, PathId, Signal, Status};
+use crate::client::{Client, Event, Order, PathId, Paths, Signal, Status};
 use crate::esp;
 use crate::session::Session;
 use crate::time::{Instant, Now};
@@ -44,9 +44,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
 pub enum Command {
     /// Of the user.
     Order(Order),
-    /// From this local address (port 0: any) the gateway can be reached now; `None`: it cannot. A new socket is opened each
-    /// time, so name a path only when it is another one.
-    Path(Option<SocketAddr>),
+    /// From these local addresses the gateway can be reached now, the first of each family counts; empty: it cannot. Where
+    /// one is as it was, its socket stays.
+    Paths(Vec<Local>),
     /// Sleep is near.
     Suspend,
     /// Sleep is over, or time has jumped as if.
@@ -57,6 +57,21 @@ pub enum Command {
     Status(oneshot::Sender<Picture>),
     /// The session as it is, for an owner that ends and keeps it.
     Session(oneshot::Sender<Option<Session>>),
+}
+
+/// Our end of a way to the gateway.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Local {
+    /// Source address (port 0: any).
+    pub address: SocketAddr,
+    /// Index of the interface that packets leave by; 0 where it is not known. Another one is another way.
+    pub interface: u32,
+}
+
+impl From<SocketAddr> for Local {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, interface: 0 }
+    }
 }
 
 /// A picture of everything that the driver moves.
@@ -113,6 +128,7 @@ pub struct Ends {
 /// One way to the gateway.
 struct Path {
     id: PathId,
+    local: Local,
     socket: UdpSocket,
     /// Another one took its place: until when it still receives.
     until: Option<Instant>,
@@ -248,39 +264,53 @@ impl Driver {
     fn command(&mut self, now: Now, command: Command) {
         match command {
             Command::Order(order) => self.client.order(now, order),
-            Command::Path(local) => self.path(now, local),
+            Command::Paths(locals) => self.paths(now, &locals),
             Command::Suspend => self.client.signal(now, Signal::Suspend),
             Command::Resume => self.client.signal(now, Signal::Resume),
             Command::Addresses(addresses) => self.client.signal(now, Signal::Addresses(addresses)),
             // An owner that no longer wants the answer is no error.
             Command::Status(answer) => {
-                let path = self.paths.iter().rev().find(|path| path.until.is_none());
-                let local = path.and_then(|path| path.socket.local_addr().ok());
                 let status = self.client.status(now.at);
+                let family = status.gateway.map(|gateway| gateway.is_ipv4());
+                let mut live = self.paths.iter().filter(|path| path.until.is_none());
+                let path = live.find(|path| family.is_none_or(|ipv4| path.local.address.is_ipv4() == ipv4));
+                let local = path.and_then(|path| path.socket.local_addr().ok());
                 drop(answer.send(Picture { now, status, local, losses: self.losses }));
             }
             Command::Session(answer) => drop(answer.send(self.client.session().cloned())),
         }
     }
 
-    fn path(&mut self, now: Now, local: Option<SocketAddr>) {
-        for path in &mut self.paths {
+    fn paths(&mut self, now: Now, locals: &[Local]) {
+        let first = |ipv4: bool| locals.iter().copied().find(|local| local.address.is_ipv4() == ipv4);
+        let wanted = [first(true), first(false)];
+        for path in self.paths.iter_mut().filter(|path| !wanted.contains(&Some(path.local))) {
             path.until.get_or_insert(now.at + LINGER);
         }
-        let Some(local) = local else { return self.client.signal(now, Signal::Path(None)) };
-        match socket::open(local) {
+        let [ipv4, ipv6] = wanted.map(|local| self.path(local?));
+        self.client.signal(now, Signal::Paths(Paths { ipv4, ipv6 }));
+    }
+
+    /// The socket of a way, the one that is there or a new one.
+    fn path(&mut self, local: Local) -> Option<PathId> {
+        if let Some(path) = self.paths.iter().find(|path| path.local == local && path.until.is_none()) {
+            return Some(path.id);
+        }
+        match socket::open(local.address) {
             Ok(socket) => {
                 let id = PathId(self.next_path);
                 self.next_path = self.next_path.wrapping_add(1);
-                self.paths.push(Path { id, socket, until: None });
+                self.paths.push(Path { id, local, socket, until: None });
                 if self.paths.len() > SOCKETS {
-                    self.paths.remove(0);
+                    // The oldest, of those that nobody uses any more.
+                    let old = self.paths.iter().position(|path| path.until.is_some()).unwrap_or_default();
+                    self.paths.remove(old);
                 }
-                self.client.signal(now, Signal::Path(Some(id)));
+                Some(id)
             }
             Err(error) => {
-                self.client.signal(now, Signal::Path(None));
-                self.backlog.push_back(Output::NoSocket { local, error });
+                self.backlog.push_back(Output::NoSocket { local: local.address, error });
+                None
             }
         }
     }

@@ -11,12 +11,7 @@ impl Client {
             Action::CheckOld => self.check_old(now),
             Action::StartLogin => self.start_login(now),
             Action::StartToken => self.start_token(now),
-            Action::RepeatAttempt => {
-                if let Some(attempt) = self.attempt.as_mut() {
-                    attempt.initiator.repeat(now.at);
-                }
-                self.pump_attempt(now);
-            }
+            Action::RepeatAttempt => self.repeat_attempt(now),
             Action::DropAttempt => self.attempt = None,
             Action::Delete => {
                 if let Some(serving) = self.serving.as_mut() {
@@ -47,6 +42,9 @@ impl Client {
     /// A liveness request at once, from the present path; the round trip is known, so its repetition is quick (law 4).
     fn check_old(&mut self, now: Now) {
         self.proof = Proof::None;
+        if self.serving_path().is_none() {
+            return; // the new network does not carry the family of its address
+        }
         let Some(serving) = self.serving.as_mut() else { return };
         let rule = Retransmission::from_round_trip(serving.round_trip);
         serving.ike.check_liveness_with(now.at, rule, &mut *self.random);

@@ -36,37 +36,90 @@ pub(super) struct Attempt {
     slow: bool,
 }
 
+impl Attempt {
+    /// The address it is made to.
+    pub(super) fn remote(&self) -> IpAddr {
+        self.nat.ip()
+    }
+
+    /// The same octets go to another address of the gateway from now on.
+    fn retarget(&mut self, first: SocketAddr, nat_port: u16) {
+        self.nat = SocketAddr::new(first.ip(), nat_port);
+        self.other = self.other.map(|other| SocketAddr::new(first.ip(), other.port()));
+        self.first = SocketAddr::new(first.ip(), self.first.port());
+    }
+}
+
 impl Client {
     pub(super) fn start_login(&mut self, now: Now) {
-        let addresses = &self.settings.addresses;
-        let Some(ip) = addresses.get(self.address % addresses.len().max(1)).copied() else {
-            self.fail(now, Failure::NoAnswer { hint: Some("the gateway's address is not known".into()) });
-            return;
-        };
+        let Some(first) = self.candidate(self.login_candidates()) else { return self.no_candidate(now) };
         self.logins += 1;
         let credentials = Credentials::AnyConnect {
             identity: self.settings.identity.clone(),
             params: self.settings.login.clone(),
         };
-        let first = SocketAddr::new(ip, self.settings.port);
         self.begin(now, credentials, AuthKind::AnyConnect, first);
+    }
+
+    fn login_candidates(&self) -> Vec<SocketAddr> {
+        self.settings.addresses.iter().map(|ip| SocketAddr::new(*ip, self.settings.port)).collect()
+    }
+
+    /// First the address and port that answered last, then that name's other addresses of either family (law 5).
+    fn token_candidates(&self) -> Vec<SocketAddr> {
+        let Some(session) = &self.session else { return Vec::new() };
+        let others = self.settings.addresses.iter().filter(|ip| **ip != session.peer.ip());
+        let others = others.map(|ip| SocketAddr::new(*ip, self.settings.nat_port));
+        std::iter::once(session.peer).chain(others).collect()
+    }
+
+    /// The one whose turn it is, of those that can be reached; without any network of all: the attempt waits for it.
+    fn candidate(&self, mut candidates: Vec<SocketAddr>) -> Option<SocketAddr> {
+        candidates.retain(|to| !self.paths.any() || self.paths.to(to.ip()).is_some());
+        candidates.get(self.address % candidates.len().max(1)).copied()
+    }
+
+    fn no_candidate(&mut self, now: Now) {
+        let hint = if self.settings.addresses.is_empty() {
+            "the gateway's address is not known"
+        } else {
+            "no address of the gateway is of a family that this network carries"
+        };
+        self.fail(now, Failure::NoAnswer { hint: Some(hint.into()) });
+    }
+
+    /// The attempt under way sends its octets again, from another path or to another address of the same gateway (law 3).
+    pub(super) fn repeat_attempt(&mut self, now: Now) {
+        let Some(attempt) = &self.attempt else { return };
+        if self.paths.to(attempt.remote()).is_none() {
+            let candidates = match attempt.auth {
+                AuthKind::AnyConnect => self.login_candidates(),
+                AuthKind::Token => self.token_candidates(),
+            };
+            let Some(to) = self.candidate(candidates) else { return };
+            let nat_port = self.settings.nat_port;
+            match self.attempt.as_mut() {
+                Some(attempt) if attempt.initiator.is_in_init() => attempt.retarget(to, nat_port),
+                // The gateway has an SA half done with an address that is out of reach: it begins anew.
+                attempt => {
+                    if let Some(attempt) = attempt {
+                        attempt.slow = true; // not the person's fault: known answers serve again
+                    }
+                    return self.attempt_failed(now, Failure::NoAnswer { hint: None });
+                }
+            }
+        }
+        if let Some(attempt) = self.attempt.as_mut() {
+            attempt.initiator.repeat(now.at);
+        }
+        self.pump_attempt(now);
     }
 
     pub(super) fn start_token(&mut self, now: Now) {
         let Some(session) = &self.session else { return };
         let credentials = Credentials::Token { id: session.id.clone(), token: session.token.clone() };
         let name = session.id_text();
-        // First the address and port that answered last, then that name's other addresses (law 5).
-        let mut candidates = vec![session.peer];
-        let port = self.settings.nat_port;
-        candidates.extend(
-            self.settings
-                .addresses
-                .iter()
-                .filter(|ip| **ip != session.peer.ip())
-                .map(|ip| SocketAddr::new(*ip, port)),
-        );
-        let first = candidates[self.address % candidates.len()];
+        let Some(first) = self.candidate(self.token_candidates()) else { return self.no_candidate(now) };
         self.events.push_back(Event::UsingIkeId(name));
         self.begin(now, credentials, AuthKind::Token, first);
     }
@@ -124,10 +177,11 @@ impl Client {
     }
 
     pub(super) fn attempt_timeout(&mut self, now: Now) {
-        if self.asleep || self.path.is_none() {
+        if self.asleep {
             return;
         }
-        if let Some(attempt) = self.attempt.as_mut() {
+        let paths = self.paths;
+        if let Some(attempt) = self.attempt.as_mut().filter(|attempt| paths.to(attempt.remote()).is_some()) {
             attempt.initiator.handle_timeout(now.at);
         }
         self.pump_attempt(now);
@@ -291,7 +345,7 @@ impl Client {
             outcome.dpd_interval.filter(|d| !d.is_zero()).unwrap_or(self.settings.dpd_interval),
         ));
         self.proof = Proof::Strong;
-        self.proved_path = self.path;
+        self.proved_path = self.serving_path();
         self.distrust_esp = false;
         self.since.get_or_insert(now.at);
         self.error = None;

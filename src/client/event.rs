@@ -1,5 +1,6 @@
 //! What the client tells the shell, and the picture of its state.
 
+use super::PathId;
 use crate::esp::{SaParams, SaStats};
 use crate::ike::eap::{Form, Notice};
 use crate::ike::initiator::Failure;
@@ -12,10 +13,6 @@ use crate::session::Session;
 use crate::time::{Instant, UnixTime};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-
-/// A local way to the gateway: one socket of the shell's. A new number whenever source address or port change.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub struct PathId(pub u32);
 
 /// A datagram to send.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,14 +5,14 @@ mod actions;
 mod attempt;
 mod event;
 mod liveness;
+mod paths;
 mod serving;
 mod settings;
 mod traffic;
 
-pub use event::{
-    AuthKind, ChildStatus, Event, IkeKeys, IkeStatus, Next, PathId, Reconnected, Status, Transmit,
-};
+pub use event::{AuthKind, ChildStatus, Event, IkeKeys, IkeStatus, Next, Reconnected, Status, Transmit};
 pub use liveness::{Liveness, OUTAGE_AFTER, PROBE_AFTER};
+pub use paths::{PathId, Paths};
 pub use settings::Settings;
 
 use crate::crypto::Random;
@@ -52,8 +52,8 @@ pub enum Order {
 /// What the machine says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Signal {
-    /// The way to the gateway now: a socket of the shell's, or none.
-    Path(Option<PathId>),
+    /// The ways to the gateway now.
+    Paths(Paths),
     /// Sleep is near.
     Suspend,
     /// Sleep is over.
@@ -67,8 +67,7 @@ pub struct Client {
     settings: Settings,
     random: Box<dyn Random>,
     policy: Policy,
-    path: Option<PathId>,
-    /// The port of every datagram after first contact.
+    paths: Paths,
     serving: Option<Serving>,
     retiring: Option<Retiring>,
     attempt: Option<Attempt>,
@@ -118,7 +117,7 @@ impl Client {
             settings,
             random,
             policy,
-            path: None,
+            paths: Paths::NONE,
             serving: None,
             retiring: None,
             attempt: None,
@@ -187,20 +186,13 @@ impl Client {
     /// Takes a signal of the machine's.
     pub fn signal(&mut self, now: Now, signal: Signal) {
         match signal {
-            Signal::Path(path) => {
-                self.path = path;
-                self.trigger(now, Trigger::Path { usable: path.is_some() });
-            }
+            Signal::Paths(paths) => self.set_paths(now, paths),
             Signal::Suspend => self.trigger(now, Trigger::Suspend),
             Signal::Resume => {
                 self.distrust_esp = true;
                 self.trigger(now, Trigger::Resume);
             }
-            Signal::Addresses(addresses) => {
-                if !addresses.is_empty() {
-                    self.settings.addresses = addresses;
-                }
-            }
+            Signal::Addresses(addresses) => self.set_addresses(now, addresses),
         }
     }
 
@@ -260,9 +252,10 @@ impl Client {
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         let mut due = Vec::with_capacity(8);
         due.extend(self.policy.poll_timeout(&self.context()));
-        if !self.asleep && self.path.is_some() {
-            due.extend(self.attempt.as_ref().and_then(|a| a.initiator.poll_timeout()));
-            if let Some(serving) = &self.serving {
+        if !self.asleep {
+            let attempt = self.attempt.as_ref().filter(|a| self.paths.to(a.remote()).is_some());
+            due.extend(attempt.and_then(|a| a.initiator.poll_timeout()));
+            if let Some(serving) = self.serving.as_ref().filter(|s| self.paths.to(s.remote.ip()).is_some()) {
                 due.extend(serving.ike.poll_timeout());
                 due.extend(self.liveness.as_ref().and_then(Liveness::poll_timeout));
                 due.push((self.last_out + KEEPALIVE, "NAT keepalive"));
@@ -308,7 +301,8 @@ impl Client {
     pub fn status(&self, now: Instant) -> Status {
         let connected = matches!(self.policy.state(), State::Connected);
         // On a new path an IKE answer alone does not prove that the gateway sends ESP there too.
-        let proved = self.path.is_some() && self.proved_path == self.path;
+        let path = self.serving_path();
+        let proved = path.is_some() && self.proved_path == path;
         let alive = self.liveness.as_ref().is_some_and(|l| l.is_confirmed(now));
         let confirmed = connected && proved && alive;
         let next = if connected && let Some(liveness) = &self.liveness {

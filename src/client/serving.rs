@@ -63,7 +63,7 @@ impl Client {
                 self.store_session(now);
             }
         }
-        if Some(path) == self.path && proof > self.proof {
+        if Some(path) == self.serving_path() && proof > self.proof {
             self.proof = proof;
             self.trigger(now, Trigger::OldProved);
         }
@@ -182,7 +182,7 @@ impl Client {
     }
 
     pub(super) fn serving_timeout(&mut self, now: Now) {
-        if self.asleep || self.path.is_none() || self.serving.is_none() {
+        if self.asleep || self.serving_path().is_none() {
             return;
         }
         match self.liveness.as_mut().and_then(|l| l.handle_timeout(now.at)) {

@@ -46,7 +46,7 @@ impl Client {
             serving.ike.rekey_child(now.at, spi_in, &mut *self.random);
             self.pump_serving(now);
         }
-        let Some(path) = self.path.filter(|_| !self.asleep) else { return Ok(None) };
+        let Some(path) = self.paths.to(remote.ip()).filter(|_| !self.asleep) else { return Ok(None) };
         self.last_out = now.at;
         Ok(Some(Sealed { path, to: remote, range }))
     }
@@ -88,7 +88,7 @@ impl Client {
             return;
         }
         let moved = self.proved_path != Some(path);
-        if Some(path) == self.path {
+        if Some(path) == self.serving_path() {
             self.proved_path = Some(path);
         }
         let proof = if self.distrust_esp && !moved { Proof::None } else { Proof::Strong };
@@ -103,7 +103,7 @@ impl Client {
 
     /// Nothing leaves without a path (law 2) or in sleep.
     pub(super) fn transmit(&mut self, now: Instant, to: SocketAddr, payload: Vec<u8>) {
-        let Some(path) = self.path.filter(|_| !self.asleep) else { return };
+        let Some(path) = self.paths.to(to.ip()).filter(|_| !self.asleep) else { return };
         if self.transmits.len() < TRANSMIT_LIMIT {
             self.last_out = now;
             self.transmits.push_back(Transmit { path, to, payload });

@@ -74,7 +74,7 @@ impl Ours {
 
     pub(crate) async fn path(&self, local: &str) -> Result<()> {
         let local = SocketAddr::new(local.parse()?, 0);
-        self.ends.commands.send(Command::Path(Some(local))).await.context("the driver runs")
+        self.ends.commands.send(Command::Paths(vec![local.into()])).await.context("the driver runs")
     }
 
     pub(crate) async fn order(&self, order: Order) -> Result<()> {

@@ -58,8 +58,8 @@ impl Laws {
     }
 
     pub(crate) fn signalled(&mut self, _now: Instant, signal: &Signal) {
-        if let Signal::Path(path) = signal {
-            self.usable = path.is_some();
+        if let Signal::Paths(paths) = signal {
+            self.usable = paths.any();
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::laws::Laws;
 use crate::random::Seeded;
-use ikeep::client::{Client, Event, Order, PathId, Settings, Signal, Transmit};
+use ikeep::client::{Client, Event, Order, PathId, Paths, Settings, Signal, Transmit};
 use ikeep::crypto::{Random, Secret, Signer};
 use ikeep::esp::{HEADROOM, inner};
 use ikeep::gateway::{Gateway, GatewayConfig, GatewayEvent, GatewayTransmit, Port};
@@ -221,13 +221,13 @@ impl World {
         let port = 20_000 + (id.0 % 40_000) as u16;
         self.paths.insert(id, SocketAddr::new(Ipv4Addr::new(10, 9, 1, host).into(), port));
         self.path = Some(id);
-        self.signal(Signal::Path(Some(id)));
+        self.signal(Signal::Paths(Paths::of_family(GATEWAY, id)));
     }
 
     /// The machine has no way to the gateway.
     pub(crate) fn unplug(&mut self) {
         self.path = None;
-        self.signal(Signal::Path(None));
+        self.signal(Signal::Paths(Paths::NONE));
     }
 
     /// Sleeps: nothing of the client runs, time goes on for everybody else.

@@ -36,6 +36,10 @@ async fn first_datagram(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     (buffer, from)
 }
 
+fn at(local: &str) -> Local {
+    local.parse::<SocketAddr>().unwrap().into()
+}
+
 async fn status(ends: &Ends) -> Status {
     let (answer, answered) = oneshot::channel();
     ends.commands.send(Command::Status(answer)).await.unwrap();
@@ -46,11 +50,11 @@ async fn status(ends: &Ends) -> Status {
 async fn a_new_path_is_used_at_once_with_the_same_octets() {
     let (socket, address) = gateway();
     let (ends, _task) = started(address);
-    ends.commands.send(Command::Path(Some("127.0.0.1:0".parse().unwrap()))).await.unwrap();
+    ends.commands.send(Command::Paths(vec![at("127.0.0.1:0")])).await.unwrap();
     ends.commands.send(Command::Order(Order::Connect)).await.unwrap();
     let (request, from) = first_datagram(&socket).await;
     assert_eq!(from.ip().to_string(), "127.0.0.1");
-    ends.commands.send(Command::Path(Some("127.0.0.3:0".parse().unwrap()))).await.unwrap();
+    ends.commands.send(Command::Paths(vec![at("127.0.0.3:0")])).await.unwrap();
     let (again, from) = loop {
         let (again, from) = first_datagram(&socket).await;
         if from.ip().to_string() != "127.0.0.1" {
@@ -66,7 +70,7 @@ async fn an_address_that_is_not_ours_is_told_and_leaves_no_path() {
     let (socket, address) = gateway();
     let (mut ends, _task) = started(address);
     let not_ours: SocketAddr = "192.0.2.1:0".parse().unwrap();
-    ends.commands.send(Command::Path(Some(not_ours))).await.unwrap();
+    ends.commands.send(Command::Paths(vec![not_ours.into()])).await.unwrap();
     ends.commands.send(Command::Order(Order::Connect)).await.unwrap();
     let told = loop {
         match ends.outputs.recv().await.unwrap() {

@@ -22,7 +22,7 @@ use crate::sense::{Senses, Signal};
 use crate::session::Session;
 use crate::store::{self, Intent, Kept, Saved, Store, StoreError};
 use serde_json::Value;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -219,7 +219,7 @@ impl Service {
         let Some(connection) = self.connection.as_mut() else { return };
         match signal {
             Signal::Path(from) => {
-                connection.path(from).await;
+                connection.paths(from.map(|ip| SocketAddr::new(ip, 0).into()).into_iter().collect()).await;
                 if from.is_some() {
                     self.look_up_again();
                 }
