@@ -1,11 +1,13 @@
 //! The machine's signals as a scenario wants them, in place of the kernel's.
 
-use crate::sense::{Senses, Signal};
-use std::net::IpAddr;
+use crate::sense::{Senses, Signal, Way};
+use std::net::{IpAddr, SocketAddr};
 use tokio::sync::{mpsc, watch};
 
 /// Signals that may wait.
 const SIGNALS: usize = 16;
+/// The one that every scripted way goes by.
+const INTERFACE: u32 = 2;
 
 /// Where the client is, and what else its machine says.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl Script {
     /// The senses of an agent that starts now.
     pub(super) fn senses(&mut self) -> Senses {
         let (signals_in, signals) = mpsc::channel(SIGNALS);
-        let (gateway, mut asked) = watch::channel(None);
+        let (gateway, mut asked) = watch::channel(Vec::new());
         self.signals = Some(signals_in.clone());
         let mut place = self.place.subscribe();
         tokio::spawn(async move {
@@ -35,13 +37,19 @@ impl Script {
                     else => return,
                 }
                 let here = *place.borrow_and_update();
-                let wanted = asked.borrow_and_update().is_some();
-                if wanted && signals_in.send(Signal::Path(here)).await.is_err() {
+                let wanted: Vec<SocketAddr> = asked.borrow_and_update().clone();
+                if wanted.is_empty() {
+                    continue;
+                }
+                let way = |to| here.map(|from| Way { to, from, interface: INTERFACE });
+                let near =
+                    wanted.into_iter().filter_map(way).filter(|way| way.to.is_ipv4() == way.from.is_ipv4());
+                if signals_in.send(Signal::Ways(near.collect())).await.is_err() {
                     return;
                 }
             }
         });
-        Senses { signals, gateway, missing: Vec::new() }
+        Senses { signals, gateway, missing: watch::Sender::new(Vec::new()).subscribe() }
     }
 
     /// The machine is somewhere else now, or nowhere.
@@ -52,9 +60,9 @@ impl Script {
     /// Sleep, and its end.
     pub(super) async fn say(&self, signal: Signal) {
         if let Some(signals) = &self.signals
-            && signals.send(signal).await.is_err()
+            && let Err(unheard) = signals.send(signal).await
         {
-            tracing::debug!(?signal, "no agent hears it");
+            tracing::debug!(signal = ?unheard.0, "no agent hears it");
         }
     }
 }

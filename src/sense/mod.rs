@@ -1,15 +1,20 @@
-//! Signals from the machine, reduced to what the policy asks: which source address would reach the gateway now, and sleep.
+//! Signals from the machine, reduced to what the policy asks: by which ways the gateway could be reached now, sleep, and what
+//! the present networks say about themselves.
 //!
-//! Nothing here parses what the kernel tells: any change of links, addresses, routes or rules leads to the same question,
+//! Nothing here parses what the kernel tells of links, addresses, routes and rules: any change leads to the same question,
 //! asked of the kernel itself, so a message that was lost (ENOBUFS) loses nothing. Between changes nothing wakes up.
 
 mod changes;
+mod hold;
+mod listen;
 mod route;
 mod wakes;
 
-pub use route::source_for;
+pub use hold::Hold;
+pub use route::way_to;
 
 use changes::Changes;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -21,15 +26,52 @@ use wakes::Wakes;
 /// Signals that may wait; each is the latest word on its subject.
 const SIGNALS: usize = 16;
 
-/// What the machine says.
+/// A way to one address of the gateway.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Way {
+    /// Where it leads.
+    pub to: SocketAddr,
+    /// The source address that the kernel would choose.
+    pub from: IpAddr,
+    /// Index of the interface that the kernel would use; 0: not known. The same address on another interface is another way.
+    pub interface: u32,
+}
+
+/// What the present networks say about themselves (for trusted network detection).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Networks {
+    /// DNS servers of the machine.
+    pub dns_servers: Vec<IpAddr>,
+    /// Its search domains: lower case, no final dot.
+    pub domains: Vec<String>,
+}
+
+/// What the machine says.
+#[derive(Debug)]
 pub enum Signal {
-    /// From this address the gateway that is watched can be reached now; `None`: it cannot.
-    Path(Option<IpAddr>),
-    /// Sleep is near.
-    Suspend,
-    /// Sleep is over.
+    /// Which of the watched addresses can be reached now, in the order they were given; empty: none.
+    Ways(Vec<Way>),
+    /// Sleep is near; it waits until the hold is dropped (or logind's limit is over).
+    Suspend(Hold),
+    /// Sleep is over, or did not come. One sleep gives one of these.
     Resume,
+    /// What the present networks say about themselves: once at the start, then when it is another.
+    Networks(Networks),
+}
+
+/// A source of signals that could not start, or has stopped, and never fires.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Missing {
+    /// What it would tell of.
+    pub source: &'static str,
+    /// Why it does not.
+    pub why: String,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.source, self.why)
+    }
 }
 
 /// The owner's ends.
@@ -37,67 +79,24 @@ pub enum Signal {
 pub struct Senses {
     /// What the machine says. Ends with the machine's task.
     pub signals: mpsc::Receiver<Signal>,
-    /// The gateway to watch the way to; [`Signal::Path`] follows at once.
-    pub gateway: watch::Sender<Option<SocketAddr>>,
-    /// Sources that could not start and never fire: what for, and why.
-    pub missing: Vec<String>,
+    /// All addresses of the gateway to watch the ways to, the preferred one first; empty: nothing is watched.
+    /// [`Signal::Ways`] follows each change at once.
+    pub gateway: watch::Sender<Vec<SocketAddr>>,
+    /// Sources that never fire now. Some are known at once, others (logind) a little later; a source may come back.
+    pub missing: watch::Receiver<Vec<Missing>>,
 }
 
 /// Starts to listen to the machine. `slept` tells how long the machine has been asleep since it started. The task ends when
 /// the owner's ends are dropped.
 pub fn machine(slept: impl Fn() -> Duration + Send + 'static) -> Senses {
     let mut missing = Vec::new();
-    let changes =
-        Changes::open().map_err(|error| missing.push(format!("changes of the network: {error}"))).ok();
-    let wakes = Wakes::open().map_err(|error| missing.push(format!("waking from sleep: {error}"))).ok();
+    let mut lacks = |source, error: io::Error| missing.push(Missing { source, why: error.to_string() });
+    let changes = Changes::open().map_err(|error| lacks("changes of the network", error)).ok();
+    let wakes = Wakes::open().map_err(|error| lacks("waking from sleep", error)).ok();
     let (signals_in, signals) = mpsc::channel(SIGNALS);
-    let (gateway, watched) = watch::channel(None);
-    tokio::spawn(listen(signals_in, watched, changes, wakes, slept));
-    Senses { signals, gateway, missing }
-}
-
-async fn listen(
-    signals: mpsc::Sender<Signal>,
-    mut gateway: watch::Receiver<Option<SocketAddr>>,
-    changes: Option<Changes>,
-    wakes: Option<Wakes>,
-    slept: impl Fn() -> Duration,
-) {
-    let mut told: Option<Option<IpAddr>> = None;
-    let mut asleep = slept();
-    loop {
-        let resumed = tokio::select! {
-            biased;
-            () = signals.closed() => return,
-            changed = gateway.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                told = None;
-                false
-            }
-            () = wakes::jumped(wakes.as_ref()) => {
-                // A clock that was set looks the same; only sleep makes the two clocks differ more than before.
-                let now = slept();
-                now > std::mem::replace(&mut asleep, now) + SLEEP
-            }
-            () = changes::changed(changes.as_ref()) => false,
-        };
-        // The path first: after a sleep it is often another one, and an attempt on the old one would be in vain.
-        let to = *gateway.borrow_and_update();
-        if let Some(to) = to {
-            let way = route::source_for(to).unwrap_or_else(|error| {
-                tracing::warn!(%error, gateway = %to, "cannot ask for the way to the gateway; it is presumed unchanged");
-                told.flatten()
-            });
-            if told.replace(way) != Some(way) && signals.send(Signal::Path(way)).await.is_err() {
-                return;
-            }
-        }
-        if resumed && signals.send(Signal::Resume).await.is_err() {
-            return;
-        }
-    }
+    let (gateway, watched) = watch::channel(Vec::new());
+    tokio::spawn(listen::listen(signals_in, watched, changes, wakes, slept));
+    Senses { signals, gateway, missing: watch::Sender::new(missing).subscribe() }
 }
 
 /// Readiness of a descriptor that nobody else has.
@@ -108,9 +107,6 @@ async fn listen(
 fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::new(fd)
 }
-
-/// The two clocks are not read at the same moment; a sleep is longer than this.
-const SLEEP: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,21 @@
-//! The one question: from which address would the gateway be reached now?
+//! The one question: by which way would an address of the gateway be reached now?
 
+use super::Way;
 use rustix::io::Errno;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The source address that the kernel would choose towards `gateway`, by its routes and rules of this moment; `None` where
-/// there is no way. Nothing is sent.
+/// The way that the kernel would choose towards `to`, by its routes and rules of this moment; `None` where there is none.
+/// Nothing is sent.
 ///
 /// # Errors
 /// The kernel cannot be asked: no descriptor is left, or no memory.
-pub fn source_for(gateway: SocketAddr) -> io::Result<Option<IpAddr>> {
+pub fn way_to(to: SocketAddr) -> io::Result<Option<Way>> {
+    let from = source_for(to)?;
+    Ok(from.map(|from| Way { to, from, interface: 0 }))
+}
+
+fn source_for(gateway: SocketAddr) -> io::Result<Option<IpAddr>> {
     let any: IpAddr = match gateway {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

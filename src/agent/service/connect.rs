@@ -161,7 +161,7 @@ impl Service {
         self.want(true).await;
         self.look_up_again();
         match gateway {
-            Some(gateway) => drop(self.senses.gateway.send_replace(Some(gateway))),
+            Some(gateway) => drop(self.senses.gateway.send_replace(vec![gateway])),
             None => {
                 let (state, text) = ("connecting".to_owned(), "looking up the gateway's address".to_owned());
                 if let Some(asker) = &self.asker {
@@ -191,14 +191,14 @@ impl Service {
                     let port = connection.target.settings.port;
                     // One that can be reached, where there is one.
                     let reachable = addresses.iter().find(|ip| {
-                        crate::sense::source_for(SocketAddr::new(**ip, port)).is_ok_and(|from| from.is_some())
+                        crate::sense::way_to(SocketAddr::new(**ip, port)).is_ok_and(|way| way.is_some())
                     });
                     connection.gateway = reachable.or(addresses.first()).map(|ip| SocketAddr::new(*ip, port));
                     let gateway = connection.gateway;
                     let family = gateway.map(|at| at.is_ipv4());
                     let usable = addresses.into_iter().filter(|ip| Some(ip.is_ipv4()) == family).collect();
                     connection.looked_up(usable).await;
-                    self.senses.gateway.send_replace(gateway);
+                    self.senses.gateway.send_replace(gateway.into_iter().collect());
                 } else {
                     let family = connection.gateway.map(|at| at.is_ipv4());
                     let usable: Vec<IpAddr> =

@@ -142,7 +142,7 @@ impl Service {
 
     /// The connection is over.
     pub(super) async fn end(&mut self, idle: Option<Idle>) {
-        self.senses.gateway.send_replace(None);
+        self.senses.gateway.send_replace(Vec::new());
         self.stop_looking_up();
         self.asked = None;
         if idle.is_some() {

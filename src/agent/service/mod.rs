@@ -18,7 +18,7 @@ use crate::config::Places;
 use crate::ipc::{Answer, Call, Connect, Failure, FailureKind, NoticeKind, Reply, Request};
 use crate::journal::Kind;
 use crate::reconnect::State;
-use crate::sense::{Senses, Signal};
+use crate::sense::{Missing, Senses, Signal};
 use crate::session::Session;
 use crate::store::{self, Intent, Kept, Saved, Store, StoreError};
 use serde_json::Value;
@@ -92,6 +92,8 @@ pub struct Service {
     /// Who waits for the end of the connection.
     leavers: Vec<Way>,
     watchers: Vec<Way>,
+    /// What this agent cannot notice, as far as it was said.
+    said_missing: Vec<Missing>,
 }
 
 /// What ended a wait.
@@ -101,6 +103,7 @@ enum Wake {
     Output(Option<Output>),
     Kept(Option<KeepingDone>),
     LookedUp(Result<Vec<IpAddr>, String>),
+    Missing,
     AskerGone,
 }
 
@@ -129,13 +132,12 @@ impl Service {
             next: None,
             leavers: Vec::new(),
             watchers: Vec::new(),
+            said_missing: Vec::new(),
         };
         for note in notes.iter().chain(&more) {
             service.say(Kind::Warning, &note.to_string());
         }
-        for missing in std::mem::take(&mut service.senses.missing) {
-            service.say(Kind::Warning, &format!("This agent cannot notice {missing}."));
-        }
+        service.warn_of_missing();
         if service.intent.wanted {
             service.go_on().await;
         }
@@ -163,6 +165,7 @@ impl Service {
                 Wake::Output(output) => self.output(output).await,
                 Wake::Kept(kept) => self.kept(kept),
                 Wake::LookedUp(result) => self.looked_up(result).await,
+                Wake::Missing => self.warn_of_missing(),
                 Wake::AskerGone => self.asker_gone().await,
             }
         }
@@ -196,6 +199,7 @@ impl Service {
                     None => std::future::pending().await,
                 }
             } => Wake::LookedUp(found),
+            Ok(()) = senses.missing.changed() => Wake::Missing,
         }
     }
 
@@ -218,18 +222,33 @@ impl Service {
     async fn signal(&mut self, signal: Signal) {
         let Some(connection) = self.connection.as_mut() else { return };
         match signal {
-            Signal::Path(from) => {
+            Signal::Ways(ways) => {
+                let family = connection.gateway.map(|at| at.is_ipv4());
+                let usable = ways.iter().find(|way| Some(way.to.is_ipv4()) == family);
+                let from = usable.map(|way| way.from);
                 connection.paths(from.map(|ip| SocketAddr::new(ip, 0).into()).into_iter().collect()).await;
                 if from.is_some() {
                     self.look_up_again();
                 }
             }
-            Signal::Suspend => connection.command(Command::Suspend).await,
+            Signal::Suspend(_hold) => connection.command(Command::Suspend).await,
             Signal::Resume => {
                 connection.command(Command::Resume).await;
                 connection.wake_tunnel();
             }
+            Signal::Networks(networks) => tracing::debug!(?networks, "what the networks say"),
         }
+    }
+
+    /// Says what this agent cannot notice, each thing once.
+    fn warn_of_missing(&mut self) {
+        let missing = self.senses.missing.borrow_and_update().clone();
+        for missing in &missing {
+            if !self.said_missing.contains(missing) {
+                self.say(Kind::Warning, &format!("This agent cannot notice {missing}."));
+            }
+        }
+        self.said_missing = missing;
     }
 
     /// Only the client who was asked can answer.
@@ -351,6 +370,13 @@ impl Service {
 
     /// The picture of `status --json`.
     async fn status(&self) -> Value {
+        let mut status = self.connection_status().await;
+        let missing = self.senses.missing.borrow();
+        status["missing"] = missing.iter().map(ToString::to_string).collect();
+        status
+    }
+
+    async fn connection_status(&self) -> Value {
         if let Some(connection) = &self.connection
             && let Some(picture) = connection.picture().await
         {

@@ -3,7 +3,7 @@
 use super::super::LabError;
 use super::super::stage::{Expected, SECOND, Setup, Stage};
 use crate::client::AuthKind;
-use crate::sense::Signal;
+use crate::sense::{Hold, Signal};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ pub(super) async fn nap(stage: &mut Stage) -> Result<Expected, LabError> {
 
 /// As logind does it: the signal, then nothing runs. Returns when it was.
 async fn fall_asleep(stage: &mut Stage, time: Duration) -> Result<Instant, LabError> {
-    stage.say(Signal::Suspend).await;
+    stage.say(Signal::Suspend(Hold::none())).await;
     let suspended = stage.wait(SECOND, |stage| stage.seen.entered("suspended").is_some()).await?;
     let told = stage.seen.told();
     stage.promise("before sleep the state is suspended", suspended, told);
