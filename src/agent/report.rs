@@ -4,7 +4,7 @@ use crate::client::{Event, Reconnected};
 use crate::ike::eap::{Form, Notice};
 use crate::ike::initiator::Failure;
 use crate::journal::{Entry, Journal, Kind, Limiter, Place, Reason, Renderer, Rotation, Source, Verdict};
-use crate::reconnect::{Cause, State, Why};
+use crate::reconnect::{Cause, Pause, State, Why};
 use crate::time::Now;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,6 +77,18 @@ impl Reporter {
             Event::State(State::Disconnecting { why: None, .. }) => {
                 self.write(&Entry::reason(wall, Reason::UserDisconnect))
             }
+            Event::State(State::CaptivePortal(_)) => {
+                let text = format!(
+                    "This network wants a log-in in a web browser first (captive portal); {} is tried again after that.",
+                    self.host
+                );
+                self.write(&Entry::message_to_user(wall, &text));
+            }
+            Event::State(State::Suspended { pause: Pause::TrustedNetwork, .. }) => {
+                let text = "In this trusted network the connection rests, as the profile wants; it comes back when the \
+                            network is left.";
+                self.write(&Entry::message_to_user(wall, text));
+            }
             Event::State(state) => self.tell(now, Kind::Information, &format!("State: {}.", state.name())),
             Event::Trouble(cause) => self.trouble(now, *cause),
             Event::Ask(form) => self.write(&Entry::message_to_user(wall, &question(form))),
@@ -117,9 +129,13 @@ impl Reporter {
             }
             // Never told: keys are written where the user wants them and nowhere else.
             Event::IkeKeys(_) | Event::EspKeys(_) => {}
-            // Told by others: a plan that did not change, the session in the store, the DELETE (a trouble follows).
-            Event::Plan { .. } | Event::StoreSession(_) | Event::DeletedByGateway | Event::Dropped { .. } => {
-            }
+            // Told by others: a plan that did not change, the session in the store, the DELETE (a trouble follows), what a
+            // silence turns out to be.
+            Event::Silent
+            | Event::Plan { .. }
+            | Event::StoreSession(_)
+            | Event::DeletedByGateway
+            | Event::Dropped { .. } => {}
         }
     }
 

@@ -19,6 +19,9 @@ const LOGINS: u32 = 3;
 /// After a person took this long, a login that died meanwhile is begun again with the same answers (PROTOCOL section 1).
 const SLOW_PERSON: Duration = Duration::from_secs(10);
 
+/// So many datagrams without an answer are told: 0.5 s to 1.5 s after the first.
+const SILENT_AFTER: u32 = 3;
+
 /// An attempt under way.
 pub(super) struct Attempt {
     pub(super) initiator: Initiator,
@@ -195,6 +198,9 @@ impl Client {
                 let (to, marker) = match leg {
                     Leg::Init => {
                         attempt.init_sent += 1;
+                        if attempt.init_sent == SILENT_AFTER {
+                            self.events.push_back(Event::Silent);
+                        }
                         // Every third repetition tries the port of first contact: a mapping for it may be all there is.
                         match attempt.other.filter(|_| attempt.init_sent % 3 == 0) {
                             Some(other) => (other, false),

@@ -94,6 +94,8 @@ pub enum Event {
     },
     /// An attempt failed. In a reconnect the next one is planned already.
     Failed(Failure),
+    /// An attempt was repeated without any answer, as behind a captive portal. Once for each attempt.
+    Silent,
     /// The gateway deleted the IKE SA.
     DeletedByGateway,
     /// The IKE SA was rekeyed.

@@ -21,7 +21,7 @@ use crate::ike::eap::{Answers, Form};
 use crate::ike::initiator::Failure;
 use crate::ike::message::Header;
 use crate::plan::Plan;
-use crate::reconnect::{Cause, Context, Policy, Proof, State, Trigger};
+use crate::reconnect::{Cause, Context, Pause, Policy, Proof, State, Trigger};
 use crate::session::Session;
 use crate::time::{Instant, Now};
 use attempt::Attempt;
@@ -60,6 +60,13 @@ pub enum Signal {
     Resume,
     /// The gateway's name was looked up anew.
     Addresses(Vec<IpAddr>),
+    /// A captive portal was found on the way, or is gone.
+    Portal {
+        /// Found.
+        captive: bool,
+    },
+    /// The machine came into a network that the profile trusts, or left it.
+    Trusted(bool),
 }
 
 /// The connection.
@@ -193,6 +200,8 @@ impl Client {
                 self.trigger(now, Trigger::Resume);
             }
             Signal::Addresses(addresses) => self.set_addresses(now, addresses),
+            Signal::Portal { captive } => self.trigger(now, Trigger::Portal { captive }),
+            Signal::Trusted(trusted) => self.trigger(now, Trigger::Trusted(trusted)),
         }
     }
 
@@ -359,7 +368,7 @@ impl Client {
         let before = self.policy.state().clone();
         step(&mut self.policy, &mut *self.random);
         // Whatever leads out of that state is a sign that the machine is awake.
-        self.asleep = matches!(self.policy.state(), State::Suspended { .. });
+        self.asleep = matches!(self.policy.state(), State::Suspended { pause: Pause::Sleep, .. });
         let trouble = match (cause_of(&before), cause_of(self.policy.state())) {
             (None, Some(cause)) => Some(cause),
             _ => None,
@@ -375,7 +384,7 @@ impl Client {
         }
         let after = self.policy.state().clone();
         match (&before, &after) {
-            (State::Reconnecting(r), State::Connected)
+            (State::Reconnecting(r) | State::CaptivePortal(r), State::Connected)
                 if self.attempt.is_none() && self.trouble.is_some() =>
             {
                 self.end_trouble(now, r.cause, None);
@@ -441,7 +450,7 @@ impl Client {
 /// The cause that a state carries while a connection is being brought back.
 fn cause_of(state: &State) -> Option<Cause> {
     match state {
-        State::Reconnecting(r) => Some(r.cause),
+        State::Reconnecting(r) | State::CaptivePortal(r) => Some(r.cause),
         State::WaitingForNetwork { cause, .. } => Some(*cause),
         _ => None,
     }

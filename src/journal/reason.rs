@@ -103,6 +103,8 @@ reasons! {
     NoAutoReconnect = Termination 107 "The connection broke, and AutoReconnect is off.",
     /// AutoReconnectBehavior is DisconnectOnSuspend.
     Suspend = Termination 108 "The machine goes to sleep, and the profile wants the session to end with that.",
+    /// TrustedNetworkPolicy is Disconnect (or Pause, and there is no token).
+    TrustedNetwork = Termination 109 "The machine is in a trusted network, and the profile wants no tunnel there.",
 }
 
 impl From<Cause> for Reason {
@@ -128,6 +130,7 @@ impl From<Why> for Reason {
             Why::LoginFailed => Self::LoginFailed,
             Why::NoAutoReconnect => Self::NoAutoReconnect,
             Why::Suspend => Self::Suspend,
+            Why::TrustedNetwork => Self::TrustedNetwork,
         }
     }
 }

@@ -10,6 +10,7 @@ mod host;
 mod position;
 pub mod schema;
 mod settings;
+mod trusted;
 mod value;
 mod xml;
 

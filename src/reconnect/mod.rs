@@ -13,7 +13,7 @@ use crate::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub use state::{Cause, Reconnecting, State, Why};
+pub use state::{Cause, Pause, Reconnecting, State, Why};
 
 /// At most one new attempt in this time (law 2).
 pub const ATTEMPT_SPACING: Duration = Duration::from_millis(50);
@@ -32,6 +32,18 @@ pub enum OnSuspend {
     Reconnect,
 }
 
+/// What the profile's TrustedNetworkPolicy asks for in a trusted network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnTrusted {
+    /// Nothing changes (also "Connect": what is connected stays so).
+    #[default]
+    Stay,
+    /// The session ends.
+    Disconnect,
+    /// No tunnel while there; the session is kept.
+    Pause,
+}
+
 /// The rules that profile and config set.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rules {
@@ -39,6 +51,8 @@ pub struct Rules {
     pub auto_reconnect: bool,
     /// AutoReconnectBehavior.
     pub on_suspend: OnSuspend,
+    /// TrustedNetworkPolicy.
+    pub on_trusted: OnTrusted,
     /// Gaps after refusals of the token (law 5).
     pub refusal_retry: Vec<Duration>,
     /// First bound of the back-off.
@@ -52,6 +66,7 @@ impl Default for Rules {
         Self {
             auto_reconnect: true,
             on_suspend: OnSuspend::Disconnect,
+            on_trusted: OnTrusted::Stay,
             refusal_retry: [1, 3, 8, 20, 40, 60].map(Duration::from_secs).to_vec(),
             backoff_first: Duration::from_millis(500),
             backoff_last: Duration::from_secs(30),
@@ -121,6 +136,13 @@ pub enum Trigger {
     Suspend,
     /// The machine woke up.
     Resume,
+    /// The machine came into a network that the profile trusts, or left it.
+    Trusted(bool),
+    /// A captive portal was found on the way, or is gone.
+    Portal {
+        /// Found.
+        captive: bool,
+    },
     /// The gateway was silent for too long (law 8), or a request to it stayed unanswered to the end.
     Outage,
     /// The gateway deleted the IKE SA.
@@ -202,11 +224,16 @@ impl Policy {
             self.disconnect(now, context);
             return;
         }
+        if let Trigger::Trusted(trusted) = trigger {
+            self.trusted(now, trusted, context);
+            return;
+        }
         match &self.state {
             State::Disconnected { .. } => self.in_disconnected(now, trigger, context),
             State::Connecting => self.in_connecting(now, trigger, context),
             State::Connected => self.in_connected(now, trigger, context),
             State::Reconnecting(_) => self.in_reconnecting(now, trigger, context, random),
+            State::CaptivePortal(_) => self.in_captive_portal(now, trigger, context, random),
             State::WaitingForNetwork { .. } => self.in_waiting_for_network(now, trigger, context),
             State::Suspended { .. } => self.in_suspended(now, trigger, context),
             State::AuthRequired { .. } => self.in_auth_required(now, trigger, context),
@@ -220,6 +247,7 @@ impl Policy {
             return;
         }
         match &mut self.state {
+            State::CaptivePortal(_) => self.behind_portal(|policy| policy.handle_timeout(now, context)),
             State::Disconnecting { why, .. } => {
                 let why = *why;
                 self.disconnected(why);
@@ -228,7 +256,10 @@ impl Policy {
                 r.next = None;
                 self.start_token(now);
             }
-            State::Reconnecting(_) | State::WaitingForNetwork { .. } | State::AuthRequired { .. }
+            State::Reconnecting(_)
+            | State::WaitingForNetwork { .. }
+            | State::Suspended { pause: Pause::TrustedNetwork, .. }
+            | State::AuthRequired { .. }
                 if context.token_until.is_some_and(|until| until <= now) =>
             {
                 self.window_over(context);
@@ -242,11 +273,13 @@ impl Policy {
         let window = context.token_until.map(|until| (until, "end of the reconnect window"));
         match &self.state {
             State::Disconnecting { until, .. } => Some((*until, "end of the wait for DELETE")),
-            State::Reconnecting(r) => {
+            State::Reconnecting(r) | State::CaptivePortal(r) => {
                 let next = r.next.map(|at| (at, "next reconnect attempt"));
                 [next, window].into_iter().flatten().min_by_key(|(at, _)| *at)
             }
-            State::WaitingForNetwork { .. } | State::AuthRequired { .. } => window,
+            State::WaitingForNetwork { .. }
+            | State::Suspended { pause: Pause::TrustedNetwork, .. }
+            | State::AuthRequired { .. } => window,
             _ => None,
         }
     }
@@ -313,6 +346,14 @@ impl Policy {
             self.state = State::Disconnecting { until: now + DELETE_PATIENCE, why: None };
         } else {
             self.disconnected(None);
+        }
+    }
+
+    /// The session ends, and not because the user said so.
+    fn end(&mut self, now: Instant, context: &Context, reason: Why) {
+        self.disconnect(now, context);
+        if let State::Disconnected { why } | State::Disconnecting { why, .. } = &mut self.state {
+            *why = Some(reason);
         }
     }
 

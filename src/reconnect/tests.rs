@@ -1,5 +1,7 @@
 //! The laws of `reconnect`, one by one.
 
+mod rest;
+
 use super::*;
 
 /// A seeded generator: splitmix64 is enough for jitter.

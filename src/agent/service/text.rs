@@ -3,7 +3,7 @@
 use super::super::connection::Connection;
 use crate::ike::initiator::Failure as Cause;
 use crate::ipc::{Failure, FailureKind};
-use crate::reconnect::{State, Why};
+use crate::reconnect::{Pause, State, Why};
 
 /// A state in words.
 pub(super) fn state(state: &State) -> String {
@@ -16,7 +16,13 @@ pub(super) fn state(state: &State) -> String {
             n => format!("reconnecting, attempt {n}"),
         },
         State::WaitingForNetwork { .. } => "waiting for a network that reaches the gateway".to_owned(),
-        State::Suspended { .. } => "the machine sleeps".to_owned(),
+        State::CaptivePortal(_) => {
+            "this network wants a log-in in a web browser first (captive portal)".to_owned()
+        }
+        State::Suspended { pause: Pause::Sleep, .. } => "the machine sleeps".to_owned(),
+        State::Suspended { pause: Pause::TrustedNetwork, .. } => {
+            "resting: this network is trusted, and the profile wants no tunnel here".to_owned()
+        }
         State::AuthRequired { .. } => "a login is needed".to_owned(),
         State::Disconnecting { .. } => "disconnecting".to_owned(),
     }
@@ -79,6 +85,13 @@ pub(super) fn failure(why: Why, connection: &Connection) -> Failure {
             FailureKind::Authentication,
             format!(
                 "the connection to {host} broke, and the profile forbids reconnecting (AutoReconnect): `ikeep connect`"
+            ),
+        ),
+        (Why::TrustedNetwork, _) => of(
+            FailureKind::Other,
+            format!(
+                "this network is trusted, and the profile wants no tunnel to {host} here: `ikeep connect` after leaving it, or \
+                 now if you need it all the same"
             ),
         ),
         (Why::Suspend, _) => of(

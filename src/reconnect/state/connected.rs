@@ -1,7 +1,7 @@
 //! Connected: everything that can end it.
 
 use super::super::{Action, Context, OnSuspend, Policy, Trigger};
-use super::{Cause, State, Why};
+use super::{Cause, Pause, State, Why};
 use crate::time::Instant;
 
 impl Policy {
@@ -44,15 +44,12 @@ impl Policy {
             OnSuspend::Disconnect => self.end_for_sleep(now, context),
             OnSuspend::Reconnect => {
                 self.act(Action::DropAttempt);
-                self.state = State::Suspended { since: now };
+                self.state = State::Suspended { since: now, pause: Pause::Sleep };
             }
         }
     }
 
     pub(in super::super) fn end_for_sleep(&mut self, now: Instant, context: &Context) {
-        self.disconnect(now, context);
-        if let State::Disconnected { why } | State::Disconnecting { why, .. } = &mut self.state {
-            *why = Some(Why::Suspend);
-        }
+        self.end(now, context, Why::Suspend);
     }
 }

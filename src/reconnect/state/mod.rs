@@ -1,6 +1,7 @@
 //! The states and their data; how each answers a trigger stands in its own file.
 
 mod auth_required;
+mod captive_portal;
 mod connected;
 mod connecting;
 mod disconnected;
@@ -45,6 +46,17 @@ pub enum Why {
     NoAutoReconnect,
     /// The profile wants the session to end with sleep.
     Suspend,
+    /// The profile wants no tunnel in a trusted network.
+    TrustedNetwork,
+}
+
+/// Why a connection rests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Pause {
+    /// The machine sleeps.
+    Sleep,
+    /// The profile wants no tunnel in a trusted network.
+    TrustedNetwork,
 }
 
 /// Where the policy stands.
@@ -61,6 +73,8 @@ pub enum State {
     Connected,
     /// The tunnel is being brought back.
     Reconnecting(Reconnecting),
+    /// The same, and a captive portal was found on the way.
+    CaptivePortal(Reconnecting),
     /// No way to the gateway; the window's clock runs.
     WaitingForNetwork {
         /// Why it has to come back.
@@ -68,10 +82,12 @@ pub enum State {
         /// Since when.
         since: Instant,
     },
-    /// The machine sleeps.
+    /// The connection rests; the session is kept.
     Suspended {
         /// Since when.
         since: Instant,
+        /// Why.
+        pause: Pause,
     },
     /// Only a person can go on.
     AuthRequired {
@@ -137,6 +153,7 @@ impl State {
             Self::Connecting => "connecting",
             Self::Connected => "connected",
             Self::Reconnecting(_) => "reconnecting",
+            Self::CaptivePortal(_) => "captive-portal",
             Self::WaitingForNetwork { .. } => "waiting-for-network",
             Self::Suspended { .. } => "suspended",
             Self::AuthRequired { .. } => "auth-required",

@@ -45,7 +45,10 @@ impl Policy {
                 }
                 self.again(now, context);
             }
-            Trigger::Connect | Trigger::Reconnect => self.again(now, context),
+            Trigger::Portal { captive: true } => self.enter_portal(),
+            Trigger::Connect | Trigger::Reconnect | Trigger::Portal { captive: false } => {
+                self.again(now, context);
+            }
             Trigger::Suspend => self.suspend(now, context),
             Trigger::Outage | Trigger::GatewayDeleted | Trigger::ChildDeleted => {
                 // Without a token the old SA was the last hope.
@@ -54,7 +57,7 @@ impl Policy {
                     self.give_up(Why::NoToken);
                 }
             }
-            Trigger::Disconnect | Trigger::Deleted => {}
+            Trigger::Disconnect | Trigger::Deleted | Trigger::Trusted(_) => {}
         }
     }
 

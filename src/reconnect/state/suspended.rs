@@ -1,13 +1,14 @@
-//! Suspended: between the signal before sleep and the one after it.
+//! Suspended: between the signal before sleep and the one after it, or in a network where the profile wants no tunnel.
 
-use super::super::{Action, Context, Policy, Trigger};
-use super::{Cause, State};
+use super::super::{Action, Context, OnTrusted, Policy, Trigger};
+use super::{Cause, Pause, State, Why};
 use crate::time::Instant;
 
 impl Policy {
     pub(in super::super) fn in_suspended(&mut self, now: Instant, trigger: Trigger, context: &Context) {
+        let State::Suspended { pause, .. } = self.state else { return };
         match trigger {
-            Trigger::Resume => {
+            Trigger::Resume if pause == Pause::Sleep => {
                 if context.old_sa && self.path {
                     self.act(Action::CheckOld);
                 }
@@ -19,6 +20,37 @@ impl Policy {
             }
             // Whoever asks or moves us is awake.
             Trigger::Connect | Trigger::Reconnect => self.lost(now, Cause::User, context),
+            _ => {}
+        }
+    }
+
+    /// Trusted network detection: the machine came into such a network, or left it.
+    pub(in super::super) fn trusted(&mut self, now: Instant, trusted: bool, context: &Context) {
+        let pause = match &self.state {
+            State::Suspended { pause, .. } => Some(*pause),
+            _ => None,
+        };
+        let up = !matches!(
+            self.state,
+            State::Disconnected { .. } | State::AuthRequired { .. } | State::Disconnecting { .. }
+        );
+        match (trusted, self.rules.on_trusted) {
+            (true, OnTrusted::Disconnect) if up => self.end(now, context, Why::TrustedNetwork),
+            (true, OnTrusted::Pause) if up && pause != Some(Pause::TrustedNetwork) => {
+                // A login under way is the person's own wish.
+                if self.state == State::Connecting {
+                    return;
+                }
+                if !context.has_token(now) {
+                    return self.end(now, context, Why::TrustedNetwork);
+                }
+                self.act(Action::DropAttempt);
+                self.act(Action::Close);
+                self.state = State::Suspended { since: now, pause: Pause::TrustedNetwork };
+            }
+            (false, _) if pause == Some(Pause::TrustedNetwork) => {
+                self.lost(now, Cause::NetworkChange, context);
+            }
             _ => {}
         }
     }

@@ -1,0 +1,108 @@
+//! Trusted network detection: is the network that the machine is in one of the company's own?
+
+use super::client::AutomaticVpnPolicy;
+use std::net::IpAddr;
+
+impl AutomaticVpnPolicy {
+    /// True where the machine's DNS servers and search domains are those of a trusted network: every server is in
+    /// TrustedDNSServers, and one of the domains in TrustedDNSDomains; a list that the profile leaves out does not count, but
+    /// without both nothing is trusted. `*` stands for any text, as in `*.example.com` and `10.1.*`.
+    pub fn is_trusted(&self, servers: &[IpAddr], domains: &[String]) -> bool {
+        let (names, addresses) = (&self.trusted_dns_domains.value.0, &self.trusted_dns_servers.value.0);
+        if !self.enabled.value || (names.is_empty() && addresses.is_empty()) {
+            return false;
+        }
+        let known = |server: &IpAddr| {
+            let text = server.to_string();
+            addresses.iter().any(|pattern| match pattern.parse::<IpAddr>() {
+                Ok(address) => address == *server,
+                Err(_) => fits(pattern, &text),
+            })
+        };
+        let own = |domain: &String| names.iter().any(|pattern| fits(pattern, domain));
+        (addresses.is_empty() || (!servers.is_empty() && servers.iter().all(known)))
+            && (names.is_empty() || domains.iter().any(own))
+    }
+}
+
+/// Letter case does not count, a final dot neither.
+fn fits(pattern: &str, text: &str) -> bool {
+    let plain = |text: &str| text.trim().trim_end_matches('.').to_ascii_lowercase();
+    let (pattern, text) = (plain(pattern), plain(text));
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        // The earliest place leaves most for what follows.
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Profile;
+
+    fn policy(lists: &str) -> AutomaticVpnPolicy {
+        let xml = format!(
+            "<?xml version=\"1.0\"?><AnyConnectProfile xmlns=\"http://schemas.xmlsoap.org/encoding/\">\
+             <ClientInitialization><AutomaticVPNPolicy>true{lists}</AutomaticVPNPolicy></ClientInitialization>\
+             </AnyConnectProfile>"
+        );
+        Profile::parse(xml.as_bytes()).unwrap().0.client.automatic_vpn_policy
+    }
+
+    fn trusted(policy: &AutomaticVpnPolicy, servers: &[&str], domains: &[&str]) -> bool {
+        let servers: Vec<IpAddr> = servers.iter().map(|server| server.parse().unwrap()).collect();
+        let domains: Vec<String> = domains.iter().map(|domain| (*domain).to_owned()).collect();
+        policy.is_trusted(&servers, &domains)
+    }
+
+    #[test]
+    fn every_server_counts_and_one_domain_is_enough() {
+        let both = policy(
+            "<TrustedDNSDomains>*.example.com,corp.test</TrustedDNSDomains>\
+             <TrustedDNSServers>10.1.*, 2001:DB8::53</TrustedDNSServers>",
+        );
+        assert!(trusted(&both, &["10.1.2.3", "2001:db8:0::53"], &["home", "LAN.example.com."]));
+        assert!(trusted(&both, &["10.1.2.3"], &["corp.test"]));
+        assert!(!trusted(&both, &["10.1.2.3", "192.0.2.1"], &["corp.test"]), "a server that is not listed");
+        assert!(!trusted(&both, &["10.1.2.3"], &["example.com"]), "the wildcard wants a name before it");
+        assert!(!trusted(&both, &["10.1.2.3"], &["corp.test.evil.org", "not-corp.test"]));
+        assert!(!trusted(&both, &[], &["corp.test"]), "a network without servers is nobody's");
+        assert!(!trusted(&both, &["110.1.2.3"], &["corp.test"]));
+    }
+
+    #[test]
+    fn a_list_that_is_left_out_does_not_count_and_without_both_nothing_is_trusted() {
+        let domains = policy("<TrustedDNSDomains>corp.test</TrustedDNSDomains>");
+        assert!(trusted(&domains, &["192.0.2.1"], &["corp.test"]));
+        let servers = policy("<TrustedDNSServers>192.0.2.1</TrustedDNSServers>");
+        assert!(trusted(&servers, &["192.0.2.1"], &[]));
+        assert!(!trusted(&policy(""), &["192.0.2.1"], &["corp.test"]));
+    }
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        for (pattern, text, expected) in [
+            ("*", "", true),
+            ("a*b*c", "abc", true),
+            ("a*b*c", "axxbyybzzc", true),
+            ("a*b*c", "acb", false),
+            ("ab*ab", "ab", false),
+            ("*.example.com", "x.example.com", true),
+            ("*.example.com", "example.com", false),
+        ] {
+            assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}
