@@ -5,7 +5,6 @@
 //! `cargo bench --bench agent`. Nothing here can fail by being slow: it prints a table.
 
 #[path = "../../tests/interop/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "a part of it is needed here")]
 mod interop;
 #[path = "../../tests/person/mod.rs"]
 mod person;

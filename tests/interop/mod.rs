@@ -3,19 +3,22 @@
 //! Everything here is RAII: a dropped [`Charon`] is stopped, a dropped [`Netns`] is deleted, also when the test fails.
 //! `tests/run` removes by its own prefix what a killed test left.
 
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of this")]
+
 pub(crate) mod agent;
 mod charon;
 mod netns;
 mod ours;
 mod pki;
 mod swanctl;
-mod tshark;
+mod web;
 
 pub(crate) use charon::{Charon, CharonOptions};
-pub(crate) use netns::Pair;
+pub(crate) use netns::{Netns, Pair};
 pub(crate) use ours::Ours;
 pub(crate) use pki::Pki;
 pub(crate) use swanctl::{ClientConfig, GatewayConfig, Suite};
+pub(crate) use web::WebServer;
 
 use std::io::Write;
 use std::path::Path;

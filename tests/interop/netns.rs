@@ -55,7 +55,6 @@ impl Netns {
     ///
     /// # Errors
     /// Where `nft` refuses the script.
-    #[expect(dead_code, reason = "for the tests of our own client under loss and NAT")]
     pub(crate) fn nft(&self, script: &str) -> Result<()> {
         run(Command::new("ip").args(["netns", "exec", &self.name, "nft", script])).map(drop)
     }
@@ -77,16 +76,81 @@ impl Netns {
     /// # Panics
     /// Passes on a panic of `work`.
     pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
-        let path = format!("/run/netns/{}", self.name);
-        let namespace = File::open(&path).with_context(|| format!("opening {path}"))?;
-        std::thread::scope(|scope| {
-            let inside = scope.spawn(move || {
-                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-                Ok(work())
-            });
-            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        inside(&self.name, work)
     }
+
+    /// Packets that arrive here for others go on to them.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn forward(&self) -> Result<()> {
+        let script = "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
+        run(self.command("sh").args(["-c", script])).map(drop)
+    }
+
+    /// What only the path back would forbid is let through: here ways there and back differ on purpose.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn accept_any_way(&self) -> Result<()> {
+        let script = "for file in all default; do echo 0 >/proc/sys/net/ipv4/conf/$file/rp_filter; done";
+        run(self.command("sh").args(["-c", script])).map(drop)
+    }
+
+    /// What leaves through `device` is held to `rate` (as tc writes it), with a queue of 100 ms.
+    ///
+    /// # Errors
+    /// Where `tc` refuses.
+    pub(crate) fn slow_down(&self, device: &str, rate: &str) -> Result<()> {
+        let shape = ["root", "tbf", "rate", rate, "burst", "16kb", "latency", "100ms"];
+        run(Command::new("tc").args(["-n", &self.name, "qdisc", "add", "dev", device]).args(shape)).map(drop)
+    }
+
+    /// A link to another host: `own` here, `theirs` there, both up, each with its addresses.
+    ///
+    /// # Errors
+    /// As [`Netns::ip`].
+    pub(crate) fn link(
+        &self,
+        (own, addresses): (&str, &[&str]),
+        other: &Self,
+        (theirs, others): (&str, &[&str]),
+    ) -> Result<()> {
+        run(Command::new("ip").args([
+            "link",
+            "add",
+            own,
+            "netns",
+            &self.name,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            theirs,
+            "netns",
+            &other.name,
+        ]))?;
+        for (host, device, addresses) in [(self, own, addresses), (other, theirs, others)] {
+            for address in addresses {
+                host.add_address(device, address)?;
+            }
+            host.ip(&["link", "set", device, "up"])?;
+        }
+        Ok(())
+    }
+}
+
+/// See [`Netns::run`].
+pub(super) fn inside<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T> {
+    let path = format!("/run/netns/{name}");
+    let namespace = File::open(&path).with_context(|| format!("opening {path}"))?;
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(move || {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            Ok(work())
+        });
+        inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 impl Drop for Netns {

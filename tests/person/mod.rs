@@ -177,10 +177,17 @@ pub(crate) struct Company {
 impl Company {
     /// On any ports of this machine's loopback; `more`: options of `gateway serve`.
     pub(crate) fn open(more: &[&str]) -> Result<Self> {
+        Self::within(&[], &[&["--port", "0", "--nat-port", "0"], more].concat())
+    }
+
+    /// The same on another host: `prefix` runs a program there. The ports are the well-known ones unless `more` says others.
+    pub(crate) fn within(prefix: &[String], more: &[&str]) -> Result<Self> {
         let folder = TempDir::with_prefix("ikeep-company-")?;
         let ca = folder.path().join("ca.pem");
-        let mut child = Command::new(IKEEP)
-            .args(["gateway", "serve", "--port", "0", "--nat-port", "0", "--write-ca"])
+        let mut words = prefix.iter().map(String::as_str).chain([IKEEP]);
+        let mut child = Command::new(words.next().unwrap_or(IKEEP))
+            .args(words)
+            .args(["gateway", "serve", "--write-ca"])
             .arg(&ca)
             .args(more)
             .stdin(Stdio::piped())

@@ -1,8 +1,8 @@
 //! tshark as the judge of what our client and our gateway put on the wire: with the opt-in key log it decodes and decrypts a
 //! login, a reconnect and the traffic, and finds nothing malformed.
 
-use super::Pair;
-use super::agent::Running;
+use crate::interop::agent::Running;
+use crate::interop::{self, Pair};
 use crate::person::{PASSWORD, Person, said};
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,7 +18,7 @@ const DOWNLOAD: usize = 200_000;
 
 #[test]
 fn tshark_decrypts_a_login_and_a_reconnect() -> Result<()> {
-    if !super::enabled("tshark_decrypts_a_login_and_a_reconnect") {
+    if !interop::enabled("tshark_decrypts_a_login_and_a_reconnect") {
         return Ok(());
     }
     let folder = TempDir::with_prefix("ikeep-tshark-")?;
@@ -72,9 +72,9 @@ fn tshark_decrypts_a_login_and_a_reconnect() -> Result<()> {
 /// Login, a download, a reconnect, a download, the end.
 fn act(net: &Pair, person: &Person, ca: &Path, capture: &Path) -> Result<()> {
     // The capture file appears once the sniffer listens.
-    let waited = super::Stopwatch::start();
+    let waited = interop::Stopwatch::start();
     while fs::metadata(capture).map(|file| file.len()).unwrap_or_default() == 0 {
-        ensure!(waited.elapsed() < super::PATIENCE, "tshark does not capture");
+        ensure!(waited.elapsed() < interop::PATIENCE, "tshark does not capture");
         std::thread::yield_now();
     }
     let login = person.log_in(ca)?;
@@ -105,9 +105,9 @@ fn until_all_is_written(net: &Pair, capture: &Path) -> Result<()> {
     let socket = format!("printf '%s' '{}' >/dev/udp/10.9.0.1/9", String::from_utf8_lossy(LAST));
     let sent = net.client.command("bash").args(["-c", &socket]).status()?;
     ensure!(sent.success(), "the last datagram was not sent: {sent}");
-    let waited = super::Stopwatch::start();
+    let waited = interop::Stopwatch::start();
     while !fs::read(capture)?.windows(LAST.len()).any(|octets| octets == LAST) {
-        ensure!(waited.elapsed() < super::PATIENCE, "tshark does not write what it captures");
+        ensure!(waited.elapsed() < interop::PATIENCE, "tshark does not write what it captures");
         std::thread::yield_now();
     }
     Ok(())

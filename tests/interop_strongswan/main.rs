@@ -1,12 +1,17 @@
 //! strongSwan, a peer that we did not write, in network namespaces. `tests/run` runs these as root; a plain
 //! `cargo test` leaves them out and says so.
 
+mod agent;
+#[path = "../interop/mod.rs"]
 mod interop;
+#[path = "../person/mod.rs"]
 mod person;
+mod tshark;
 
 use anyhow::{Context, Result, ensure};
 use ikeep::client::{Event, Order};
 use ikeep::reconnect::{Cause, State};
+use interop::agent::TOKEN;
 use interop::{
     BEHIND_GATEWAY, Charon, CharonOptions, ClientConfig, GATEWAY_NAME, GatewayConfig, Ours, PATIENCE, Pair,
     Pki, SESSION_ID, Stopwatch, Suite,
@@ -15,8 +20,6 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tempfile::TempDir;
-
-const TOKEN: &[u8] = b"Q2hhbmdlLW1lLW5vdC1hLXJlYWwtdG9rZW4x";
 
 /// The harness proved on itself: strongSwan reconnects to strongSwan, echoes pass, both sides rekey, a DELETE arrives.
 #[test]
