@@ -4,6 +4,7 @@ use super::clock::{Clock, OsRandom};
 use super::driver::{Command, Driver, Ends, Local, Output, Picture};
 use super::keylog::KeyLog;
 use super::report::Reporter;
+use super::service::Whereabouts;
 use super::target::Target;
 use crate::client::{AuthKind, Client, Event, Order, Settings};
 use crate::config::Tunnel;
@@ -75,8 +76,10 @@ pub(super) struct Connection {
     pub(super) restored: bool,
     /// Given once the first word about the path is there.
     pub(super) waiting_order: Option<Order>,
-    /// Where the path leads.
-    pub(super) gateway: Option<SocketAddr>,
+    /// It is in a network that the profile trusts; `None` until the networks are known.
+    pub(super) trusted: Option<bool>,
+    /// Where the gateway is, and the ways there.
+    pub(super) whereabouts: Whereabouts,
     pub(super) outputs: mpsc::Receiver<Output>,
     commands: mpsc::Sender<Command>,
     plan: watch::Sender<Option<Plan>>,
@@ -114,7 +117,8 @@ impl Connection {
         };
         (around.adjust)(&mut target.settings);
         let now = clock.now();
-        let gateway = gateway_of(&target, session.as_ref());
+        let last = session.as_ref().map(|session| session.peer);
+        let whereabouts = Whereabouts::new(last, target.settings.addresses.clone());
         let mut client = Client::new(now, target.settings.clone(), Box::new(OsRandom::new()));
         let restored = session.is_some_and(|session| client.restore(now, session));
         let (driver, Ends { commands, outputs, outward, inward }) = Driver::new(client, clock.clone());
@@ -152,7 +156,8 @@ impl Connection {
             ending: false,
             restored,
             waiting_order: None,
-            gateway,
+            trusted: None,
+            whereabouts,
             outputs,
             commands,
             plan,
@@ -213,12 +218,6 @@ impl Connection {
         answered.await.ok().flatten()
     }
 
-    /// The gateway's name was looked up.
-    pub(super) async fn looked_up(&mut self, addresses: Vec<IpAddr>) {
-        self.target.settings.addresses.clone_from(&addresses);
-        self.command(Command::Addresses(addresses)).await;
-    }
-
     /// Notes what an event says about the connection as a whole.
     pub(super) fn note(&mut self, now: Now, event: &Event) {
         self.reporter.event(now, event);
@@ -245,10 +244,4 @@ impl Connection {
             tracing::warn!(%error, "the key log cannot be written");
         }
     }
-}
-
-/// Whom the way leads to: the address that answered last, else the first that is known.
-fn gateway_of(target: &Target, session: Option<&Session>) -> Option<SocketAddr> {
-    let first = || target.settings.addresses.first().map(|ip| SocketAddr::new(*ip, target.settings.port));
-    session.map(|session| session.peer).or_else(first)
 }

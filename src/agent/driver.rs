@@ -53,6 +53,13 @@ pub enum Command {
     Resume,
     /// The gateway's name was looked up anew.
     Addresses(Vec<IpAddr>),
+    /// A captive portal was found on the way, or is gone.
+    Portal {
+        /// Found.
+        captive: bool,
+    },
+    /// The machine came into a network that the profile trusts, or left it.
+    Trusted(bool),
     /// A picture, please.
     Status(oneshot::Sender<Picture>),
     /// The session as it is, for an owner that ends and keeps it.
@@ -268,6 +275,8 @@ impl Driver {
             Command::Suspend => self.client.signal(now, Signal::Suspend),
             Command::Resume => self.client.signal(now, Signal::Resume),
             Command::Addresses(addresses) => self.client.signal(now, Signal::Addresses(addresses)),
+            Command::Portal { captive } => self.client.signal(now, Signal::Portal { captive }),
+            Command::Trusted(trusted) => self.client.signal(now, Signal::Trusted(trusted)),
             // An owner that no longer wants the answer is no error.
             Command::Status(answer) => {
                 let status = self.client.status(now.at);

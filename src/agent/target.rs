@@ -4,7 +4,7 @@ use super::device::device;
 use crate::client::Settings;
 use crate::config::{Config, Tunnel, files, paths};
 use crate::ipc::{Connect, Failure, FailureKind};
-use crate::profile::{HostEntry, MAX_SIZE, NotUsable, Profile, ProfileError};
+use crate::profile::{AutomaticVpnPolicy, HostEntry, MAX_SIZE, NotUsable, Profile, ProfileError};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -19,11 +19,17 @@ pub struct Target {
     pub settings: Settings,
     /// The log's block of preferences.
     pub preferences: Vec<(&'static str, String)>,
+    /// Trusted network detection.
+    pub automatic: AutomaticVpnPolicy,
+    /// The profile wants a connection as soon as the agent runs.
+    pub auto_connect_on_start: bool,
+    /// The user may disconnect (AllowVPNDisconnect).
+    pub may_disconnect: bool,
     /// Where packets enter and leave.
     pub tunnel: Tunnel,
     /// Where the proxy listens.
     pub proxy: SocketAddr,
-    /// The config file names the gateway's address: DNS is not asked.
+    /// The config file names the gateway's addresses: DNS is not asked.
     pub fixed_address: bool,
     /// A folder for the keys of every SA, for Wireshark.
     pub key_log: Option<PathBuf>,
@@ -156,6 +162,9 @@ impl Target {
             None => found(&mut notes)?,
         };
         let (file, profile, host) = choose(&profiles, wishes.host.as_deref())?;
+        let mut profile = profile.clone();
+        notes.extend(config.preferences.apply(&mut profile.client));
+        let profile = &profile;
         let mut settings = Settings::from_profile(profile, &host, device(unique_id))?;
         let gateway = config.gateway(&host.address);
         let (mut trust, problems) = config.trust_for(&host);
@@ -169,8 +178,8 @@ impl Target {
         settings.port = gateway.port.get();
         settings.nat_port = gateway.nat_port.get();
         settings.dialect = gateway.dialect;
-        if let Some(address) = gateway.address {
-            settings.addresses = vec![address];
+        if !gateway.address.is_empty() {
+            settings.addresses.clone_from(&gateway.address);
         }
         settings.dpd_interval = config.agent.dpd_interval;
         settings.reconnect_window = config.agent.reconnect_window;
@@ -185,10 +194,13 @@ impl Target {
         Ok(Self {
             profile_file: file.clone(),
             preferences: profile.preference_settings(),
+            automatic: profile.client.automatic_vpn_policy.clone(),
+            auto_connect_on_start: profile.client.auto_connect_on_start.value,
+            may_disconnect: may_disconnect(&profile.client.automatic_vpn_policy),
             tunnel,
             proxy: wishes.proxy.unwrap_or(config.agent.proxy),
             key_log: config.agent.key_log,
-            fixed_address: gateway.address.is_some(),
+            fixed_address: !gateway.address.is_empty(),
             settings,
             wishes,
             notes,
@@ -216,6 +228,12 @@ impl Target {
             && self.tunnel == other.tunnel
             && self.proxy == other.proxy
     }
+}
+
+/// An always-on profile can forbid the user to disconnect.
+fn may_disconnect(policy: &AutomaticVpnPolicy) -> bool {
+    let always_on = &policy.always_on;
+    !policy.enabled.value || !always_on.enabled.value || always_on.allow_vpn_disconnect.value
 }
 
 fn read(file: &Path) -> Result<Profile, TargetError> {

@@ -4,8 +4,8 @@ use crate::ike::cert::Trust;
 use crate::ike::dialect::{ANYCONNECT_ID, Dialect};
 use crate::ike::eap::{Device, LoginParams};
 use crate::ike::proposal::Algorithms;
-use crate::profile::{AutoReconnectBehavior, HostEntry, NotUsable, Profile};
-use crate::reconnect::{OnSuspend, Rules};
+use crate::profile::{AutoReconnectBehavior, HostEntry, NotUsable, Profile, TrustedNetworkPolicy};
+use crate::reconnect::{OnSuspend, OnTrusted, Rules};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -70,6 +70,14 @@ impl Settings {
             on_suspend: match preferences.auto_reconnect.behavior.value {
                 AutoReconnectBehavior::DisconnectOnSuspend => OnSuspend::Disconnect,
                 AutoReconnectBehavior::ReconnectAfterResume => OnSuspend::Reconnect,
+            },
+            on_trusted: match &preferences.automatic_vpn_policy {
+                policy if !policy.enabled.value => OnTrusted::Stay,
+                policy => match policy.trusted_network_policy.value {
+                    TrustedNetworkPolicy::Disconnect => OnTrusted::Disconnect,
+                    TrustedNetworkPolicy::Pause => OnTrusted::Pause,
+                    TrustedNetworkPolicy::Connect | TrustedNetworkPolicy::DoNothing => OnTrusted::Stay,
+                },
             },
             ..Rules::default()
         };

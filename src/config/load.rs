@@ -1,6 +1,8 @@
 //! From the file to [`Config`]: the TOML, then the files it names.
 
-use super::{Agent, Config, ConfigError, Gateway, MAX_ROOTS_SIZE, MAX_SIZE, TrustConfig, files, paths};
+use super::{
+    Agent, Config, ConfigError, Gateway, MAX_ROOTS_SIZE, MAX_SIZE, Preferences, TrustConfig, files, paths,
+};
 use crate::ike::cert::Root;
 use crate::profile::PinHash;
 use rustls_pki_types::CertificateDer;
@@ -9,6 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -16,6 +19,7 @@ use toml::Spanned;
 #[serde(default, deny_unknown_fields)]
 struct Document {
     agent: Agent,
+    preferences: Preferences,
     trust: RawTrust,
     gateway: BTreeMap<String, Gateway>,
 }
@@ -41,6 +45,30 @@ pub(super) fn pins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pin
             .ok_or_else(|| D::Error::custom(format!("invalid pin, expected {}", PinHash::FORM)))
     };
     texts.iter().map(read).collect()
+}
+
+/// One address, or a list.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "an IP address such as \"192.0.2.1\", or a list of them")]
+enum Addresses {
+    One(IpAddr),
+    Many(Vec<IpAddr>),
+}
+
+/// More addresses of one gateway than this are a mistake.
+const MAX_ADDRESSES: usize = 16;
+
+/// For `deserialize_with`: where a gateway is.
+pub(super) fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpAddr>, D::Error> {
+    let addresses = match Addresses::deserialize(deserializer)? {
+        Addresses::One(address) => vec![address],
+        Addresses::Many(addresses) => addresses,
+    };
+    if addresses.len() > MAX_ADDRESSES {
+        let text = format!("{} addresses, expected at most {MAX_ADDRESSES}", addresses.len());
+        return Err(D::Error::custom(text));
+    }
+    Ok(addresses)
 }
 
 impl Config {
@@ -89,7 +117,7 @@ impl Config {
         let mut agent = document.agent;
         // As with the roots: a relative name starts in this file's folder.
         agent.key_log = agent.key_log.map(|folder| file.parent().unwrap_or(Path::new("")).join(folder));
-        Ok(Self { agent, trust, gateways: document.gateway })
+        Ok(Self { agent, preferences: document.preferences, trust, gateways: document.gateway })
     }
 }
 

@@ -9,10 +9,12 @@ pub mod files;
 mod load;
 pub mod paths;
 mod places;
+mod preferences;
 
 pub use error::ConfigError;
 pub use load::read_roots;
 pub use places::{NoHome, Places};
+pub use preferences::Preferences;
 
 use crate::ike::cert::{IdrCheck, Root, Trust};
 use crate::ike::dialect::Dialect;
@@ -34,6 +36,8 @@ pub const MAX_ROOTS_SIZE: usize = 1 << 20;
 pub struct Config {
     /// `[agent]`.
     pub agent: Agent,
+    /// `[preferences]`.
+    pub preferences: Preferences,
     /// `[trust]`.
     pub trust: TrustConfig,
     /// `[gateway."HOST"]`, by the profile's HostAddress; see [`Config::gateway`].
@@ -106,8 +110,9 @@ impl Default for TrustConfig {
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gateway {
-    /// Instead of asking DNS.
-    pub address: Option<IpAddr>,
+    /// Instead of asking DNS: one address, or a list in the order to try them; at most 16.
+    #[serde(deserialize_with = "load::addresses")]
+    pub address: Vec<IpAddr>,
     /// UDP port of IKE.
     pub port: NonZeroU16,
     /// UDP port of IKE and ESP behind a NAT, which is the one this client always uses.
@@ -124,7 +129,7 @@ pub struct Gateway {
 impl Default for Gateway {
     fn default() -> Self {
         Self {
-            address: None,
+            address: Vec::new(),
             port: NonZeroU16::MIN.saturating_add(499),
             nat_port: NonZeroU16::MIN.saturating_add(4499),
             pins: Vec::new(),

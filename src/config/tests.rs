@@ -55,7 +55,7 @@ initial_id_type = 11
     assert_eq!(config.trust.roots.len(), 1);
     assert!(config.trust.roots[0].configured);
     let gateway = config.gateway("flexvpn-c8kv.example.COM.");
-    assert_eq!(gateway.address, Some(IpAddr::from([10, 9, 0, 1])));
+    assert_eq!(gateway.address, [IpAddr::from([10, 9, 0, 1])]);
     assert_eq!((gateway.port.get(), gateway.nat_port.get()), (10500, 14500));
     assert_eq!(gateway.idr_check, IdrCheck::Cert);
     assert_eq!(gateway.dialect.session_id_attribute, 28731);
@@ -79,7 +79,7 @@ fn unknown_keys_are_errors_with_line_and_suggestion() {
     );
     assert_eq!(
         bad("[colours]\n"),
-        format!("{FILE}:1:2: unknown key `colours`; known here: agent, trust, gateway")
+        format!("{FILE}:1:2: unknown key `colours`; known here: agent, preferences, trust, gateway")
     );
     assert_eq!(
         bad("[agent]\n  tunnel = \"tum\"\n"),
@@ -103,6 +103,12 @@ fn values_outside_their_type_say_what_to_write() {
     assert!(pin.starts_with(&format!("{FILE}:2:8: invalid pin; write a SHA-512")), "{pin}");
     assert!(bad("[gateway.a]\nport = 0\n").contains(":2:8: "));
     assert!(bad("[gateway.a]\naddress = \"host\"\n").contains(":2:11: "));
+    let families = good("[gateway.a]\naddress = [\"192.0.2.1\", \"2001:db8::1\"]\n");
+    assert_eq!(families.gateway("a").address.len(), 2);
+    let many = format!("[gateway.a]\naddress = [{}]\n", "\"192.0.2.1\",".repeat(17));
+    assert!(bad(&many).contains("17 addresses; write at most 16"), "{}", bad(&many));
+    let wish = bad("[preferences]\nauto_reconnect_behavior = \"Sometimes\"\n");
+    assert!(wish.contains("ReconnectAfterResume"), "{wish}");
     let many = format!("[agent]\nrefusal_retry = [{}]", "\"1s\",".repeat(17));
     assert!(bad(&many).contains("17 durations; write at most 16"), "{}", bad(&many));
     let broken = bad("[agent\n");

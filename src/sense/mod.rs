@@ -7,6 +7,7 @@
 mod changes;
 mod hold;
 mod listen;
+pub mod nat64;
 mod route;
 mod wakes;
 

@@ -3,14 +3,13 @@
 use super::super::connection::Connection;
 use super::super::driver::Command;
 use super::super::report::Reporter;
-use super::super::target::{self, Target};
+use super::super::target::Target;
 use super::{Idle, Service, Way, failed, tell, text};
 use crate::client::Order;
 use crate::ipc::{Connect, Connected, FailureKind, Reply};
 use crate::journal::Kind;
 use crate::reconnect::State;
 use crate::session::Session;
-use std::net::{IpAddr, SocketAddr};
 
 impl Service {
     pub(super) async fn connect(&mut self, wishes: &Connect, replies: Way) {
@@ -108,7 +107,19 @@ impl Service {
         }
     }
 
-    fn need_person(&mut self, message: String) {
+    /// An agent starts, and nothing was wanted last: the profile may want it all the same. A login needs the person.
+    pub(super) async fn connect_on_start(&mut self) {
+        let last = self.intent.last.clone().unwrap_or_default();
+        let Ok(target) = self.find(&last, None).await else { return };
+        if target.auto_connect_on_start {
+            self.need_person(format!(
+                "The profile wants a connection to {} from the start (AutoConnectOnStart): log in with `ikeep connect`",
+                target.settings.host_name
+            ));
+        }
+    }
+
+    pub(super) fn need_person(&mut self, message: String) {
         self.say(Kind::Warning, &message);
         self.idle = Some(Idle { person_needed: true, message });
     }
@@ -155,69 +166,16 @@ impl Service {
         let wishes = target.wishes.clone();
         let mut connection = Connection::start(target, session, reporter, &self.clock, &self.around).await?;
         connection.waiting_order = Some(Order::Connect);
-        let gateway = connection.gateway;
         self.connection = Some(connection);
+        self.ended_in_trust = None;
+        // A person who asks for it in a trusted network gets it; what comes back by itself does not.
+        let by_itself = self.asker.is_none();
+        self.check_trust(by_itself).await;
         self.intent.last = Some(wishes);
         self.want(true).await;
         self.look_up_again();
-        match gateway {
-            Some(gateway) => drop(self.senses.gateway.send_replace(vec![gateway])),
-            None => {
-                let (state, text) = ("connecting".to_owned(), "looking up the gateway's address".to_owned());
-                if let Some(asker) = &self.asker {
-                    tell(asker, Reply::State { state, text });
-                }
-            }
-        }
+        self.watch_ways();
         Ok(())
-    }
-
-    /// Asks for the gateway's addresses, beside everything else, where they are not fixed.
-    pub(super) fn look_up_again(&mut self) {
-        let Some(connection) = &self.connection else { return };
-        let settings = &connection.target.settings;
-        let fixed = settings.host_address.parse::<IpAddr>().is_ok() || connection.target.fixed_address;
-        if !fixed && self.look_up.is_none() {
-            self.look_up = Some(tokio::spawn(target::look_up(settings.host_address.clone())));
-        }
-    }
-
-    pub(super) async fn looked_up(&mut self, result: Result<Vec<IpAddr>, String>) {
-        self.look_up = None;
-        let Some(connection) = self.connection.as_mut() else { return };
-        match result {
-            Ok(addresses) => {
-                if connection.gateway.is_none() {
-                    let port = connection.target.settings.port;
-                    // One that can be reached, where there is one.
-                    let reachable = addresses.iter().find(|ip| {
-                        crate::sense::way_to(SocketAddr::new(**ip, port)).is_ok_and(|way| way.is_some())
-                    });
-                    connection.gateway = reachable.or(addresses.first()).map(|ip| SocketAddr::new(*ip, port));
-                    let gateway = connection.gateway;
-                    let family = gateway.map(|at| at.is_ipv4());
-                    let usable = addresses.into_iter().filter(|ip| Some(ip.is_ipv4()) == family).collect();
-                    connection.looked_up(usable).await;
-                    self.senses.gateway.send_replace(gateway.into_iter().collect());
-                } else {
-                    let family = connection.gateway.map(|at| at.is_ipv4());
-                    let usable: Vec<IpAddr> =
-                        addresses.into_iter().filter(|ip| Some(ip.is_ipv4()) == family).collect();
-                    connection.looked_up(usable).await;
-                }
-            }
-            Err(problem) if connection.gateway.is_none() => {
-                let text = format!(
-                    "{problem}: is this machine online? Or put the gateway's address into the config file, under \
-                     [gateway.\"{}\"]",
-                    connection.target.settings.host_address
-                );
-                self.refuse(FailureKind::NoAnswer, text);
-                self.want(false).await;
-                self.end(None).await;
-            }
-            Err(problem) => tracing::info!("{problem}; the address that answered last is used"),
-        }
     }
 
     /// The wish cannot be granted.

@@ -117,6 +117,9 @@ impl Service {
         let Some(connection) = &self.connection else { return };
         let failure = text::failure(why, connection);
         let person_needed = matches!(connection.state, State::AuthRequired { .. });
+        if why == Why::TrustedNetwork {
+            self.ended_in_trust = Some(connection.target.clone());
+        }
         for way in self.asker.take().into_iter().chain(self.waiters.drain(..)) {
             tell(&way, Reply::Failed(failure.clone()));
         }
@@ -144,6 +147,7 @@ impl Service {
     pub(super) async fn end(&mut self, idle: Option<Idle>) {
         self.senses.gateway.send_replace(Vec::new());
         self.stop_looking_up();
+        self.hold = None;
         self.asked = None;
         if idle.is_some() {
             self.idle = idle;

@@ -4,7 +4,12 @@
 
 mod connect;
 mod events;
+mod machine;
 mod text;
+mod ways;
+
+use ways::Found;
+pub(super) use ways::Whereabouts;
 
 use super::clock::{Clock, OsRandom};
 use super::connection::{Connection, Surroundings};
@@ -18,11 +23,10 @@ use crate::config::Places;
 use crate::ipc::{Answer, Call, Connect, Failure, FailureKind, NoticeKind, Reply, Request};
 use crate::journal::Kind;
 use crate::reconnect::State;
-use crate::sense::{Missing, Senses, Signal};
+use crate::sense::{Hold, Missing, Networks, Senses, Signal};
 use crate::session::Session;
 use crate::store::{self, Intent, Kept, Saved, Store, StoreError};
 use serde_json::Value;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -50,7 +54,7 @@ pub struct Setup {
 
 /// Where replies go.
 type Way = mpsc::Sender<Reply>;
-type LookUp = JoinHandle<Result<Vec<IpAddr>, String>>;
+type LookUp = JoinHandle<Result<Found, String>>;
 /// Something the store does while the events that come after it wait.
 type Keeping = JoinHandle<KeepingDone>;
 
@@ -94,6 +98,12 @@ pub struct Service {
     watchers: Vec<Way>,
     /// What this agent cannot notice, as far as it was said.
     said_missing: Vec<Missing>,
+    /// What the networks say about themselves, once it is known.
+    networks: Option<Networks>,
+    /// The target of a session that ended because its network was trusted.
+    ended_in_trust: Option<Target>,
+    /// Delays sleep until the gateway knows that the session ends.
+    hold: Option<Hold>,
 }
 
 /// What ended a wait.
@@ -102,7 +112,7 @@ enum Wake {
     Signal(Option<Signal>),
     Output(Option<Output>),
     Kept(Option<KeepingDone>),
-    LookedUp(Result<Vec<IpAddr>, String>),
+    LookedUp(Result<Found, String>),
     Missing,
     AskerGone,
 }
@@ -133,6 +143,9 @@ impl Service {
             leavers: Vec::new(),
             watchers: Vec::new(),
             said_missing: Vec::new(),
+            networks: None,
+            ended_in_trust: None,
+            hold: None,
         };
         for note in notes.iter().chain(&more) {
             service.say(Kind::Warning, &note.to_string());
@@ -140,6 +153,8 @@ impl Service {
         service.warn_of_missing();
         if service.intent.wanted {
             service.go_on().await;
+        } else {
+            service.connect_on_start().await;
         }
         service
     }
@@ -219,27 +234,6 @@ impl Service {
         }
     }
 
-    async fn signal(&mut self, signal: Signal) {
-        let Some(connection) = self.connection.as_mut() else { return };
-        match signal {
-            Signal::Ways(ways) => {
-                let family = connection.gateway.map(|at| at.is_ipv4());
-                let usable = ways.iter().find(|way| Some(way.to.is_ipv4()) == family);
-                let from = usable.map(|way| way.from);
-                connection.paths(from.map(|ip| SocketAddr::new(ip, 0).into()).into_iter().collect()).await;
-                if from.is_some() {
-                    self.look_up_again();
-                }
-            }
-            Signal::Suspend(_hold) => connection.command(Command::Suspend).await,
-            Signal::Resume => {
-                connection.command(Command::Resume).await;
-                connection.wake_tunnel();
-            }
-            Signal::Networks(networks) => tracing::debug!(?networks, "what the networks say"),
-        }
-    }
-
     /// Says what this agent cannot notice, each thing once.
     fn warn_of_missing(&mut self) {
         let missing = self.senses.missing.borrow_and_update().clone();
@@ -261,6 +255,21 @@ impl Service {
     }
 
     async fn disconnect(&mut self, replies: Way) {
+        // What is not up may always be given up.
+        let up = self.connection.as_ref().filter(|connection| {
+            !matches!(
+                connection.state,
+                State::Connecting | State::Disconnected { .. } | State::AuthRequired { .. }
+            )
+        });
+        if let Some(connection) = up.filter(|connection| !connection.target.may_disconnect) {
+            let host = &connection.target.settings.host_name;
+            let text = format!(
+                "the profile keeps {host} always on (AlwaysOn, AllowVPNDisconnect): ask whoever runs the gateway if you have \
+                 to be without it"
+            );
+            return tell(&replies, failed(FailureKind::Profile, &text));
+        }
         self.want(false).await;
         self.idle = None;
         self.stop_looking_up();
