@@ -35,11 +35,13 @@ pub(crate) struct CharonOptions {
     pub(crate) signature_authentication: bool,
     /// strongSwan's number for "log this much" of IKE (1 to 4; 4 prints keys).
     pub(crate) ike_log_level: u8,
+    /// More lines for the section `charon` of its strongswan.conf.
+    pub(crate) more: &'static str,
 }
 
 impl Default for CharonOptions {
     fn default() -> Self {
-        Self { signature_authentication: true, ike_log_level: 2 }
+        Self { signature_authentication: true, ike_log_level: 2, more: "" }
     }
 }
 
@@ -161,6 +163,19 @@ impl Charon {
         self.swanctl(&["--terminate", "--ike", name, "--timeout", "20"]).map(drop)
     }
 
+    /// Loses the IKE SA of connection `name`: whatever is said to the peer is said once, and nobody waits for an answer.
+    ///
+    /// # Errors
+    /// As [`Charon::swanctl`]; where there is no such SA.
+    pub(crate) fn forget(&self, name: &str) -> Result<()> {
+        self.swanctl(&["--terminate", "--ike", name, "--force"]).map(drop)
+    }
+
+    /// The daemon's process.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+    }
+
     /// Ends the daemon at once, as a crash or a power cut would: nothing is said to anybody.
     pub(crate) fn crash(&mut self) {
         let _ = self.child.kill();
@@ -187,8 +202,7 @@ impl Charon {
 
 impl Drop for Charon {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let (Some(pid), Ok(None)) = (pid, self.child.try_wait()) {
+        if let (Some(pid), Ok(None)) = (self.pid(), self.child.try_wait()) {
             let _ = kill_process(pid, Signal::TERM);
             self.log.wait_until_closed(GOODBYE);
         }
@@ -204,6 +218,7 @@ impl CharonOptions {
   load_modular = no
   load = {PLUGINS}
   signature_authentication = {signature_authentication}
+  {}
   plugins {{
     vici {{
       socket = unix://{}
@@ -217,6 +232,7 @@ impl CharonOptions {
   }}
 }}
 ",
+            self.more,
             folder.join("vici").display(),
             self.ike_log_level
         )

@@ -14,7 +14,7 @@ mod swanctl;
 mod web;
 
 pub(crate) use charon::{Charon, CharonOptions};
-pub(crate) use netns::{Netns, Pair};
+pub(crate) use netns::{Netns, Pair, inside};
 pub(crate) use ours::Ours;
 pub(crate) use pki::Pki;
 pub(crate) use swanctl::{ClientConfig, GatewayConfig, Suite};

@@ -140,8 +140,11 @@ impl Netns {
     }
 }
 
-/// See [`Netns::run`].
-pub(super) fn inside<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T> {
+/// See [`Netns::run`]; `name`: the one that `ip netns` knows.
+///
+/// # Errors
+/// As there.
+pub(crate) fn inside<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T> {
     let path = format!("/run/netns/{name}");
     let namespace = File::open(&path).with_context(|| format!("opening {path}"))?;
     std::thread::scope(|scope| {

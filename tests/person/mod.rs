@@ -85,8 +85,13 @@ impl Person {
 
     /// `ikeep ARGS..`, not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut words = self.prefix.iter().map(String::as_str).chain([IKEEP]);
-        let mut command = Command::new(words.next().unwrap_or(IKEEP));
+        self.program(IKEEP, args)
+    }
+
+    /// Another program of this person's, not started yet.
+    pub(crate) fn program(&self, program: &str, args: &[&str]) -> Command {
+        let mut words = self.prefix.iter().map(String::as_str).chain([program]);
+        let mut command = Command::new(words.next().unwrap_or(program));
         command.args(words).args(args).stdin(Stdio::null());
         for name in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"] {
             let folder = name.trim_start_matches("XDG_").trim_end_matches("_HOME").trim_end_matches("_DIR");
