@@ -119,6 +119,11 @@ impl Reporter {
             }
             Event::EraseSession => self.tell(now, Kind::Information, "The stored session was erased."),
             Event::Failed(failure) => self.failed(now, failure),
+            Event::Moved => self.write(&Entry::reason(wall, Reason::Moved)),
+            Event::NotMoved { why } => {
+                let text = format!("The secure gateway did not take the new address of this machine: {why}.");
+                self.tell(now, Kind::Warning, &text);
+            }
             Event::IkeRekeyed | Event::ChildRekeyed => self.write(&Entry::reason(wall, Reason::Rekeyed)),
             Event::Ended(why) => self.write(&Entry::reason(wall, self.reason(*why))),
             Event::Dropped { count, reason }

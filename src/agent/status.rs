@@ -58,6 +58,7 @@ pub fn json(picture: &Picture, about: About<'_>) -> Value {
             "prf": format!("{:?}", ike.suite.prf),
             "integ": ike.suite.integ.map(|integ| format!("{integ:?}")),
             "dh": ike.suite.group.id(),
+            "mobike": ike.mobike,
             "age_s": age(ike.since).as_secs(),
         })),
         "child": status.child.as_ref().map(|child| json!({

@@ -178,6 +178,7 @@ impl Target {
         settings.port = gateway.port.get();
         settings.nat_port = gateway.nat_port.get();
         settings.dialect = gateway.dialect;
+        settings.mobike = gateway.mobike;
         if !gateway.address.is_empty() {
             settings.addresses.clone_from(&gateway.address);
         }
@@ -213,6 +214,7 @@ impl Target {
         a.trust == b.trust
             && (a.port, a.nat_port) == (b.port, b.nat_port)
             && a.dialect == b.dialect
+            && a.mobike == b.mobike
             && a.rules == b.rules
             && a.login == b.login
             && (a.dpd_interval, a.reconnect_window) == (b.dpd_interval, b.reconnect_window)

@@ -102,6 +102,9 @@ pub(super) struct Serve {
     /// Offer IKE fragmentation (RFC 7383)
     #[arg(long)]
     fragmentation: bool,
+    /// Offer MOBIKE (RFC 4555): clients move their tunnel to another address
+    #[arg(long)]
+    mobike: bool,
 }
 
 /// First and last address.
@@ -195,6 +198,7 @@ impl Serve {
             lenient: !self.strict,
             dpd: Dpd { interval: Duration::from_secs(self.dpd.into()), ..seed.dpd },
             fragmentation: self.fragmentation,
+            mobike: self.mobike,
             ..seed
         }
     }

@@ -39,18 +39,15 @@ impl Client {
         }
     }
 
-    /// A liveness request at once, from the present path; the round trip is known, so its repetition is quick (law 4).
+    /// A question to the old SA at once, from the present path; the round trip is known, so its repetition is quick (law 4).
     fn check_old(&mut self, now: Now) {
         self.proof = Proof::None;
-        if self.serving_path().is_none() {
+        let Some(serving) = &self.serving else { return };
+        if !self.ask_serving(now, Retransmission::from_round_trip(serving.round_trip)) {
             return; // the new network does not carry the family of its address
         }
-        let Some(serving) = self.serving.as_mut() else { return };
-        let rule = Retransmission::from_round_trip(serving.round_trip);
-        serving.ike.check_liveness_with(now.at, rule, &mut *self.random);
         if let Some(liveness) = self.liveness.as_mut() {
             liveness.asked(now.at);
         }
-        self.pump_serving(now);
     }
 }

@@ -37,9 +37,17 @@ pub(super) struct Attempt {
     form: Option<(Form, Instant)>,
     asked: bool,
     slow: bool,
+    /// The path changed after IKE_SA_INIT: which IKE_AUTH the gateway took, and from where, is not known.
+    moved: bool,
 }
 
 impl Attempt {
+    /// The last octets again, as after a change of path.
+    fn repeat(&mut self, now: Instant) {
+        self.moved |= !self.initiator.is_in_init();
+        self.initiator.repeat(now);
+    }
+
     /// The address it is made to.
     pub(super) fn remote(&self) -> IpAddr {
         self.nat.ip()
@@ -113,7 +121,7 @@ impl Client {
             }
         }
         if let Some(attempt) = self.attempt.as_mut() {
-            attempt.initiator.repeat(now.at);
+            attempt.repeat(now.at);
         }
         self.pump_attempt(now);
     }
@@ -148,6 +156,7 @@ impl Client {
             addresses: session.map(|s| s.addresses.clone()).unwrap_or_default(),
             ipv4: settings.ipv4,
             ipv6: settings.ipv6,
+            mobike: settings.mobike,
             fragment: settings.fragment,
             retransmission,
             exchange_timeout: settings.exchange_timeout,
@@ -167,6 +176,7 @@ impl Client {
             form: None,
             asked: false,
             slow: false,
+            moved: false,
         });
         self.pump_attempt(now);
     }
@@ -322,7 +332,7 @@ impl Client {
 
     fn established(&mut self, now: Now, outcome: Outcome) {
         let Some(attempt) = self.attempt.take() else { return };
-        let (auth, nat) = (attempt.auth, attempt.nat);
+        let (auth, nat, moved) = (attempt.auth, attempt.nat, attempt.moved);
         let handshake = now.at.since(attempt.initiator.started());
         let Some(sa) = attempt.initiator.finish() else { return };
         let settings = &self.settings;
@@ -335,11 +345,15 @@ impl Client {
         };
         let mut ike = Established::new(now.at, sa, Some(&outcome.child), policy);
         ike.set_retransmission(Retransmission::from_round_trip(outcome.round_trip));
+        if let Some(addresses) = outcome.mobike {
+            ike.set_mobike(addresses);
+        }
         self.tell_esp_keys(&outcome.child);
         self.retire_serving(now);
         self.esp.install(SaPair::new(outcome.child));
         self.serving = Some(Serving {
             ike,
+            first: nat.ip(),
             remote: nat,
             auth,
             esp: outcome.esp,
@@ -351,7 +365,7 @@ impl Client {
             outcome.dpd_interval.filter(|d| !d.is_zero()).unwrap_or(self.settings.dpd_interval),
         ));
         self.proof = Proof::Strong;
-        self.proved_path = self.serving_path();
+        self.proved_path = self.serving_path().filter(|_| !moved);
         self.distrust_esp = false;
         self.since.get_or_insert(now.at);
         self.error = None;
@@ -384,10 +398,13 @@ impl Client {
         self.trigger(now, Trigger::Up);
         // The gateway's DPD is on demand: one that never heard ours would never notice our death, and a strict one would
         // then refuse the token for ever (PROTOCOL section 5).
-        if let Some(serving) = self.serving.as_mut() {
+        if let Some(serving) = self.serving.as_mut().filter(|serving| !moved || !serving.ike.has_mobike()) {
             serving.ike.check_liveness(now.at, &mut *self.random);
+            self.pump_serving(now);
+        } else {
+            // With MOBIKE it sends to where IKE_AUTH came from, until it is told better (RFC 4555 3.5).
+            self.ask_serving(now, Retransmission::from_round_trip(outcome.round_trip));
         }
-        self.pump_serving(now);
     }
 
     /// Law 5: the token belongs to the HostAddress that issued it. A new ID or token replaces the old one.

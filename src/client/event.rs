@@ -98,6 +98,13 @@ pub enum Event {
     Silent,
     /// The gateway deleted the IKE SA.
     DeletedByGateway,
+    /// The gateway sends everything to our new address, on the same SAs (MOBIKE).
+    Moved,
+    /// The gateway did not take our new address (MOBIKE): why, in words.
+    NotMoved {
+        /// Its answer.
+        why: String,
+    },
     /// The IKE SA was rekeyed.
     IkeRekeyed,
     /// The Child SA was rekeyed.
@@ -193,6 +200,8 @@ pub struct IkeStatus {
     pub since: Instant,
     /// RFC 7383 is in use.
     pub fragments: bool,
+    /// RFC 4555 is in use.
+    pub mobike: bool,
 }
 
 /// The serving Child SA.

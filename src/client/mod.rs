@@ -6,6 +6,7 @@ mod attempt;
 mod event;
 mod liveness;
 mod paths;
+mod proof;
 mod serving;
 mod settings;
 mod traffic;
@@ -336,6 +337,7 @@ impl Client {
                 suite: *s.ike.sa().suite(),
                 since: s.since,
                 fragments: s.ike.sa().fragment().is_some(),
+                mobike: s.ike.has_mobike(),
             }),
             child: self.serving.as_ref().and_then(|s| {
                 let pair = self.esp.current()?;

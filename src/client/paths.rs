@@ -1,5 +1,6 @@
 //! Ways to the gateway: one socket of the shell's for each address family, and what another one means for the SAs in use.
 
+use super::serving::Serving;
 use super::{Client, Trigger};
 use crate::time::Now;
 use std::net::IpAddr;
@@ -74,7 +75,8 @@ impl Client {
     /// True where one of the gateway's addresses is of a family that has a way.
     fn is_reachable(&self) -> bool {
         let known = self.settings.addresses.iter().copied();
-        let mut known = known.chain(self.session.as_ref().map(|session| session.peer.ip())).peekable();
+        let known = known.chain(self.session.as_ref().map(|session| session.peer.ip()));
+        let mut known = known.chain(self.serving.iter().flat_map(Serving::addresses)).peekable();
         // Without any address it is the look-up that fails, with a better reason.
         if known.peek().is_none() { self.paths.any() } else { known.any(|ip| self.paths.to(ip).is_some()) }
     }

@@ -3,12 +3,12 @@
 use super::{AuthKind, Client, Event, IkeKeys, KEEPALIVE, Liveness, PathId};
 use crate::client::liveness::Due;
 use crate::esp::{SaPair, SaParams};
-use crate::ike::established::{Authentic, Established, SaEvent};
+use crate::ike::established::{Established, SaEvent};
 use crate::ike::proposal::EspSuite;
 use crate::ike::sa::Retransmission;
 use crate::reconnect::{Proof, Trigger};
 use crate::time::{Instant, Now};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// A deleted or replaced ESP SA goes on receiving for what is still on its way.
@@ -19,6 +19,9 @@ const STORE_EVERY: Duration = Duration::from_secs(300);
 /// An authenticated IKE SA in use.
 pub(super) struct Serving {
     pub(super) ike: Established,
+    /// The gateway's address that it came up with.
+    pub(super) first: IpAddr,
+    /// Where the gateway is reached now: only MOBIKE makes it another one.
     pub(super) remote: SocketAddr,
     pub(super) auth: AuthKind,
     pub(super) esp: EspSuite,
@@ -40,13 +43,7 @@ impl Client {
         let Some(serving) = self.serving.as_mut() else { return };
         match serving.ike.handle_datagram(now.at, datagram, &mut *self.random) {
             Err(dropped) => return self.count_drop(now.at, &dropped.to_string()),
-            // An exact repetition may be a replay: it says nothing about now.
-            Ok(Authentic::Repeated) => {}
-            Ok(Authentic::New) => self.heard(now, path, Proof::None),
-            Ok(Authentic::Answer) => {
-                let same = self.proved_path == Some(path);
-                self.heard(now, path, if same { Proof::Strong } else { Proof::Weak });
-            }
+            Ok(authentic) => self.judge(now, path, authentic),
         }
         self.pump_serving(now);
     }
@@ -138,6 +135,9 @@ impl Client {
                     serving.ike.set_retransmission(Retransmission::from_round_trip(Some(round_trip)));
                 }
             }
+            // Only the gateway follows.
+            SaEvent::PeerMoved => {}
+            SaEvent::UpdateRefused(why) => self.events.push_back(Event::NotMoved { why }),
             SaEvent::DeletedByPeer => {
                 self.flush_serving(now);
                 self.events.push_back(Event::DeletedByGateway);
@@ -204,10 +204,7 @@ impl Client {
 
     /// A liveness request by law 8: repeated after 0.5, 1 and 2 s.
     fn probe(&mut self, now: Now) {
-        if let Some(serving) = self.serving.as_mut() {
-            serving.ike.check_liveness_with(now.at, Retransmission::default(), &mut *self.random);
-        }
-        self.pump_serving(now);
+        self.ask_serving(now, Retransmission::default());
     }
 
     /// A new SA serves: the old one retires.

@@ -46,6 +46,8 @@ pub struct Settings {
     pub ipv4: bool,
     /// Ask for IPv6 inside.
     pub ipv6: bool,
+    /// Offer MOBIKE (RFC 4555): the SA moves with us where the gateway offers it too.
+    pub mobike: bool,
     /// Largest IKE message where RFC 7383 is in use, octets: fits a path of 1,280 octets.
     pub fragment: usize,
     /// We rekey the IKE SA after this.
@@ -99,6 +101,7 @@ impl Settings {
             reconnect_window: Duration::from_secs(900),
             ipv4: true,
             ipv6: true,
+            mobike: true,
             fragment: 1_200,
             ike_lifetime: Duration::from_secs(24 * 3600 - 1800),
             child_lifetime: Duration::from_secs(3600 - 300),

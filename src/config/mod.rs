@@ -117,6 +117,8 @@ pub struct Gateway {
     pub port: NonZeroU16,
     /// UDP port of IKE and ESP behind a NAT, which is the one this client always uses.
     pub nat_port: NonZeroU16,
+    /// Offer MOBIKE (RFC 4555); without it every change of address makes a new SA.
+    pub mobike: bool,
     /// SHA-512 of the public keys of which one must be in the gateway's chain, beside the profile's.
     #[serde(deserialize_with = "load::pins")]
     pub pins: Vec<PinHash>,
@@ -132,6 +134,7 @@ impl Default for Gateway {
             address: Vec::new(),
             port: NonZeroU16::MIN.saturating_add(499),
             nat_port: NonZeroU16::MIN.saturating_add(4499),
+            mobike: true,
             pins: Vec::new(),
             idr_check: IdrCheck::default(),
             dialect: Dialect::default(),

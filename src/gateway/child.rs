@@ -4,6 +4,7 @@ use super::event::Refusal;
 use super::modecfg::AddressRequest;
 use super::sessions::Session;
 use crate::esp::TrafficSelector;
+use crate::ike::established::mobike_offer;
 use crate::ike::message::{Configuration, Payload, Proposal, cfg_kind, notify};
 use crate::ike::proposal::{Algorithms, EspSuite, proposals};
 
@@ -15,6 +16,8 @@ const SELECTORS: usize = 16;
 pub(super) struct ChildRequest {
     pub(super) cp: Configuration,
     pub(super) addresses: AddressRequest,
+    /// The client offers MOBIKE.
+    pub(super) mobike: bool,
     offered: Vec<Proposal>,
     ts_i: Vec<TrafficSelector>,
     ts_r: Vec<TrafficSelector>,
@@ -46,7 +49,9 @@ impl ChildRequest {
         }
         let cp = cp?;
         let addresses = AddressRequest::of(&cp);
-        Some(Self { cp, addresses, offered: proposals(payloads)?.to_vec(), ts_i: ts_i?, ts_r: ts_r? })
+        let mobike = mobike_offer(payloads).is_some();
+        let offered = proposals(payloads)?.to_vec();
+        Some(Self { cp, addresses, mobike, offered, ts_i: ts_i?, ts_r: ts_r? })
     }
 
     /// Chooses a suite and narrows the selectors to the session's addresses (RFC 7296 2.9); the error notify otherwise.

@@ -100,6 +100,9 @@ pub struct GatewayConfig {
     pub signature_hashes: bool,
     /// Announce RFC 7383 (`seed`: `Fragmentation not configured`).
     pub fragmentation: bool,
+    /// Answer MOBIKE_SUPPORTED with the same (RFC 4555): a client that offers it moves by UPDATE_SA_ADDRESSES, and only by that
+    /// (the seed's router says nothing of it: off).
+    pub mobike: bool,
     /// A half-open login is forgotten after this long.
     pub auth_timeout: Duration,
     /// From this many half-open logins on, IKE_SA_INIT is answered with a COOKIE.
@@ -141,6 +144,7 @@ impl GatewayConfig {
             child_volume_kb: 4_608_000,
             signature_hashes: true,
             fragmentation: false,
+            mobike: false,
             auth_timeout: Duration::from_secs(30),
             cookie_threshold: 64,
             half_open_limit: 512,

@@ -162,7 +162,7 @@ pub enum GatewayEvent {
         /// Session ID.
         id: String,
     },
-    /// The client's outer address changed (RFC 7296 2.23).
+    /// The client's outer address changed (RFC 7296 2.23, RFC 4555).
     Moved {
         /// Number of the session.
         number: u64,

@@ -28,6 +28,8 @@ pub struct Faults {
     /// A client's outer address is not followed: its packets are taken from anywhere, ESP goes where it went before (RFC 7296
     /// 2.23 asks for the update, not every gateway does it).
     pub pinned: bool,
+    /// Every UPDATE_SA_ADDRESSES is answered UNACCEPTABLE_ADDRESSES (RFC 4555 3.5).
+    pub unacceptable: bool,
     pub(super) window_over: bool,
 }
 

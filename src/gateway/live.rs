@@ -11,7 +11,7 @@ use super::timers::Timer;
 use crate::esp::{SaPair, SaParams, SaSet, spi_of};
 use crate::ike::established::{Authentic, Established, SaEvent, SaPolicy, esp_spi};
 use crate::ike::keys::ChildKeying;
-use crate::ike::message::{Exchange, Header, Identity, Payload, Spi};
+use crate::ike::message::{Exchange, Header, Identity, Notify, Payload, Spi, notify};
 use crate::ike::sa::Retransmission;
 use crate::time::{Instant, Now};
 use std::collections::BTreeMap;
@@ -36,6 +36,7 @@ pub(super) struct Arrival {
 pub(super) struct SettledChild {
     spi_in: u32,
     agreed: Agreed,
+    mobike: bool,
 }
 
 /// One IKE SA with its Child SAs.
@@ -115,7 +116,7 @@ impl Gateway {
         mut proof: Vec<Payload>,
     ) -> Result<(Vec<Payload>, SettledChild), (Refusal, u16)> {
         let Some(session) = self.sessions.get(session) else {
-            return Err((Refusal::Token, crate::ike::message::notify::AUTHENTICATION_FAILED));
+            return Err((Refusal::Token, notify::AUTHENTICATION_FAILED));
         };
         let spi_in = loop {
             let spi = esp_spi(&mut *self.random);
@@ -130,13 +131,17 @@ impl Gateway {
             Payload::TsI(agreed.ts_i.clone()),
             Payload::TsR(agreed.ts_r.clone()),
         ]);
-        Ok((proof, SettledChild { spi_in, agreed }))
+        let mobike = self.config.mobike && request.mobike;
+        if mobike {
+            proof.push(Payload::Notify(Notify::status(notify::MOBIKE_SUPPORTED, Vec::new())));
+        }
+        Ok((proof, SettledChild { spi_in, agreed, mobike }))
     }
 
     /// The IKE SA is up: it takes over its session and, in a reconnect, what is left of the old SA.
     pub(super) fn arrive(&mut self, now: Now, half: HalfOpen, arrival: Arrival) {
         let Arrival { connection, session, id, reconnect, child } = arrival;
-        let SettledChild { spi_in, agreed } = child;
+        let SettledChild { spi_in, agreed, mobike } = child;
         let keying = ChildKeying {
             prf: half.sa.suite().prf,
             sk_d: &half.sa.keys().sk_d,
@@ -156,7 +161,10 @@ impl Gateway {
             children.retire(spi, now.at + RETIRED);
             self.by_esp.insert(spi, connection);
         }
-        let established = Established::new(now.at, half.sa, Some(&params), self.policy());
+        let mut established = Established::new(now.at, half.sa, Some(&params), self.policy());
+        if mobike {
+            established.set_mobike(Vec::new());
+        }
         let ike_spis = vec![established.spis()];
         let mut live = Live {
             session,
@@ -222,7 +230,7 @@ impl Gateway {
     }
 
     /// Takes a connection out of every index.
-    fn unlist(&mut self, connection: Connection, live: &Live) {
+    pub(super) fn unlist(&mut self, connection: Connection, live: &Live) {
         self.timers.set(Timer::Live(connection), None);
         self.unlist_traffic(connection, live);
         for spis in &live.ike_spis {
@@ -245,12 +253,15 @@ impl Gateway {
 
     /// Takes an IKE message of an authenticated SA.
     pub(super) fn handle_live(&mut self, now: Now, path: Path, connection: Connection, message: &[u8]) {
+        let local = self.local_address(path.port);
         let Some(live) = self.live.get_mut(&connection) else { return };
+        live.established.set_ends(local, path.peer);
+        live.established.refuse_updates(self.faults.unacceptable);
         match live.established.handle_datagram(now.at, message, &mut *self.random) {
             Err(_) => self.out.dropped(DropReason::Unauthenticated),
             // It may be a replay: the answer goes out again, and nothing is learned from it.
             Ok(Authentic::Repeated) => {}
-            Ok(Authentic::New | Authentic::Answer) => {
+            Ok(_) => {
                 live.hear(now.at);
                 let header = Header::decode(message).ok().filter(|h| !h.response);
                 if let Some(header) = header.filter(|h| (h.spi_i, h.spi_r) == live.established.spis()) {
@@ -265,10 +276,12 @@ impl Gateway {
         self.settle(now, connection, Some(path));
     }
 
-    /// The client behind a NAT is where its last authenticated packet came from (RFC 7296 2.23).
+    /// The client behind a NAT is where its last authenticated packet came from (RFC 7296 2.23), unless it has MOBIKE to tell
+    /// where it is.
     fn follow(&mut self, connection: Connection, path: Path) {
         let Some(live) = self.live.get_mut(&connection) else { return };
-        if live.nat && live.path != path && !live.is_closing() && !self.faults.pinned {
+        let told = live.established.has_mobike();
+        if live.nat && !told && live.path != path && !live.is_closing() && !self.faults.pinned {
             live.path = path;
             self.out.tell(GatewayEvent::Moved { number: connection, peer: path.peer });
         }
@@ -342,7 +355,7 @@ impl Gateway {
 
     /// After anything was done to a connection: events, datagrams, indexes, the next deadline. Answers go to `reply` where it
     /// is given: to where the request came from (RFC 7296 2.11).
-    fn settle(&mut self, now: Now, connection: Connection, reply: Option<Path>) {
+    pub(super) fn settle(&mut self, now: Now, connection: Connection, reply: Option<Path>) {
         let Some(mut live) = self.live.remove(&connection) else { return };
         let mut end = None;
         while let Some(event) = live.established.poll_event() {
@@ -363,6 +376,14 @@ impl Gateway {
                     self.by_ike.insert(live.established.spis(), connection);
                 }
                 SaEvent::Answered { .. } => live.hear(now.at),
+                SaEvent::PeerMoved => {
+                    if let Some(path) = reply.filter(|path| live.path != *path) {
+                        live.path = path;
+                        self.out.tell(GatewayEvent::Moved { number: connection, peer: path.peer });
+                    }
+                }
+                // Only a client sends updates.
+                SaEvent::UpdateRefused(_) => {}
                 SaEvent::DeletedByPeer => end = Some(DownReason::Deleted),
                 SaEvent::Deleted | SaEvent::Dead => end = Some(DownReason::Dead),
             }
@@ -433,48 +454,6 @@ impl Gateway {
             self.relist(connection, live);
         } else {
             self.unlist(connection, &live);
-        }
-    }
-
-    /// Deletes every IKE SA with a word to its client; the sessions are kept as inactive (`clear crypto session`).
-    pub(super) fn delete_all(&mut self, now: Now) {
-        let connections: Vec<Connection> = self.live.keys().copied().collect();
-        for connection in connections {
-            let Some(live) = self.live.get_mut(&connection).filter(|live| !live.is_closing()) else {
-                continue;
-            };
-            live.established.delete(now.at, &mut *self.random);
-            self.settle(now, connection, None);
-        }
-    }
-
-    /// Deletes the Child SA of every connection; the IKE SAs stay (`clear crypto sa`).
-    pub(super) fn delete_children(&mut self, now: Now) {
-        let connections: Vec<Connection> = self.live.keys().copied().collect();
-        for connection in connections {
-            let Some(live) = self.live.get_mut(&connection).filter(|live| !live.is_closing()) else {
-                continue;
-            };
-            let Some(spi_in) = live.children.current().map(SaPair::spi_in) else { continue };
-            live.established.delete_child(now.at, spi_in, &mut *self.random);
-            self.settle(now, connection, None);
-        }
-    }
-
-    /// Every connection is gone at once: a restart.
-    pub(super) fn drop_all(&mut self, now: Now, keep: bool) {
-        for (connection, live) in std::mem::take(&mut self.live) {
-            self.unlist(connection, &live);
-            if live.is_closing() {
-                continue;
-            }
-            let id = self.sessions.get(live.session).and_then(|s| s.id());
-            let timeout = self.config.reconnect_timeout.unwrap_or_default();
-            let kept = keep && self.sessions.deactivate(live.session, now.at + timeout);
-            if !kept {
-                self.sessions.forget(live.session);
-            }
-            self.out.tell(GatewayEvent::SaDown { number: connection, id, why: DownReason::Restart, kept });
         }
     }
 }

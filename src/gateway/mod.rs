@@ -9,6 +9,7 @@
 
 mod behind;
 mod child;
+mod clear;
 mod config;
 mod conversation;
 mod cookie;

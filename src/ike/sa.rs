@@ -242,6 +242,27 @@ impl IkeSa {
         true
     }
 
+    /// As [`IkeSa::request_with`], but ahead of everything that waits for the window, and never refused.
+    pub fn request_first(
+        &mut self,
+        now: Instant,
+        exchange: Exchange,
+        payloads: Vec<Payload>,
+        rule: Retransmission,
+        random: &mut dyn Random,
+    ) {
+        if self.outstanding.is_some() {
+            self.queue.push_front((exchange, payloads, rule));
+        } else {
+            self.send(now, exchange, &payloads, rule, random);
+        }
+    }
+
+    /// Takes the next request that waits for the window back; it was never sent.
+    pub fn withdraw_first(&mut self) {
+        self.queue.pop_front();
+    }
+
     fn send(
         &mut self,
         now: Instant,

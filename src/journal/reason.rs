@@ -83,6 +83,8 @@ reasons! {
     NewPlan = Reconfigure 100 "The secure gateway assigned another network configuration.",
     /// The IKE SA or a Child SA has new keys.
     Rekeyed = Reconfigure 101 "The keys of the tunnel were renewed.",
+    /// The SAs went on from another address (MOBIKE).
+    Moved = Reconfigure 102 "The tunnel goes on from another address of this machine, with the same keys (MOBIKE).",
     /// The machine shuts down (code: PROTOCOL section 7; text: ours).
     Shutdown = Termination 9 "The machine is shutting down.",
     /// `ikeep disconnect`.

@@ -7,6 +7,7 @@
 
 pub(crate) mod agent;
 mod charon;
+mod mobike;
 mod netns;
 mod ours;
 mod pki;

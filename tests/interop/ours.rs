@@ -1,6 +1,6 @@
 //! Our own client on a host of the pair: the product's driver on real sockets.
 
-use super::{GATEWAY_NAME, PATIENCE, Pki, SESSION_ID};
+use super::{GATEWAY_NAME, PATIENCE, Pki, SESSION_ID, Stopwatch};
 use anyhow::{Context, Result, bail, ensure};
 use ikeep::agent::clock::{Clock, OsRandom};
 use ikeep::agent::driver::{Command, Driver, Ends, Output};
@@ -126,5 +126,53 @@ impl Ours {
             ensure!(inner::parse_echo_reply(&answer.context("the driver runs")?).is_some(), "an echo reply");
         }
         Ok(())
+    }
+
+    /// Pings `target` without end, one after each `every`. After half a second `roam` is done and names the new local
+    /// address; a second later it is over. The longest time between two answers.
+    pub(crate) async fn longest_gap(
+        &mut self,
+        target: &str,
+        every: Duration,
+        roam: impl Future<Output = Result<&'static str>>,
+    ) -> Result<Duration> {
+        let target: IpAddr = target.parse()?;
+        let source = self.addresses.iter().find(|a| a.is_ipv4() == target.is_ipv4());
+        let source = *source.context("an inner address of that family")?;
+        let mut ticks = tokio::time::interval(every);
+        let mut roam = std::pin::pin!(async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            roam.await
+        });
+        let over = tokio::time::sleep(Duration::from_millis(1500));
+        let mut over = std::pin::pin!(over);
+        let (watch, mut last, mut longest, mut answers) = (Stopwatch::start(), None, Duration::ZERO, 0);
+        let mut moved = false;
+        loop {
+            tokio::select! {
+                local = &mut roam, if !moved => {
+                    moved = true;
+                    self.path(local?).await?;
+                }
+                _ = ticks.tick() => {
+                    self.echo = self.echo.wrapping_add(1);
+                    let mut frame = vec![0; HEADROOM];
+                    frame.extend(inner::echo_request(source, target, 7, self.echo, b"gap"));
+                    self.ends.outward.send(frame).await.context("the driver runs")?;
+                }
+                packet = self.ends.inward.recv() => {
+                    let packet = packet.context("the driver runs")?;
+                    if inner::parse_echo_reply(&packet).is_some() {
+                        let at = watch.elapsed();
+                        longest = longest.max(at - last.unwrap_or(at));
+                        (last, answers) = (Some(at), answers + 1);
+                    }
+                }
+                () = &mut over => break,
+            }
+        }
+        let last = last.context("no ping was answered")?;
+        ensure!(moved && answers > 100, "{answers} answers");
+        Ok(longest.max(watch.elapsed() - last))
     }
 }

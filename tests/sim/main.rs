@@ -5,6 +5,7 @@
 
 mod honours;
 mod laws;
+mod mobike;
 mod random;
 mod scenarios;
 mod schedule;

@@ -224,6 +224,13 @@ impl World {
         self.signal(Signal::Paths(Paths::of_family(GATEWAY, id)));
     }
 
+    /// A NAT on the way gives the present path another mapping: the client does not notice.
+    pub(crate) fn rebind(&mut self) {
+        if let Some(from) = self.path.and_then(|path| self.paths.get_mut(&path)) {
+            from.set_port(from.port().wrapping_add(20_000));
+        }
+    }
+
     /// The machine has no way to the gateway.
     pub(crate) fn unplug(&mut self) {
         self.path = None;

@@ -5,6 +5,7 @@
 //! exchange of this kind is put off by TEMPORARY_FAILURE (2.25).
 
 mod child;
+mod mobike;
 mod rekey;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,8 @@ use crate::crypto::Random;
 use crate::esp::SaParams;
 use crate::time::Instant;
 use child::Child;
+pub use mobike::mobike_offer;
+use mobike::{Mobike, Update};
 use rekey::{ChildRekey, IkeRekey};
 pub use rekey::{esp_spi, ike_spi};
 use std::collections::VecDeque;
@@ -66,6 +69,11 @@ pub enum SaEvent {
         /// Round trip, where the request was sent once only.
         round_trip: Option<Duration>,
     },
+    /// We are the gateway's side, and the client's UPDATE_SA_ADDRESSES was accepted: the client is where the datagram at hand
+    /// came from (RFC 4555 3.5).
+    PeerMoved,
+    /// The peer refused our UPDATE_SA_ADDRESSES, or broke the rules in its answer: in words.
+    UpdateRefused(String),
     /// The peer deleted the IKE SA.
     DeletedByPeer,
     /// Our DELETE was answered, or given up.
@@ -81,6 +89,7 @@ enum Pending {
     DeleteChild { spi_in: u32 },
     RekeyChild(Box<ChildRekey>),
     RekeyIke(Box<IkeRekey>),
+    Update(Update),
 }
 
 /// An IKE SA with the purposes of its requests.
@@ -96,6 +105,7 @@ pub struct Established {
     replaced: Option<(Slot, Instant)>,
     children: Vec<Child>,
     policy: SaPolicy,
+    mobike: Mobike,
     ike_rekey_at: Option<Instant>,
     /// A responder's fresh IKE SA: nothing of ours is started on it before the peer deleted the old one.
     closed: bool,
@@ -110,6 +120,7 @@ impl Established {
             replaced: None,
             children: child.map(|c| Child::new(now, c, None, &policy)).into_iter().collect(),
             ike_rekey_at: policy.ike_lifetime.map(|after| now + after),
+            mobike: Mobike::default(),
             policy,
             closed: false,
             events: VecDeque::new(),
@@ -177,15 +188,22 @@ impl Established {
             Received::Fragment => Ok(Authentic::New),
             Received::Request { id, exchange, payloads } => {
                 self.handle_request(now, which, id, exchange, &payloads, random);
+                self.send_due_update(now, random);
                 Ok(Authentic::New)
             }
             Received::Response { payloads, round_trip, .. } => {
                 let pending = self.slot(which).and_then(|slot| slot.pending.pop_front());
                 self.events.push_back(SaEvent::Answered { round_trip });
-                if let Some(pending) = pending {
-                    self.handle_answer(now, which, pending, &payloads, random);
-                }
-                Ok(Authentic::Answer)
+                let authentic = match pending {
+                    Some(Pending::Update(update)) => self.update_answered(which, &update, &payloads),
+                    Some(pending) => {
+                        self.handle_answer(now, which, pending, &payloads, random);
+                        Authentic::Answer
+                    }
+                    None => Authentic::Answer,
+                };
+                self.send_due_update(now, random);
+                Ok(authentic)
             }
         }
     }
@@ -221,7 +239,8 @@ impl Established {
     ) {
         match exchange {
             Exchange::Informational => {
-                let (answer, deleted) = self.answer_deletes(payloads);
+                let (mut answer, deleted) = self.answer_deletes(payloads);
+                self.answer_mobike(which, payloads, &mut answer, random);
                 self.respond(which, id, exchange, &answer, random);
                 if deleted {
                     match which {
@@ -292,7 +311,7 @@ impl Established {
         random: &mut dyn Random,
     ) {
         match pending {
-            Pending::Liveness => {}
+            Pending::Liveness | Pending::Update(_) => {}
             Pending::DeleteIke => match which {
                 Which::Current => {
                     self.closed = true;
@@ -415,6 +434,13 @@ pub enum Authentic {
     New,
     /// The answer to a request of ours: the peer is alive now.
     Answer,
+    /// The answer to an UPDATE_SA_ADDRESSES of ours: the peer sends everything to where that came from (RFC 4555 3.5).
+    Updated {
+        /// As it was given to [`Established::update_addresses`].
+        label: u32,
+    },
+    /// The peer lives, but does not follow us to this address.
+    NotFollowed,
     /// The exact repetition of an earlier request: it may be a replay and proves nothing about now or about its source.
     Repeated,
 }

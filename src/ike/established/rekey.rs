@@ -313,6 +313,7 @@ impl Established {
         let sa =
             IkeSa::new(initiator, spi_i, spi_r, suite, keys, (0, 0), fragment, Retransmission::default());
         let old = std::mem::replace(&mut self.current, Slot { sa, pending: VecDeque::new() });
+        self.carry_update_over(&old);
         self.replaced = Some((old, now + REPLACED_LINGER));
         self.ike_rekey_at = self.policy.ike_lifetime.map(|after| now + after);
         self.events.push_back(SaEvent::Rekeyed);

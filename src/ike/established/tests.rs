@@ -1,5 +1,7 @@
 //! Two ends in virtual time: liveness, DELETE and rekeys from both sides, loss and collisions.
 
+mod mobike;
+
 use super::*;
 use crate::crypto::{Group, Secret};
 use crate::esp::{HEADROOM, SaPair, SaSet, TrafficSelector, inner};

@@ -3,13 +3,14 @@
 use super::super::auth::{method, shared_key_auth, signed_octets, verify_signature};
 use super::super::cert::Verified;
 use super::super::eap::{Answers, AnyConnect, EapError, Step};
-use super::super::established::esp_spi;
+use super::super::established::{esp_spi, mobike_offer};
 use super::super::keys::ChildKeying;
 use super::super::message::{
     ConfigAttribute, Configuration, Delete, Exchange, Identity, Notify, Payload, notify,
 };
 use super::super::proposal::proposals;
 use super::super::sa::{Dropped, IkeSa, Received};
+use super::asked::asked;
 use super::init::{Keyed, describe};
 use super::{Credentials, Failure, InitiatorConfig, InitiatorEvent, Outcome};
 use crate::crypto::{Random, Secret};
@@ -17,13 +18,10 @@ use crate::esp::TrafficSelector;
 use crate::plan::Plan;
 use crate::time::{Instant, Now};
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// X.509 certificate, signature (RFC 7296 3.6).
 const CERT_X509: u8 = 4;
-/// MODECFG attribute numbers that are asked for (PROTOCOL section 4).
-const ASKED: [u16; 13] = [2, 3, 10, 13, 15, 25, 28672, 28674, 28675, 28676, 28678, 28681, 28679];
 
 /// Where the exchange stands.
 enum Phase {
@@ -140,6 +138,9 @@ impl Auth {
             Payload::TsI(selectors.clone()),
             Payload::TsR(selectors),
         ]);
+        if config.mobike {
+            payloads.push(Payload::Notify(Notify::status(notify::MOBIKE_SUPPORTED, Vec::new())));
+        }
         payloads
     }
 
@@ -438,6 +439,7 @@ impl Auth {
             session_token,
             window: seconds(dialect.window_attribute),
             dpd_interval: seconds(dialect.dpd_interval_attribute),
+            mobike: mobike_offer(payloads).filter(|_| config.mobike),
             gateway,
             gateway_id: gateway_id.to_string(),
             round_trips: self.round_trips,
@@ -462,29 +464,4 @@ impl Auth {
         let sa = self.sa.as_ref()?;
         Some(sa.poll_timeout().map_or(self.deadline, |at| at.min(self.deadline)))
     }
-}
-
-/// The CFG_REQUEST: the old addresses where there are some, everything else empty.
-fn asked(config: &InitiatorConfig) -> Vec<ConfigAttribute> {
-    let mut attributes = Vec::new();
-    let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for address in &config.addresses {
-        match address {
-            IpAddr::V4(a) => v4 = a.octets().to_vec(),
-            IpAddr::V6(a) => v6 = [&a.octets()[..], &[128]].concat(),
-        }
-    }
-    if config.ipv4 {
-        attributes.push(ConfigAttribute { kind: 1, value: v4 });
-    }
-    if config.ipv6 {
-        attributes.push(ConfigAttribute { kind: 8, value: v6 });
-    }
-    let dialect = &config.dialect;
-    attributes.push(ConfigAttribute { kind: 7, value: Vec::new() });
-    let private = [Some(dialect.session_id_attribute), Some(dialect.session_token_attribute)];
-    let extra = [dialect.window_attribute, dialect.dpd_interval_attribute];
-    let kinds = ASKED.into_iter().chain(private.into_iter().chain(extra).flatten());
-    attributes.extend(kinds.map(|kind| ConfigAttribute { kind, value: Vec::new() }));
-    attributes
 }

@@ -3,6 +3,7 @@
 //! One value is one attempt. It ends with `Established` or `Failed`; the owner moves its datagrams and decides when to
 //! drop it.
 
+mod asked;
 mod auth;
 mod init;
 
@@ -68,6 +69,8 @@ pub struct InitiatorConfig {
     pub ipv4: bool,
     /// Ask for an IPv6 address.
     pub ipv6: bool,
+    /// Offer MOBIKE (RFC 4555).
+    pub mobike: bool,
     /// Largest IKE message where the gateway knows RFC 7383, octets.
     pub fragment: usize,
     /// How requests are repeated.
@@ -95,6 +98,8 @@ pub struct Outcome {
     pub window: Option<Duration>,
     /// The gateway's DPD interval, where the dialect knows its attribute.
     pub dpd_interval: Option<Duration>,
+    /// Further addresses of the gateway, where both sides announced MOBIKE (RFC 4555).
+    pub mobike: Option<Vec<IpAddr>>,
     /// The gateway's certificate.
     pub gateway: Verified,
     /// IDr as people read it.
