@@ -102,7 +102,7 @@ async fn story(
     );
     match race {
         Race::UpdateFirst => ensure!(kept, "{:#?}", ours.events),
-        Race::Open => ensure!(mobike || !kept, "{:#?}", ours.events),
+        Race::Open => {}
     }
     ours.ping(BEHIND_GATEWAY).await?;
     ours.ping("fd10::1").await?;
@@ -122,14 +122,14 @@ async fn story(
     ensure!(gap < Duration::from_millis(if mobike { 60 } else { 120 }), "longest gap {gap:?}");
     if race == Race::UpdateFirst {
         // An IPv6-only network. The gateway told its IPv6 address in IKE_AUTH, nobody else knows it.
-        ours.path("fd09::2").await?;
+        let gap = ours.longest_gap(BEHIND_GATEWAY, EVERY, async { Ok("fd09::2") }).await?;
+        println!("strongSwan, from IPv4 to IPv6: longest gap {:.1} ms", gap.as_secs_f64() * 1e3);
         ours.wait("move to IPv6", |e| matches!(e, Event::Moved)).await?;
-        ours.ping(BEHIND_GATEWAY).await?;
         let there = established(gateway).await?;
         ensure!(there.len() == 1 && there[0].spis == before[0].spis, "{before:?} {there:?}");
         ensure!(there[0].remote == "fd09::2", "{there:?}");
         // And back.
-        ours.path("10.9.0.3").await?;
+        ours.longest_gap(BEHIND_GATEWAY, EVERY, async { Ok("10.9.0.3") }).await?;
         ours.wait("move to IPv4", |e| matches!(e, Event::Moved)).await?;
         ours.ping("fd10::1").await?;
     }

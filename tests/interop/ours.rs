@@ -15,6 +15,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// A client with a session, its tunnel's ends in our hands.
 pub(crate) struct Ours {
@@ -111,19 +112,23 @@ impl Ours {
         let source = self.addresses.iter().find(|a| a.is_ipv4() == target.is_ipv4());
         let source = *source.context("an inner address of that family")?;
         for size in 1..=10 {
-            self.echo += 1;
+            self.echo = self.echo.wrapping_add(1);
             let mut frame = vec![0; HEADROOM];
-            frame.extend(inner::echo_request(
-                source,
-                target,
-                7,
-                self.echo,
-                &vec![size; usize::from(size) * 120],
-            ));
-            self.ends.outward.send(frame).await.context("the driver runs")?;
-            let answer = tokio::time::timeout(PATIENCE / 4, self.ends.inward.recv()).await;
-            let answer = answer.with_context(|| format!("ping {size} to {target} came not back"))?;
-            ensure!(inner::parse_echo_reply(&answer.context("the driver runs")?).is_some(), "an echo reply");
+            let payload = vec![size; usize::from(size) * 120];
+            frame.extend(inner::echo_request(source, target, 7, self.echo, &payload));
+            let answered = async {
+                loop {
+                    self.ends.outward.send(frame.clone()).await.context("the driver runs")?;
+                    // strongSwan loses what is under way while it installs its routes anew: asked again, as any ping is.
+                    let again = Duration::from_millis(250);
+                    match tokio::time::timeout(again, reply(&mut self.ends.inward, self.echo)).await {
+                        Ok(answered) => return answered,
+                        Err(_) => continue,
+                    }
+                }
+            };
+            let answered = tokio::time::timeout(PATIENCE / 4, answered).await;
+            answered.with_context(|| format!("ping {size} to {target} came not back"))??;
         }
         Ok(())
     }
@@ -174,5 +179,15 @@ impl Ours {
         let last = last.context("no ping was answered")?;
         ensure!(moved && answers > 100, "{answers} answers");
         Ok(longest.max(watch.elapsed() - last))
+    }
+}
+
+/// Waits for the answer with this number; others are late.
+async fn reply(inward: &mut mpsc::Receiver<Vec<u8>>, number: u16) -> Result<()> {
+    loop {
+        let packet = inward.recv().await.context("the driver runs")?;
+        if inner::parse_echo_reply(&packet).is_some_and(|echo| echo.sequence == number) {
+            return Ok(());
+        }
     }
 }
