@@ -7,7 +7,6 @@
 
 pub(crate) mod agent;
 mod charon;
-mod mobike;
 mod netns;
 mod ours;
 mod pki;

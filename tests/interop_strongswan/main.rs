@@ -4,6 +4,7 @@
 mod agent;
 #[path = "../interop/mod.rs"]
 mod interop;
+mod mobike;
 #[path = "../person/mod.rs"]
 mod person;
 mod tshark;
