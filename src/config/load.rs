@@ -1,7 +1,8 @@
 //! From the file to [`Config`]: the TOML, then the files it names.
 
 use super::{
-    Agent, Config, ConfigError, Gateway, MAX_ROOTS_SIZE, MAX_SIZE, Preferences, TrustConfig, files, paths,
+    Agent, Config, ConfigError, Gateway, MAX_ROOTS_SIZE, MAX_SIZE, Portal, Preferences, TrustConfig, files,
+    paths,
 };
 use crate::ike::cert::Root;
 use crate::profile::PinHash;
@@ -19,6 +20,7 @@ use toml::Spanned;
 #[serde(default, deny_unknown_fields)]
 struct Document {
     agent: Agent,
+    portal: Portal,
     preferences: Preferences,
     trust: RawTrust,
     gateway: BTreeMap<String, Gateway>,
@@ -117,7 +119,13 @@ impl Config {
         let mut agent = document.agent;
         // As with the roots: a relative name starts in this file's folder.
         agent.key_log = agent.key_log.map(|folder| file.parent().unwrap_or(Path::new("")).join(folder));
-        Ok(Self { agent, preferences: document.preferences, trust, gateways: document.gateway })
+        Ok(Self {
+            agent,
+            portal: document.portal,
+            preferences: document.preferences,
+            trust,
+            gateways: document.gateway,
+        })
     }
 }
 

@@ -9,11 +9,13 @@ pub mod files;
 mod load;
 pub mod paths;
 mod places;
+mod portal;
 mod preferences;
 
 pub use error::ConfigError;
 pub use load::read_roots;
 pub use places::{NoHome, Places};
+pub use portal::{MAX_EXPECT, Portal, ProbeUrl, ProbeUrlError};
 pub use preferences::Preferences;
 
 use crate::ike::cert::{IdrCheck, Root, Trust};
@@ -36,6 +38,8 @@ pub const MAX_ROOTS_SIZE: usize = 1 << 20;
 pub struct Config {
     /// `[agent]`.
     pub agent: Agent,
+    /// `[portal]`.
+    pub portal: Portal,
     /// `[preferences]`.
     pub preferences: Preferences,
     /// `[trust]`.

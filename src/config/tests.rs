@@ -79,7 +79,7 @@ fn unknown_keys_are_errors_with_line_and_suggestion() {
     );
     assert_eq!(
         bad("[colours]\n"),
-        format!("{FILE}:1:2: unknown key `colours`; known here: agent, preferences, trust, gateway")
+        format!("{FILE}:1:2: unknown key `colours`; known here: agent, portal, preferences, trust, gateway")
     );
     assert_eq!(
         bad("[agent]\n  tunnel = \"tum\"\n"),
@@ -149,4 +149,22 @@ proptest::proptest! {
             proptest::prop_assert!(!error.to_string().contains('\n'));
         }
     }
+}
+
+#[test]
+fn the_portals_page_can_be_another_or_none() {
+    assert_eq!(good("").portal, Portal::default());
+    let other = good("[portal]\nprobe = \"http://probe.example/x\"\nexpect = \"\"\n").portal;
+    assert_eq!(other.probe.map(|url| url.to_string()).as_deref(), Some("http://probe.example/x"));
+    assert_eq!(other.expect, "");
+    for off in ["", "off"] {
+        assert_eq!(good(&format!("[portal]\nprobe = \"{off}\"\n")).portal.probe, None);
+    }
+    let error = bad("[portal]\nprobe = \"https://probe.example/\"\n");
+    assert!(
+        error.starts_with("/etc/none/config.toml:2:9: invalid URL: expected http://HOST/PATH"),
+        "{error}"
+    );
+    let error = bad(&format!("[portal]\nexpect = \"{}\"\n", "x".repeat(MAX_EXPECT + 1)));
+    assert!(error.contains(":2:10: 257 octets; write at most 256"), "{error}");
 }

@@ -2,10 +2,15 @@
 
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::time::Duration;
 use tokio::io::unix::AsyncFd;
+use tokio::time::{Sleep, sleep};
 
 /// Groups as bits, `RTMGRP_*` of linux/rtnetlink.h; the last is `1 << (RTNLGRP_IPV6_RULE - 1)`.
 const LINK: u32 = 0x1;
@@ -16,37 +21,93 @@ const IPV6_ADDRESS: u32 = 0x100;
 const IPV6_ROUTE: u32 = 0x400;
 const IPV6_RULE: u32 = 1 << 18;
 
+/// Between two rings: law 2 allows one attempt per path in this time.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Octets of messages that the kernel keeps for us. What it drops (ENOBUFS) rings just the same, so a storm costs little.
+const QUEUE: usize = 16 << 10;
+
+/// Messages that are taken at once; a storm must not keep the task.
+const AT_ONCE: usize = 256;
+
 /// A route netlink socket that hears of changes.
 #[derive(Debug)]
-pub(super) struct Changes(AsyncFd<OwnedFd>);
+struct Changes(AsyncFd<OwnedFd>);
 
 impl Changes {
-    /// # Errors
-    /// The kernel has no route netlink, or a sandbox forbids it.
-    pub(super) fn open() -> io::Result<Self> {
+    fn open() -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         // NETLINK_ROUTE is number 0: no protocol.
         let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        set_socket_recv_buffer_size(&socket, QUEUE)?;
         let groups = LINK | IPV4_ADDRESS | IPV4_ROUTE | IPV4_RULE | IPV6_ADDRESS | IPV6_ROUTE | IPV6_RULE;
         bind(&socket, &SocketAddrNetlink::new(0, groups))?;
         Ok(Self(super::watched(socket)?))
     }
 
-    async fn changed(&self) {
-        let Ok(mut ready) = self.0.readable().await else { return std::future::pending().await };
-        // All that is there is one change. ENOBUFS (some was lost) is one too.
-        let mut buffer = [0u8; 4096];
-        while let Ok(_) | Err(Errno::INTR | Errno::NOBUFS) =
-            recv(self.0.get_ref(), &mut buffer, RecvFlags::DONTWAIT)
-        {}
-        ready.clear_ready();
+    /// Waits until there is something to drain.
+    async fn wait(&self) {
+        loop {
+            let Ok(mut ready) = self.0.readable().await else { return pending().await };
+            // A look that takes nothing.
+            match recv(self.0.get_ref(), &mut [0u8; 1], RecvFlags::DONTWAIT | RecvFlags::PEEK) {
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                _ => return,
+            }
+        }
+    }
+
+    /// Takes what is there; whether anything was.
+    fn drain(&self) -> bool {
+        // Only that there is a message counts. ENOBUFS (some were lost) is one too.
+        let one = || recv(self.0.get_ref(), &mut [0u8; 1], RecvFlags::DONTWAIT);
+        let taken = (0..AT_ONCE).take_while(|_| matches!(one(), Ok(_) | Err(Errno::INTR | Errno::NOBUFS)));
+        taken.count() > 0
     }
 }
 
-/// Waits for a change; for ever where nobody tells.
-pub(super) async fn changed(changes: Option<&Changes>) {
-    match changes {
-        Some(changes) => changes.changed().await,
-        None => std::future::pending().await,
+/// What is still to be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Owed {
+    Nothing,
+    /// A change that nobody has heard of.
+    Change,
+    /// One ring after the last change: some changes are told before they are made (RTM_NEWLINK of a link that goes down
+    /// comes before its routes are gone).
+    Last,
+}
+
+/// Rings when something has changed: at once for the first change, then at most once in [`PAUSE`], and once after the last.
+#[derive(Debug)]
+pub(super) struct Bell {
+    changes: Option<Changes>,
+    owed: Owed,
+    /// From the last ring on.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Bell {
+    /// A bell, and why it will never ring where it cannot: the kernel has no route netlink, or a sandbox forbids it.
+    pub(super) fn hang() -> (Self, Option<io::Error>) {
+        let (changes, error) = match Changes::open() {
+            Ok(changes) => (Some(changes), None),
+            Err(error) => (None, Some(error)),
+        };
+        (Self { changes, owed: Owed::Nothing, pause: None }, error)
+    }
+
+    /// Waits for a ring. Dropped early, it loses nothing.
+    pub(super) async fn rings(&mut self) {
+        let Some(changes) = &self.changes else { return pending().await };
+        if self.owed == Owed::Nothing {
+            changes.wait().await;
+            self.owed = Owed::Change;
+        }
+        if let Some(pause) = &mut self.pause {
+            pause.as_mut().await;
+        }
+        let news = changes.drain();
+        self.owed = if news || self.owed == Owed::Change { Owed::Last } else { Owed::Nothing };
+        self.pause = Some(Box::pin(sleep(PAUSE)));
     }
 }

@@ -7,14 +7,23 @@
 mod changes;
 mod hold;
 mod listen;
+mod logind;
 pub mod nat64;
+mod nights;
+pub mod portal;
+pub mod resolv_conf;
+mod resolver;
 mod route;
 mod wakes;
 
 pub use hold::Hold;
+pub use resolver::Files;
 pub use route::way_to;
 
-use changes::Changes;
+use changes::Bell;
+use listen::Listener;
+use nights::Nights;
+use resolver::Resolver;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -87,17 +96,68 @@ pub struct Senses {
     pub missing: watch::Receiver<Vec<Missing>>,
 }
 
+/// Where the machine is listened to.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// D-Bus address of the bus on which logind is; `None`: the system bus (`DBUS_SYSTEM_BUS_ADDRESS`, or the usual place).
+    pub bus: Option<String>,
+    /// The files of its resolver.
+    pub resolver: Files,
+}
+
 /// Starts to listen to the machine. `slept` tells how long the machine has been asleep since it started. The task ends when
 /// the owner's ends are dropped.
 pub fn machine(slept: impl Fn() -> Duration + Send + 'static) -> Senses {
-    let mut missing = Vec::new();
-    let mut lacks = |source, error: io::Error| missing.push(Missing { source, why: error.to_string() });
-    let changes = Changes::open().map_err(|error| lacks("changes of the network", error)).ok();
-    let wakes = Wakes::open().map_err(|error| lacks("waking from sleep", error)).ok();
-    let (signals_in, signals) = mpsc::channel(SIGNALS);
-    let (gateway, watched) = watch::channel(Vec::new());
-    tokio::spawn(listen::listen(signals_in, watched, changes, wakes, slept));
-    Senses { signals, gateway, missing: watch::Sender::new(missing).subscribe() }
+    Sources::default().listen(slept)
+}
+
+impl Sources {
+    /// As [`machine`], with other sources. What takes time, as the bus does, is done by tasks: nothing is waited for.
+    pub fn listen(self, slept: impl Fn() -> Duration + Send + 'static) -> Senses {
+        let lacks = Lacks(watch::Sender::default());
+        let missing = lacks.0.subscribe();
+        let (bell, mute) = Bell::hang();
+        lacks.say("changes of the network", mute.map(|error| error.to_string()));
+        let wakes =
+            Wakes::open().map_err(|error| lacks.say("waking from sleep", Some(error.to_string()))).ok();
+        let (signals_in, signals) = mpsc::channel(SIGNALS);
+        let (gateway, watched) = watch::channel(Vec::new());
+        let (words, logind) = mpsc::channel(SIGNALS);
+        tokio::spawn(logind::listen(self.bus, words, lacks.clone()));
+        let listener = Listener {
+            signals: signals_in,
+            gateway: watched,
+            bell,
+            wakes,
+            logind,
+            resolver: Resolver::new(self.resolver, lacks),
+            nights: Nights::new(slept()),
+            slept,
+            told: None,
+            called_off: None,
+        };
+        tokio::spawn(listener.run());
+        Senses { signals, gateway, missing }
+    }
+}
+
+/// The list of what is missing, as the sources write it.
+#[derive(Clone, Debug)]
+struct Lacks(watch::Sender<Vec<Missing>>);
+
+impl Lacks {
+    /// This source never fires, and why; `None`: it does.
+    fn say(&self, source: &'static str, why: Option<String>) {
+        self.0.send_if_modified(|list| {
+            let missing = why.map(|why| Missing { source, why });
+            if list.iter().find(|missing| missing.source == source) == missing.as_ref() {
+                return false;
+            }
+            list.retain(|missing| missing.source != source);
+            list.extend(missing);
+            true
+        });
+    }
 }
 
 /// Readiness of a descriptor that nobody else has.

@@ -26,7 +26,8 @@ impl Wakes {
         Ok(Self(super::watched(timer)?))
     }
 
-    async fn jumped(&self) {
+    /// Waits until the civil clock jumps.
+    pub(super) async fn jumped(&self) {
         loop {
             let Ok(mut ready) = self.0.readable().await else { return std::future::pending().await };
             let mut expirations = [0u8; 8];
@@ -54,12 +55,4 @@ fn arm(timer: &OwnedFd) -> io::Result<()> {
     let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
     timerfd_settime(timer, flags, &when)?;
     Ok(())
-}
-
-/// Waits until the civil clock jumps; for ever where nobody tells.
-pub(super) async fn jumped(wakes: Option<&Wakes>) {
-    match wakes {
-        Some(wakes) => wakes.jumped().await,
-        None => std::future::pending().await,
-    }
 }

@@ -75,7 +75,7 @@ pub(crate) const ROOMS: &[Room] = &[
     ),
     shell("netd", &["journal", "ipc", "plan", "time"]),
     shell("tunnel", &["esp", "plan", "crypto", "time"]),
-    shell("sense", &["reconnect", "plan", "time"]),
+    shell("sense", &["config", "reconnect", "plan", "time"]),
     shell("store", &["ipc", "config", "session", "crypto", "time"]),
     shell("bundle", &["facts", "journal", "ipc", "config", "time"]),
     shell("facts", &["ipc", "config", "profile", "time"]),

@@ -1,0 +1,177 @@
+//! What the present networks say about themselves, as the machine's resolver was told: its files, and word of their changes.
+
+use super::{Lacks, Networks, resolv_conf};
+use crate::config::files::read_at_most;
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use std::ffi::OsString;
+use std::fs;
+use std::future::pending;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Sleep, sleep};
+
+/// What is missing where the files cannot be read or watched.
+const SOURCE: &str = "which networks it is in";
+
+/// After word of a change. Whoever writes a file may make it first and fill it then.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// The files of the machine's resolver.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// `/etc/resolv.conf`.
+    pub resolv_conf: PathBuf,
+    /// What systemd-resolved asks where the file above names only its stub.
+    pub behind_the_stub: PathBuf,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self {
+            resolv_conf: "/etc/resolv.conf".into(),
+            behind_the_stub: "/run/systemd/resolve/resolv.conf".into(),
+        }
+    }
+}
+
+/// Reads the files, when they are others.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    files: Files,
+    lacks: Lacks,
+    watch: Option<Watch>,
+    told: Option<Networks>,
+    /// Until the next look.
+    settle: Option<Pin<Box<Sleep>>>,
+}
+
+impl Resolver {
+    pub(super) fn new(files: Files, lacks: Lacks) -> Self {
+        Self { files, lacks, watch: None, told: None, settle: None }
+    }
+
+    /// There may be news that no watch tells of: a mount over the file.
+    pub(super) fn look_again(&mut self) {
+        self.settle.get_or_insert_with(|| Box::pin(sleep(SETTLE)));
+    }
+
+    /// Waits for other words of the networks; the first are there at once. Dropped early, it loses nothing.
+    pub(super) async fn changed(&mut self) -> Networks {
+        loop {
+            if self.told.is_some() {
+                match (&mut self.settle, &self.watch) {
+                    (Some(settle), _) => {
+                        settle.as_mut().await;
+                        self.settle = None;
+                    }
+                    (None, Some(watch)) => {
+                        watch.changed().await;
+                        self.look_again();
+                        continue;
+                    }
+                    (None, None) => pending().await,
+                }
+            }
+            let networks = self.look();
+            if self.told.as_ref() != Some(&networks) {
+                self.told = Some(networks.clone());
+                return networks;
+            }
+        }
+    }
+
+    fn look(&mut self) -> Networks {
+        // A new watch each time, and before the look: files that were replaced leave nothing behind, and no change is missed.
+        let watch = Watch::new(&[&self.files.resolv_conf, &self.files.behind_the_stub]);
+        let networks = read(&self.files);
+        let problem = match (&watch, &networks) {
+            (_, Err(error)) => Some(format!("{} cannot be read: {error}", self.files.resolv_conf.display())),
+            (Err(error), _) => Some(format!("the resolver's files cannot be watched: {error}")),
+            _ => None,
+        };
+        self.lacks.say(SOURCE, problem);
+        self.watch = watch.ok();
+        networks.unwrap_or_default()
+    }
+}
+
+/// # Errors
+/// The first file cannot be read. Where the second cannot, the first has the word.
+fn read(files: &Files) -> io::Result<Networks> {
+    let networks = read_file(&files.resolv_conf)?;
+    if !resolv_conf::names_only_the_stub(&networks) {
+        return Ok(networks);
+    }
+    Ok(read_file(&files.behind_the_stub).unwrap_or(networks))
+}
+
+fn read_file(file: &Path) -> io::Result<Networks> {
+    // A pipe would be waited for.
+    if !fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    read_at_most(file, resolv_conf::MAX_SIZE).map(|octets| resolv_conf::parse(&octets))
+}
+
+/// Word of changes of files, however they are made: written in place, replaced, or behind a link.
+#[derive(Debug)]
+struct Watch {
+    inotify: AsyncFd<OwnedFd>,
+    /// What the files are called in their folders.
+    names: Vec<OsString>,
+}
+
+impl Watch {
+    /// # Errors
+    /// No descriptor is left, or not one of the files has a folder.
+    fn new(files: &[&Path]) -> io::Result<Self> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let mut names = Vec::new();
+        let mut folders = 0;
+        let written = WatchFlags::CLOSE_WRITE;
+        let replaced =
+            WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::CREATE | WatchFlags::DELETE;
+        for file in files {
+            // The place of the name, and the place that it leads to.
+            for place in [Some(file.to_path_buf()), fs::canonicalize(file).ok()].into_iter().flatten() {
+                let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else { continue };
+                folders += u32::from(inotify::add_watch(&inotify, folder, written | replaced).is_ok());
+                names.push(name.to_owned());
+            }
+            // A file that is mounted from elsewhere is written there: only the file itself hears of it.
+            let _ = inotify::add_watch(&inotify, *file, written);
+        }
+        if folders == 0 {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        Ok(Self { inotify: super::watched(inotify)?, names })
+    }
+
+    async fn changed(&self) {
+        loop {
+            let Ok(mut ready) = self.inotify.readable().await else { return pending().await };
+            let mut ours = false;
+            let mut buffer = [MaybeUninit::uninit(); 4096];
+            let mut events = Reader::new(self.inotify.get_ref(), &mut buffer);
+            while let Ok(event) = events.next() {
+                let named = event.file_name().map(|name| name.to_bytes());
+                let known = |name: &[u8]| self.names.iter().any(|ours| ours.as_bytes() == name);
+                let lost = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
+                ours |= lost || named.is_none_or(known);
+            }
+            ready.clear_ready();
+            if ours {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
