@@ -20,7 +20,9 @@ fn tests_in(folder: &Path, found: &mut BTreeSet<String>) {
             tests_in(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let functions = text.lines().filter_map(|line| line.trim().strip_prefix("fn honours_"));
+            let line = |line: &'_ str| line.trim().trim_start_matches("async ").to_owned();
+            let lines: Vec<String> = text.lines().map(line).collect();
+            let functions = lines.iter().filter_map(|line| line.strip_prefix("fn honours_"));
             found.extend(
                 functions.filter_map(|rest| rest.split('(').next()).map(|rest| format!("honours_{rest}")),
             );

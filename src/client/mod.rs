@@ -392,7 +392,7 @@ impl Client {
                 self.end_trouble(now, r.cause, None);
             }
             (_, State::AuthRequired { why }) | (_, State::Disconnected { why: Some(why) })
-                if std::mem::discriminant(&before) != std::mem::discriminant(&after) =>
+                if before != after =>
             {
                 self.trouble = None;
                 self.events.push_back(Event::Ended(*why));

@@ -127,8 +127,8 @@ pub static ROOT: Spec = group("AnyConnectProfile", &[CLIENT, SERVERS]);
 const SBL: &str = "Windows: connects before the user logs on to the machine";
 const NO_CERTIFICATE: &str = "not yet: this version logs in without a client certificate";
 const NO_PROXY: &str = "not yet: IKE and ESP are UDP and do not pass a web proxy";
-const NO_TND: &str = "not yet: trusted network detection";
-const NO_ALWAYS_ON: &str = "not yet: always-on";
+const NO_TND: &str = "not yet: trusted networks are told by DNS servers and domains only";
+const NO_ALWAYS_ON: &str = "not yet: traffic beside the tunnel is not blocked";
 const NO_OGS: &str = "not yet: choice of the nearest gateway";
 const NO_BACKUP: &str = "not yet: backup gateways (a token is offered only to the gateway that issued it)";
 const NO_SCRIPTS: &str = "not yet: scripts from a gateway are never run";
@@ -169,7 +169,7 @@ const CLIENT: Spec = group(
         value::<bool>("AutoConnectOnStart")
             .default("false")
             .user(true)
-            .ignored("not yet: the agent connects when it is told to"),
+            .honoured("honours_auto_connect_on_start"),
         value::<bool>("MinimizeOnConnect")
             .default("true")
             .user(true)
@@ -210,7 +210,10 @@ const CLIENT: Spec = group(
         value::<Establishment>("LinuxVPNEstablishment")
             .default("LocalUsersOnly")
             .ignored("not yet: who may start a VPN is the machine's policy"),
-        value::<bool>("AutomaticVPNPolicy").default("false").with(TND).ignored(NO_TND),
+        value::<bool>("AutomaticVPNPolicy")
+            .default("false")
+            .with(TND)
+            .honoured("honours_automatic_vpn_policy"),
         value::<PppExclusionMode>("PPPExclusion")
             .default("Disable")
             .user(false)
@@ -261,8 +264,8 @@ const CLIENT: Spec = group(
 );
 
 const TND: &[Spec] = &[
-    value::<List>("TrustedDNSDomains").ignored(NO_TND),
-    value::<List>("TrustedDNSServers").ignored(NO_TND),
+    value::<List>("TrustedDNSDomains").honoured("honours_trusted_dns_domains"),
+    value::<List>("TrustedDNSServers").honoured("honours_trusted_dns_servers"),
     group(
         "TrustedHttpsServerList",
         &[group(
@@ -275,8 +278,12 @@ const TND: &[Spec] = &[
         )
         .many()],
     ),
-    value::<TrustedNetworkPolicy>("TrustedNetworkPolicy").default("Disconnect").ignored(NO_TND),
-    value::<UntrustedNetworkPolicy>("UntrustedNetworkPolicy").default("Connect").ignored(NO_TND),
+    value::<TrustedNetworkPolicy>("TrustedNetworkPolicy")
+        .default("Disconnect")
+        .honoured("honours_trusted_network_policy"),
+    value::<UntrustedNetworkPolicy>("UntrustedNetworkPolicy")
+        .default("Connect")
+        .honoured("honours_untrusted_network_policy"),
     value::<bool>("BypassConnectUponSessionTimeout").default("false").ignored(NO_TND),
     value::<bool>("AlwaysOn")
         .default("false")
@@ -293,7 +300,7 @@ const TND: &[Spec] = &[
                     value::<bool>("ApplyLastVPNLocalResourceRules").default("false").ignored(NO_ALWAYS_ON),
                 ])
                 .ignored(NO_ALWAYS_ON),
-            value::<bool>("AllowVPNDisconnect").default("true").ignored(NO_ALWAYS_ON),
+            value::<bool>("AllowVPNDisconnect").default("true").honoured("honours_allow_vpn_disconnect"),
             value::<List>("AllowedHosts").ignored(NO_ALWAYS_ON),
         ])
         .ignored(NO_ALWAYS_ON),

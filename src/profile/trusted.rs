@@ -68,6 +68,20 @@ mod tests {
     }
 
     #[test]
+    fn honours_trusted_dns_domains() {
+        let of = |list| policy(&format!("<TrustedDNSDomains>{list}</TrustedDNSDomains>"));
+        assert!(trusted(&of("corp.test"), &["192.0.2.1"], &["corp.test"]));
+        assert!(!trusted(&of("other.test"), &["192.0.2.1"], &["corp.test"]));
+    }
+
+    #[test]
+    fn honours_trusted_dns_servers() {
+        let of = |list| policy(&format!("<TrustedDNSServers>{list}</TrustedDNSServers>"));
+        assert!(trusted(&of("192.0.2.1"), &["192.0.2.1"], &[]));
+        assert!(!trusted(&of("192.0.2.2"), &["192.0.2.1"], &[]));
+    }
+
+    #[test]
     fn every_server_counts_and_one_domain_is_enough() {
         let both = policy(
             "<TrustedDNSDomains>*.example.com,corp.test</TrustedDNSDomains>\
@@ -83,11 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_left_out_does_not_count_and_without_both_nothing_is_trusted() {
-        let domains = policy("<TrustedDNSDomains>corp.test</TrustedDNSDomains>");
-        assert!(trusted(&domains, &["192.0.2.1"], &["corp.test"]));
-        let servers = policy("<TrustedDNSServers>192.0.2.1</TrustedDNSServers>");
-        assert!(trusted(&servers, &["192.0.2.1"], &[]));
+    fn without_both_lists_nothing_is_trusted() {
         assert!(!trusted(&policy(""), &["192.0.2.1"], &["corp.test"]));
     }
 

@@ -187,6 +187,8 @@ pub struct Policy {
     rules: Rules,
     state: State,
     path: bool,
+    /// In a network that the profile trusts.
+    trusted: bool,
     last_start: Option<Instant>,
     last_reset: Option<Instant>,
     actions: VecDeque<Action>,
@@ -199,6 +201,7 @@ impl Policy {
             rules,
             state: State::Disconnected { why: None },
             path: true,
+            trusted: false,
             last_start: None,
             last_reset: None,
             actions: VecDeque::new(),

@@ -1,7 +1,7 @@
 //! Disconnected: only the user begins.
 
-use super::super::{Action, Context, Policy, Trigger};
-use super::{Cause, State};
+use super::super::{Action, Context, OnTrusted, Policy, Trigger};
+use super::{Cause, Pause, State, Why};
 use crate::time::Instant;
 
 impl Policy {
@@ -14,7 +14,14 @@ impl Policy {
     /// With a live session the token is tried, without one the login begins.
     pub(in super::super) fn connect(&mut self, now: Instant, context: &Context) {
         if context.has_token(now) {
-            self.lost(now, Cause::AgentStart, context);
+            match self.rules.on_trusted {
+                // An agent that starts in a trusted network; whoever asks for a connection there is not told of trust.
+                OnTrusted::Pause if self.trusted => {
+                    self.state = State::Suspended { since: now, pause: Pause::TrustedNetwork };
+                }
+                OnTrusted::Disconnect if self.trusted => self.end(now, context, Why::TrustedNetwork),
+                _ => self.lost(now, Cause::AgentStart, context),
+            }
         } else {
             self.state = State::Connecting;
             self.act(Action::StartLogin);

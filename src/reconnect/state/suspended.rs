@@ -26,6 +26,7 @@ impl Policy {
 
     /// Trusted network detection: the machine came into such a network, or left it.
     pub(in super::super) fn trusted(&mut self, now: Instant, trusted: bool, context: &Context) {
+        self.trusted = trusted;
         let pause = match &self.state {
             State::Suspended { pause, .. } => Some(*pause),
             _ => None,

@@ -141,3 +141,19 @@ fn a_trusted_network_changes_nothing_where_the_profile_says_nothing() {
     bench.tell(Trigger::Connect);
     assert_eq!((bench.tell(Trigger::Trusted(true)), bench.name()), (vec![], "connecting"));
 }
+
+#[test]
+fn an_agent_that_starts_in_a_trusted_network_does_there_what_the_profile_wants() {
+    for (on_trusted, state) in [(OnTrusted::Pause, "suspended"), (OnTrusted::Stay, "reconnecting")] {
+        let mut bench = Bench::new(Rules { on_trusted, ..after_resume() });
+        bench.context.old_sa = false;
+        bench.tell(Trigger::Trusted(true));
+        bench.tell(Trigger::Connect);
+        assert_eq!(bench.name(), state);
+    }
+    let mut bench = Bench::new(Rules { on_trusted: OnTrusted::Disconnect, ..after_resume() });
+    bench.context.old_sa = false;
+    bench.tell(Trigger::Trusted(true));
+    assert!(bench.tell(Trigger::Connect).contains(&Action::EraseSession));
+    assert_eq!(bench.policy.state(), &State::Disconnected { why: Some(Why::TrustedNetwork) });
+}
