@@ -6,5 +6,6 @@ mod person;
 mod stage;
 
 mod families;
+mod portal;
 mod profile;
 mod sleep;
