@@ -9,3 +9,4 @@ mod families;
 mod portal;
 mod profile;
 mod sleep;
+mod survive;

@@ -25,6 +25,7 @@ pub(crate) const HERE6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 pub(crate) struct Stage {
     pub(crate) company: Company,
+    pub(crate) clock: Clock,
     home: TempDir,
     wishes: Connect,
     signals: mpsc::Sender<Signal>,
@@ -35,9 +36,7 @@ pub(crate) struct Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
+        self.crash();
     }
 }
 
@@ -68,6 +67,7 @@ impl Stage {
         };
         let mut stage = Self {
             company,
+            clock: Clock::system(),
             home,
             wishes,
             signals: mpsc::channel(1).0,
@@ -79,11 +79,16 @@ impl Stage {
         Ok(stage)
     }
 
-    /// An agent starts, in the place of the one before.
-    pub(crate) async fn start(&mut self) {
+    /// `kill -9`.
+    pub(crate) fn crash(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
         }
+    }
+
+    /// An agent starts, in the place of the one before.
+    pub(crate) async fn start(&mut self) {
+        self.crash();
         let (signals_in, signals) = mpsc::channel(16);
         let (gateway, mut asked) = watch::channel(Vec::<SocketAddr>::new());
         let missing = watch::Sender::new(Vec::new()).subscribe();
@@ -93,7 +98,7 @@ impl Stage {
         let store = Store::in_files(&places);
         let setup = Setup {
             places,
-            clock: Clock::system(),
+            clock: self.clock.clone(),
             store,
             senses: Senses { signals, gateway, missing },
             around: Surroundings::default(),
