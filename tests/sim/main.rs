@@ -7,6 +7,7 @@ mod honours;
 mod laws;
 mod mobike;
 mod random;
+mod redirect;
 mod scenarios;
 mod schedule;
 mod world;

@@ -68,6 +68,7 @@ impl Service {
                 self.tell_watchers().await;
             }
             Event::Silent => self.ask_for_portal(Duration::ZERO),
+            Event::LookUp(name) => connection.look_up(name),
             Event::Ended(why) => self.ended(why).await,
             _ => {}
         }
