@@ -2,19 +2,13 @@
 //!
 //! `cargo bench --bench reconnect` prints a table; nothing fails by being slow.
 
-#[path = "../tests/sim/laws.rs"]
-#[allow(dead_code)]
-mod laws;
-#[path = "../tests/sim/random.rs"]
-#[allow(dead_code)]
-mod random;
-#[path = "../tests/sim/world.rs"]
-#[allow(dead_code)]
-mod world;
+#[path = "../tests/sim/harness/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod harness;
 
+use harness::{Setup, World};
 use ikeep::client::Event;
 use std::time::Duration;
-use world::World;
 
 #[expect(clippy::disallowed_methods, reason = "the CPU time of this thread is what a benchmark measures")]
 fn cpu() -> Duration {
@@ -40,7 +34,8 @@ fn reconnect() -> (Duration, u32) {
 
 /// An hour with 30 faults, both ends and the network between them; an echo a second.
 fn hour(seed: u64) -> (Duration, usize) {
-    let mut world = World::new(seed);
+    let setup = Setup::plain(seed);
+    let mut world = World::with(seed, |g| setup.gateway(g), |c| setup.client(c));
     world.connect(Duration::from_secs(5));
     world.echo_every = Some(Duration::from_secs(1));
     let begin = cpu();
@@ -81,7 +76,7 @@ fn main() {
             "{:<58} {:>9.3} ms {:>10}",
             format!("simulated hour, 30 faults, {reconnects} reconnects, seed {seed}"),
             hour.as_secs_f64() * 1e3,
-            "50 ms"
+            "20 ms"
         );
     }
 }

@@ -4,7 +4,6 @@ pub mod clock;
 pub mod connection;
 pub mod device;
 pub mod driver;
-mod elsewhere;
 mod keylog;
 mod questions;
 pub mod report;

@@ -12,10 +12,7 @@ impl Client {
             Action::StartLogin => self.start_login(now),
             Action::StartToken => self.start_token(now),
             Action::RepeatAttempt => self.repeat_attempt(now),
-            Action::DropAttempt => {
-                self.attempt = None;
-                self.redirects.stop_waiting();
-            }
+            Action::DropAttempt => self.attempt = None,
             Action::Delete => {
                 if let Some(serving) = self.serving.as_mut() {
                     serving.ike.delete(now.at, &mut *self.random);
@@ -46,9 +43,8 @@ impl Client {
     fn check_old(&mut self, now: Now) {
         self.proof = Proof::None;
         let Some(serving) = &self.serving else { return };
-        if !self.ask_serving(now, Retransmission::from_round_trip(serving.round_trip)) {
-            return; // the new network does not carry the family of its address
-        }
+        // Where the new network does not carry the family of its address nothing leaves, and nothing will be answered.
+        self.ask_serving(now, Retransmission::from_round_trip(serving.round_trip));
         if let Some(liveness) = self.liveness.as_mut() {
             liveness.asked(now.at);
         }

@@ -98,18 +98,6 @@ pub enum Event {
     Silent,
     /// The gateway deleted the IKE SA.
     DeletedByGateway,
-    /// The gateway of a login sends us to another one, in its words (RFC 5685).
-    Redirected {
-        /// Host name or address.
-        to: String,
-    },
-    /// The addresses of this host name are wanted: answer with [`super::Signal::LookedUp`] within 5 s.
-    LookUp(String),
-    /// The gateway wants this client at another one, which needs a new login; the SA stays until the gateway ends it.
-    WantedElsewhere {
-        /// Host name or address.
-        to: String,
-    },
     /// The gateway sends everything to our new address, on the same SAs (MOBIKE).
     Moved,
     /// The gateway did not take our new address (MOBIKE): why, in words.
@@ -199,6 +187,17 @@ pub struct Status {
     pub drops: u64,
     /// Assigned addresses.
     pub addresses: Vec<IpAddr>,
+}
+
+/// What a connection holds that could grow: a test keeps an eye on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Weight {
+    /// Pairs of ESP SAs, retiring ones included.
+    pub esp_sas: usize,
+    /// Answers of the person that are kept until the login is over.
+    pub answers: usize,
+    /// Datagrams and events that the shell has not taken yet.
+    pub waiting: usize,
 }
 
 /// The serving IKE SA.

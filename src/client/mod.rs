@@ -4,16 +4,16 @@
 mod actions;
 mod attempt;
 mod event;
-mod keeping;
 mod liveness;
 mod paths;
 mod proof;
-mod redirect;
 mod serving;
 mod settings;
 mod traffic;
 
-pub use event::{AuthKind, ChildStatus, Event, IkeKeys, IkeStatus, Next, Reconnected, Status, Transmit};
+pub use event::{
+    AuthKind, ChildStatus, Event, IkeKeys, IkeStatus, Next, Reconnected, Status, Transmit, Weight,
+};
 pub use liveness::{Liveness, OUTAGE_AFTER, PROBE_AFTER};
 pub use paths::{PathId, Paths};
 pub use settings::Settings;
@@ -28,7 +28,6 @@ use crate::reconnect::{Cause, Context, Pause, Policy, Proof, State, Trigger};
 use crate::session::Session;
 use crate::time::{Instant, Now};
 use attempt::Attempt;
-use redirect::Redirects;
 use serving::{Retiring, Serving};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -64,13 +63,6 @@ pub enum Signal {
     Resume,
     /// The gateway's name was looked up anew.
     Addresses(Vec<IpAddr>),
-    /// The answer to [`Event::LookUp`]: the addresses of this name, none where it has none.
-    LookedUp {
-        /// As it was asked.
-        name: String,
-        /// In the order to prefer them.
-        addresses: Vec<IpAddr>,
-    },
     /// A captive portal was found on the way, or is gone.
     Portal {
         /// Found.
@@ -89,7 +81,6 @@ pub struct Client {
     serving: Option<Serving>,
     retiring: Option<Retiring>,
     attempt: Option<Attempt>,
-    redirects: Redirects,
     esp: SaSet,
     /// Pairs that receive, and send once the peer used them.
     unproved: Vec<u32>,
@@ -140,7 +131,6 @@ impl Client {
             serving: None,
             retiring: None,
             attempt: None,
-            redirects: Redirects::default(),
             esp: SaSet::default(),
             unproved: Vec::new(),
             session: None,
@@ -195,7 +185,6 @@ impl Client {
                 self.logins = 0;
                 self.answers.clear();
                 self.replay.clear();
-                self.redirects = Redirects::default();
                 self.trigger(now, Trigger::Connect);
             }
             Order::Disconnect => self.trigger(now, Trigger::Disconnect),
@@ -214,7 +203,6 @@ impl Client {
                 self.trigger(now, Trigger::Resume);
             }
             Signal::Addresses(addresses) => self.set_addresses(now, addresses),
-            Signal::LookedUp { name, addresses } => self.looked_up(now, &name, &addresses),
             Signal::Portal { captive } => self.trigger(now, Trigger::Portal { captive }),
             Signal::Trusted(trusted) => self.trigger(now, Trigger::Trusted(trusted)),
         }
@@ -265,7 +253,6 @@ impl Client {
     pub fn handle_timeout(&mut self, now: Now) {
         self.esp.handle_timeout(now.at);
         self.attempt_timeout(now);
-        self.redirect_timeout(now);
         self.serving_timeout(now);
         self.retiring_timeout(now);
         let context = self.context();
@@ -275,27 +262,23 @@ impl Client {
 
     /// The next deadline and its reason.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        let mut due = Vec::with_capacity(8);
-        due.extend(self.policy.poll_timeout(&self.context()));
-        if !self.asleep {
-            let attempt = self.attempt.as_ref().filter(|a| self.paths.to(a.remote()).is_some());
-            due.extend(attempt.and_then(|a| a.initiator.poll_timeout()));
-            due.extend(self.redirects.poll_timeout());
-            if let Some(serving) = self.serving.as_ref().filter(|s| self.paths.to(s.remote.ip()).is_some()) {
-                due.extend(serving.ike.poll_timeout());
-                due.extend(self.liveness.as_ref().and_then(Liveness::poll_timeout));
-                due.push((self.last_out + KEEPALIVE, "NAT keepalive"));
-            }
-        }
-        if let Some(retiring) = &self.retiring {
-            due.push((retiring.until, "end of the old SA"));
-            due.extend(retiring.serving.ike.poll_timeout());
-        }
-        due.extend(self.esp.poll_timeout().map(|at| (at, "end of an old ESP SA")));
-        if let (true, Some(at)) = (self.drops > self.drops_reported.0, self.drops_reported.1) {
-            due.push((at + DROP_REPORT, "report of dropped datagrams"));
-        }
-        due.into_iter().min_by_key(|(at, _)| *at)
+        let attempt = self.attempt.as_ref().filter(|a| !self.asleep && self.paths.to(a.remote()).is_some());
+        let serving = self.serving.as_ref().filter(|_| !self.asleep && self.paths.any());
+        let reached = serving.filter(|s| self.paths.to(s.remote.ip()).is_some());
+        let retiring = self.retiring.as_ref();
+        let report = self.drops_reported.1.filter(|_| self.drops > self.drops_reported.0);
+        let due = [
+            self.policy.poll_timeout(&self.context()),
+            attempt.and_then(|attempt| attempt.initiator.poll_timeout()),
+            serving.and(self.liveness.as_ref()).and_then(Liveness::poll_timeout),
+            reached.and_then(|serving| serving.ike.poll_timeout()),
+            reached.map(|_| (self.last_out + KEEPALIVE, "NAT keepalive")),
+            retiring.map(|retiring| (retiring.until, "end of the old SA")),
+            retiring.and_then(|retiring| retiring.serving.ike.poll_timeout()),
+            self.esp.poll_timeout().map(|at| (at, "end of an old ESP SA")),
+            report.map(|at| (at + DROP_REPORT, "report of dropped datagrams")),
+        ];
+        due.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// The next datagram to send.
@@ -323,14 +306,37 @@ impl Client {
         self.policy.state()
     }
 
+    /// The plan of the tunnel, as long as its routes have to stand (law 9).
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref()
+    }
+
+    /// True where "connected" is proved at present (law 7).
+    pub fn is_confirmed(&self, now: Instant) -> bool {
+        let alive = || self.liveness.as_ref().is_some_and(|liveness| liveness.is_confirmed(now));
+        matches!(self.policy.state(), State::Connected) && self.is_path_proved() && alive()
+    }
+
+    /// On a new path an IKE answer alone does not prove that the gateway sends ESP there too.
+    fn is_path_proved(&self) -> bool {
+        let path = self.serving_path();
+        path.is_some() && self.proved_path == path
+    }
+
+    /// What could grow, counted.
+    pub fn weight(&self) -> Weight {
+        Weight {
+            esp_sas: self.esp.spis().len(),
+            answers: self.answers.len() + self.replay.len(),
+            waiting: self.transmits.len() + self.events.len(),
+        }
+    }
+
     /// A picture for people and machines.
     pub fn status(&self, now: Instant) -> Status {
         let connected = matches!(self.policy.state(), State::Connected);
-        // On a new path an IKE answer alone does not prove that the gateway sends ESP there too.
-        let path = self.serving_path();
-        let proved = path.is_some() && self.proved_path == path;
-        let alive = self.liveness.as_ref().is_some_and(|l| l.is_confirmed(now));
-        let confirmed = connected && proved && alive;
+        let proved = self.is_path_proved();
+        let confirmed = self.is_confirmed(now);
         let next = if connected && let Some(liveness) = &self.liveness {
             let what = if proved { "answer to the liveness check" } else { "traffic on the new path" };
             Some(Next { what, at: liveness.outage_at() })

@@ -137,9 +137,6 @@ impl Client {
             }
             // Only the gateway follows.
             SaEvent::PeerMoved => {}
-            SaEvent::WantedElsewhere(to) => {
-                self.events.push_back(Event::WantedElsewhere { to: to.to_string() });
-            }
             SaEvent::UpdateRefused(why) => self.events.push_back(Event::NotMoved { why }),
             SaEvent::DeletedByPeer => {
                 self.flush_serving(now);
@@ -185,13 +182,16 @@ impl Client {
     }
 
     pub(super) fn serving_timeout(&mut self, now: Now) {
-        if self.asleep || self.serving_path().is_none() {
+        if self.asleep || self.serving.is_none() || !self.paths.any() {
             return;
         }
         match self.liveness.as_mut().and_then(|l| l.handle_timeout(now.at)) {
             Some(Due::Probe) => self.probe(now),
             Some(Due::Outage) => self.trigger(now, Trigger::Outage),
             None => {}
+        }
+        if self.serving_path().is_none() {
+            return; // only the time passes that an answer may take
         }
         if let Some(serving) = self.serving.as_mut() {
             serving.ike.handle_timeout(now.at, &mut *self.random);

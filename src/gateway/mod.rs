@@ -31,13 +31,11 @@ mod testing;
 mod timers;
 
 pub use behind::Behind;
-pub use config::{Dpd, Elsewhere, GatewayConfig, User, address_identity};
+pub use config::{Dpd, GatewayConfig, User, address_identity};
 pub use event::{Counters, DownReason, DropReason, GatewayEvent, GatewayTransmit, Port, Refusal};
 pub use faults::{Faults, TokenFault};
 
-pub use crate::ike::message::GatewayId;
-
-use crate::crypto::Random;
+use crate::crypto::{Random, Signer};
 use crate::esp::HEADROOM;
 use crate::ike::message::{Exchange, Header, Spi};
 use crate::time::{Instant, Now};
@@ -49,6 +47,7 @@ use pool::Pool;
 use sessions::Sessions;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use timers::{Timer, Timers};
 
 /// See the module.
@@ -190,6 +189,12 @@ impl Gateway {
     /// The faults, to be set.
     pub fn faults(&mut self) -> &mut Faults {
         &mut self.faults
+    }
+
+    /// Another certificate chain (DER, leaf first) and the key of its leaf, from the next IKE_AUTH on.
+    pub fn set_certificate(&mut self, chain: Vec<Vec<u8>>, signer: Arc<dyn Signer>) {
+        self.config.chain = chain;
+        self.config.signer = signer;
     }
 
     /// All SAs are gone without a word. The sessions are kept as inactive, or lost with their addresses.

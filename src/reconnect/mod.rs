@@ -189,8 +189,6 @@ pub struct Policy {
     path: bool,
     /// In a network that the profile trusts.
     trusted: bool,
-    /// The session is over, and the old SA was the last hope.
-    expired: bool,
     last_start: Option<Instant>,
     last_reset: Option<Instant>,
     actions: VecDeque<Action>,
@@ -204,7 +202,6 @@ impl Policy {
             state: State::Disconnected { why: None },
             path: true,
             trusted: false,
-            expired: false,
             last_start: None,
             last_reset: None,
             actions: VecDeque::new(),
@@ -233,9 +230,6 @@ impl Policy {
         if let Trigger::Trusted(trusted) = trigger {
             self.trusted(now, trusted, context);
             return;
-        }
-        if trigger == Trigger::Up {
-            self.expired = false;
         }
         match &self.state {
             State::Disconnected { .. } => self.in_disconnected(now, trigger, context),
@@ -333,8 +327,6 @@ impl Policy {
     }
 
     fn give_up(&mut self, why: Why) {
-        let why = if why == Why::NoToken && self.expired { Why::WindowOver } else { why };
-        self.expired = false;
         self.act(Action::DropAttempt);
         self.act(Action::Close);
         self.state = State::AuthRequired { why };
@@ -344,9 +336,7 @@ impl Policy {
         self.act(Action::EraseSession);
         match (&self.state, context.old_sa, self.path) {
             // The old SA may still answer; without a path nothing can be told yet.
-            (State::WaitingForNetwork { .. }, true, false) | (State::Reconnecting(_), true, _) => {
-                self.expired = true;
-            }
+            (State::WaitingForNetwork { .. }, true, false) | (State::Reconnecting(_), true, _) => {}
             _ => self.give_up(Why::WindowOver),
         }
     }

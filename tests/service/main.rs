@@ -6,7 +6,5 @@ mod person;
 mod stage;
 
 mod families;
-mod portal;
 mod profile;
 mod sleep;
-mod survive;

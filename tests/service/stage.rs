@@ -25,7 +25,6 @@ pub(crate) const HERE6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 pub(crate) struct Stage {
     pub(crate) company: Company,
-    pub(crate) clock: Clock,
     home: TempDir,
     wishes: Connect,
     signals: mpsc::Sender<Signal>,
@@ -36,7 +35,9 @@ pub(crate) struct Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        self.crash();
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
     }
 }
 
@@ -48,10 +49,8 @@ impl Stage {
         let file = |name: &str| home.path().join(name);
         fs::write(file("profile.xml"), change(SEED))?;
         let (ike, nat) = company.ports;
-        // Nobody in the world is asked by a test.
-        let portal = if config.contains("[portal]") { "" } else { "[portal]\nprobe = \"off\"\n" };
         let text = format!(
-            "{portal}[trust]\nsystem = false\n[gateway.\"flexvpn-c8kv.example.com\"]\naddress = [\"127.0.0.1\", \"::1\"]\n\
+            "[trust]\nsystem = false\n[gateway.\"flexvpn-c8kv.example.com\"]\naddress = [\"127.0.0.1\", \"::1\"]\n\
              port = {}\nnat_port = {}\n{config}",
             ike.port(),
             nat.port()
@@ -67,7 +66,6 @@ impl Stage {
         };
         let mut stage = Self {
             company,
-            clock: Clock::system(),
             home,
             wishes,
             signals: mpsc::channel(1).0,
@@ -79,16 +77,11 @@ impl Stage {
         Ok(stage)
     }
 
-    /// `kill -9`.
-    pub(crate) fn crash(&mut self) {
+    /// An agent starts, in the place of the one before.
+    pub(crate) async fn start(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
         }
-    }
-
-    /// An agent starts, in the place of the one before.
-    pub(crate) async fn start(&mut self) {
-        self.crash();
         let (signals_in, signals) = mpsc::channel(16);
         let (gateway, mut asked) = watch::channel(Vec::<SocketAddr>::new());
         let missing = watch::Sender::new(Vec::new()).subscribe();
@@ -98,7 +91,7 @@ impl Stage {
         let store = Store::in_files(&places);
         let setup = Setup {
             places,
-            clock: self.clock.clone(),
+            clock: Clock::system(),
             store,
             senses: Senses { signals, gateway, missing },
             around: Surroundings::default(),

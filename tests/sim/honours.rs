@@ -1,6 +1,6 @@
 //! What `ikeep profile check` calls honoured: each test changes one setting of the seed's profile and sees another behaviour.
 
-use crate::world::World;
+use crate::harness::World;
 use ikeep::client::{Event, Order, Settings};
 use ikeep::crypto::Hash;
 use ikeep::gateway::{GatewayConfig, Refusal};
@@ -110,12 +110,12 @@ fn honours_standard_authentication_only() {
 #[test]
 fn honours_ike_identity() {
     let usual = connected(&seed());
-    let shown = usual.gateway.show_ikev2_session_detailed(usual.now);
+    let shown = usual.gateway().show_ikev2_session_detailed(usual.now);
     assert!(shown.contains("*$AnyConnectClient$*"), "{shown}");
     // The gateway knows logins by the usual identity only, so it refuses another one: that is what reached it.
     let mut staff = world(&profile(METHOD, &format!("{METHOD}<IKEIdentity>staff.example.com</IKEIdentity>")));
     assert!(matches!(failure(&mut staff), Failure::Refused { .. }));
-    assert!(staff.gateway.counters().refusals.contains_key(&Refusal::Identity));
+    assert!(staff.gateway().counters().refusals.contains_key(&Refusal::Identity));
     connected(&profile(METHOD, &format!("{METHOD}<IKEIdentity>*$AnyConnectClient$*</IKEIdentity>")));
 }
 
@@ -124,7 +124,7 @@ fn honours_user_group() {
     let group = |profile: &Profile| {
         let mut world = with_gateway(profile, |g| g.groups = vec!["Staff".into(), "Guests".into()]);
         world.connect(5 * SECOND);
-        world.login_groups.clone()
+        world.sites[0].login_groups.clone()
     };
     // Nobody chooses in the form: what it begins with counts.
     assert_eq!(group(&seed()), [Some("Staff".to_owned())]);
@@ -192,7 +192,7 @@ fn honours_auto_reconnect_behavior() {
     };
     let back = sleep(&seed());
     assert!(back.is_connected(), "{}", back.history());
-    assert_eq!(back.gateway.counters().aaa_requests, 1, "nobody was asked again");
+    assert_eq!(back.gateway().counters().aaa_requests, 1, "nobody was asked again");
     let ended = sleep(&profile("ReconnectAfterResume", "DisconnectOnSuspend"));
     assert_eq!(ended.state(), "disconnected");
     assert!(ended.stored.is_none(), "the session is over");

@@ -1,6 +1,6 @@
 //! MOBIKE in virtual time: the same SAs go on from another address, and where they do not, the token way takes over.
 
-use crate::world::World;
+use crate::harness::World;
 use ikeep::client::{Event, Reconnected};
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ fn an_idle_roam_keeps_the_sas_and_the_downlink_moves() {
     // Law 7: the gateway's ESP is proved to come here too.
     let now = world.now.at;
     assert!(world.client().status(now).confirmed);
-    assert_eq!(world.gateway.counters().reconnects, 0, "no token was shown");
+    assert_eq!(world.gateway().counters().reconnects, 0, "no token was shown");
     world.echo_every = Some(ms(20));
     world.run_for(SECOND);
     world.echo_every = None;
@@ -113,13 +113,13 @@ fn a_strict_gateway_that_offers_it_needs_no_new_sa() {
         assert!(last_reconnect(&world).old_sa);
     }
     assert_eq!(moves(&world), 5);
-    assert_eq!(world.gateway.counters().reconnects, 0);
+    assert_eq!(world.gateway().counters().reconnects, 0);
 }
 
 #[test]
 fn a_refused_address_leads_to_the_token_way() {
     let mut world = connected(5);
-    world.gateway.faults().unacceptable = true;
+    world.gateway_mut().faults().unacceptable = true;
     let before = spis(&mut world);
     world.roam();
     world.run_until_state("connected", SECOND);
@@ -132,7 +132,7 @@ fn a_refused_address_leads_to_the_token_way() {
 #[test]
 fn a_refused_address_is_no_outage_while_the_path_stays() {
     let mut world = connected(6);
-    world.gateway.faults().unacceptable = true;
+    world.gateway_mut().faults().unacceptable = true;
     world.run_for(600 * SECOND); // the liveness checks of ten idle minutes are refused updates
     assert_eq!(world.state(), "connected");
     assert_eq!(world.count(|e| matches!(e, Event::Trouble(_))), 0, "{}", world.history());
@@ -156,7 +156,7 @@ fn roams_faster_than_answers_end_on_the_last_path() {
         world.run_for(SECOND);
         let lost = (world.echoes_sent - sent).abs_diff(world.echoes_back - back);
         assert!(lost <= 2, "seed {seed}: {lost} lost after the last roam\n{}", world.history());
-        assert_eq!(world.gateway.counters().active, 1);
+        assert_eq!(world.gateway().counters().active, 1);
     }
 }
 
@@ -213,7 +213,7 @@ fn it_stays_through_rekeys_of_either_side() {
         assert_eq!(moves(&world), n, "{}", world.history());
     }
     assert!(world.count(|e| matches!(e, Event::IkeRekeyed)) >= 3);
-    assert_eq!(world.gateway.counters().reconnects, 0);
+    assert_eq!(world.gateway().counters().reconnects, 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Single stories, each with the figure it promises.
 
-use crate::world::{Link, World};
+use crate::harness::{Link, World};
 use ikeep::client::{AuthKind, Event, Order, Reconnected, Signal};
 use ikeep::crypto::{Group, Secret};
 use ikeep::gateway::TokenFault;
@@ -36,7 +36,7 @@ fn last_reconnect(world: &World) -> Reconnected {
 fn assert_back_by_token(world: &World, cause: Cause) {
     let report = last_reconnect(world);
     assert_eq!((report.cause, report.old_sa, report.round_trips), (cause, false, 2), "{}", world.history());
-    assert_eq!(world.gateway.counters().aaa_requests, 1, "AAA was asked at the login only");
+    assert_eq!(world.gateway().counters().aaa_requests, 1, "AAA was asked at the login only");
     assert_eq!(world.count(|e| matches!(e, Event::Ask(_))), 1);
     assert_eq!(world.count(|e| matches!(e, Event::Plan { changed, .. } if !changed.is_empty())), 0);
 }
@@ -156,8 +156,7 @@ fn an_idle_outage_is_declared_within_the_dpd_interval_and_seven_seconds() {
 fn the_gateways_delete_is_answered_by_a_reconnect() {
     let mut world = connected(10);
     // A restart with its databases: the SAs are gone without a word, the session is inactive.
-    let now = world.now;
-    world.gateway.restart(now, true);
+    world.restart(true);
     world.run_until_state("reconnecting", 10 * SECOND);
     world.run_until_state("connected", 5 * SECOND);
     assert_back_by_token(&world, Cause::Outage);
@@ -166,12 +165,12 @@ fn the_gateways_delete_is_answered_by_a_reconnect() {
 #[test]
 fn a_gateway_that_forgot_everything_leads_to_a_clear_end() {
     let mut world = connected(11);
-    let now = world.now;
-    world.gateway.restart(now, false);
+    world.restart(false);
     world.run_until_state("auth-required", 200 * SECOND);
     assert!(matches!(world.client().state(), State::AuthRequired { why: Why::TokenRefused }));
-    assert_eq!(world.gateway.counters().reconnects_failed, 7, "the first and six retries");
+    assert_eq!(world.gateway().counters().reconnects_failed, 7, "the first and six retries");
     assert!(world.stored.is_some(), "the token is kept until its window ends");
+    world.echo_every = None;
     world.run_for(Duration::from_secs(1200));
     assert!(world.stored.is_none(), "and no longer");
 }
@@ -179,12 +178,11 @@ fn a_gateway_that_forgot_everything_leads_to_a_clear_end() {
 #[test]
 fn a_refused_token_is_tried_again() {
     let mut world = connected(12);
-    world.gateway.faults().tokens = TokenFault::Next(2);
-    let now = world.now;
-    world.gateway.restart(now, true);
+    world.gateway_mut().faults().tokens = TokenFault::Next(2);
+    world.restart(true);
     world.run_until_state("reconnecting", 10 * SECOND);
     world.run_until_state("connected", 10 * SECOND);
-    assert_eq!(world.gateway.counters().aaa_requests, 1);
+    assert_eq!(world.gateway().counters().aaa_requests, 1);
 }
 
 #[test]
@@ -198,10 +196,11 @@ fn a_crash_comes_back_by_token() {
 #[test]
 fn a_crash_long_after_the_login_still_has_a_fresh_session() {
     let mut world = connected(14);
+    world.echo_every = Some(SECOND);
     world.run_for(Duration::from_secs(4 * 3600));
     world.crash(Duration::from_secs(300));
     world.run_until_state("connected", SECOND);
-    assert_eq!(world.gateway.counters().aaa_requests, 1);
+    assert_eq!(world.gateway().counters().aaa_requests, 1);
 }
 
 #[test]
@@ -210,7 +209,7 @@ fn a_strict_gateway_is_waited_for() {
     world.connect(5 * SECOND);
     world.crash(SECOND);
     world.run_until_state("connected", 190 * SECOND);
-    assert_eq!(world.gateway.counters().aaa_requests, 1);
+    assert_eq!(world.gateway().counters().aaa_requests, 1);
 }
 
 #[test]
@@ -244,10 +243,10 @@ fn the_users_reconnect_makes_a_new_sa_without_loss() {
 #[test]
 fn a_cookie_and_another_group() {
     let mut world = World::new(18);
-    world.gateway.faults().cookie = true;
-    world.gateway.faults().group = Some(Group::Modp2048);
+    world.gateway_mut().faults().cookie = true;
+    world.gateway_mut().faults().group = Some(Group::Modp2048);
     world.connect(5 * SECOND);
-    world.gateway.faults().cookie = false;
+    world.gateway_mut().faults().cookie = false;
     world.roam();
     world.run_until_state("connected", SECOND);
     assert_back_by_token(&world, Cause::NetworkChange); // two round trips: the group is remembered
@@ -343,19 +342,21 @@ fn aead_suites() {
 fn after_disconnect_nothing_is_sent() {
     let mut world = connected(24);
     world.order(Order::Disconnect);
+    world.echo_every = Some(SECOND);
     world.run_for(10 * SECOND);
     assert_eq!(world.state(), "disconnected");
-    assert!(world.laws.disconnect_sent >= 1, "the DELETE");
+    assert!(world.model.disconnect_sent >= 1, "the DELETE");
     world.roam();
     world.signal(Signal::Resume);
     world.run_for(Duration::from_secs(3600));
     assert_eq!(world.state(), "disconnected");
-    assert_eq!(world.gateway.counters().active, 0);
+    assert_eq!(world.gateway().counters().active, 0);
 }
 
 #[test]
 fn offline_waits_and_the_window_ends() {
     let mut world = connected(25);
+    world.echo_every = Some(SECOND);
     world.unplug();
     assert_eq!(world.state(), "waiting-for-network");
     world.run_for(Duration::from_secs(300));

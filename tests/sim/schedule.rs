@@ -1,160 +1,135 @@
-//! Random schedules: loss, delay, partition, roaming, sleep, gateway restart, crash.
+//! Random schedules: a world, a list of steps, and the calm after them, in which everything must be well again.
 
-use crate::world::{Link, World};
+use crate::fault::Step;
+use crate::harness::{LAB, Nat, Place, Seeded, Setup, World};
 use ikeep::client::{Event, Order};
-use ikeep::crypto::Random;
+use ikeep::gateway::TokenFault;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// One thing that goes wrong.
-#[derive(Debug)]
-enum Fault {
-    Roam,
-    Flap { times: u64, every: u64 },
-    Offline { ms: u64 },
-    Cut { ms: u64 },
-    Lossy { per_mille: u64, ms: u64 },
-    Slow { delay: u64, jitter: u64, ms: u64 },
-    Corrupt { ms: u64 },
-    Sleep { ms: u64, announced: bool },
-    RestartKeeping,
-    Crash { ms: u64 },
-    UserReconnect,
-    Quiet { ms: u64 },
-    Idle { ms: u64 },
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A world and what goes wrong in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Case {
+    pub(crate) setup: Setup,
+    pub(crate) steps: Vec<Step>,
 }
 
-fn draw(world: &mut World) -> Fault {
-    let r = &mut world.random;
-    match r.below(13) {
-        0 => Fault::Roam,
-        1 => Fault::Flap { times: r.between(2, 10), every: r.between(1, 200) },
-        2 => Fault::Offline { ms: r.between(10, 120_000) },
-        3 => Fault::Cut { ms: r.between(100, 60_000) },
-        4 => Fault::Lossy { per_mille: r.between(50, 300), ms: r.between(1_000, 30_000) },
-        5 => {
-            Fault::Slow { delay: r.between(20, 300), jitter: r.between(0, 200), ms: r.between(1_000, 20_000) }
-        }
-        6 => Fault::Corrupt { ms: r.between(1_000, 20_000) },
-        7 => Fault::Sleep { ms: r.between(1_000, 700_000), announced: r.chance(700) },
-        8 => Fault::RestartKeeping,
-        9 => Fault::Crash { ms: r.between(1, 60_000) },
-        10 => Fault::UserReconnect,
-        11 => Fault::Quiet { ms: r.between(1_000, 90_000) },
-        _ => Fault::Idle { ms: r.between(1_000, 90_000) },
+impl Case {
+    /// What a seed gives.
+    pub(crate) fn drawn(seed: u64) -> Self {
+        let mut random = Seeded::new(seed.wrapping_add(0x00fa_0170));
+        let count = random.between(6, 16);
+        Self { setup: Setup::drawn(seed), steps: (0..count).map(|_| Step::draw(&mut random)).collect() }
     }
-}
 
-fn apply(world: &mut World, fault: &Fault) {
-    let good = Link::default();
-    let ms = Duration::from_millis;
-    match *fault {
-        Fault::Roam => world.roam(),
-        Fault::Flap { times, every } => {
-            for _ in 0..times {
-                if world.random.chance(300) {
-                    world.unplug();
-                    world.run_for(ms(every));
-                }
-                world.roam();
-                world.run_for(ms(every));
+    /// Plays it. Panics where the model does not hold.
+    pub(crate) fn play(&self) -> World {
+        let mut world = self.world();
+        world.order_all(|_| Order::Connect);
+        world.run_for(30 * SECOND);
+        for laptop in &world.laptops {
+            assert!(laptop.is_connected(), "no login in 30 s without any fault\n{}", world.history());
+        }
+        for (n, step) in self.steps.iter().enumerate() {
+            step.fault.apply(&mut world, n % self.setup.laptops);
+            world.run_for(Duration::from_millis(step.pause));
+        }
+        calm(&mut world);
+        world
+    }
+
+    fn world(&self) -> World {
+        let setup = &self.setup;
+        let host = LAB.profile.hosts.first().expect("a host");
+        let mut world = World::empty(setup.seed);
+        world.add_site(|config| setup.gateway(config));
+        for n in 0..3 {
+            let mut place = Place::new(n);
+            if setup.nat > 0 {
+                place = place.behind(Nat::new(Duration::from_secs(setup.nat)));
             }
+            // One place has no IPv6, one has nothing else.
+            place.ipv6 = setup.ipv6 && n != 1;
+            place.ipv4 = !(setup.ipv6 && n == 2);
+            world.places.push(place);
         }
-        Fault::Offline { ms: time } => {
-            world.unplug();
-            world.run_for(ms(time));
-            world.roam();
+        for _ in 0..setup.laptops {
+            let mut settings = World::settings(&LAB.profile, host).expect("the seed's host can be used");
+            let families = if setup.ipv6 { 2 } else { 1 };
+            settings.addresses = world.sites[0].addresses[..families].to_vec();
+            setup.client(&mut settings);
+            let i = world.add_laptop(settings, 0, 0);
+            let laptop = &mut world.laptops[i];
+            laptop.link.delay = setup.delay;
+            laptop.echo_every = (setup.echo > 0).then(|| Duration::from_millis(setup.echo));
+            laptop.model.impatient = true;
+            laptop.model.reads_texts = setup.seed.is_multiple_of(8);
         }
-        Fault::Cut { ms: time } => {
-            world.link.cut = true;
-            world.run_for(ms(time));
-            world.link = good;
-        }
-        Fault::Lossy { per_mille, ms: time } => {
-            world.link = Link { loss: per_mille, ..good };
-            world.run_for(ms(time));
-            world.link = good;
-        }
-        Fault::Slow { delay, jitter, ms: time } => {
-            world.link = Link { delay, jitter, duplicate: 100, ..good };
-            world.run_for(ms(time));
-            world.link = good;
-        }
-        Fault::Corrupt { ms: time } => {
-            world.link = Link { corrupt: 200, duplicate: 200, jitter: 50, ..good };
-            world.run_for(ms(time));
-            world.link = good;
-        }
-        Fault::Sleep { ms: time, announced } => world.sleep(ms(time), announced),
-        Fault::RestartKeeping => {
-            let now = world.now;
-            world.gateway.restart(now, true);
-        }
-        Fault::Crash { ms: time } => world.crash(ms(time)),
-        Fault::UserReconnect => world.order(Order::Reconnect),
-        Fault::Quiet { ms: time } => world.run_for(ms(time)),
-        Fault::Idle { ms: time } => {
-            let every = world.echo_every.take();
-            world.run_for(ms(time));
-            world.echo_every = every;
-        }
+        world
     }
 }
 
-/// One run: login, faults, then calm; it must end connected, by token, with AAA asked once.
-pub(crate) fn run(seed: u64, faults: u64) -> World {
-    let lenient = !seed.is_multiple_of(4);
-    let mut world =
-        World::with(seed, |g| g.lenient = lenient, |c| c.exchange_timeout = Duration::from_secs(30));
-    world.connect(Duration::from_secs(30));
-    world.echo_every = Some(Duration::from_millis(100));
-    let mut told = Vec::new();
-    for _ in 0..faults {
-        let fault = draw(&mut world);
-        told.push(format!("{:?} {fault:?}", world.now.at));
-        apply(&mut world, &fault);
-        let pause = world.random.between(0, 20_000);
-        world.run_for(Duration::from_millis(pause));
+/// Nothing goes wrong any more: who wants a connection has one soon, by token where there is one, and it carries traffic.
+fn calm(world: &mut World) {
+    let now = world.now;
+    world.bystander = None;
+    world.sites.iter_mut().for_each(|site| {
+        site.down_until = None;
+        site.gateway.faults().tokens = TokenFault::None;
+    });
+    world.places.iter_mut().for_each(|place| place.portal_until = None);
+    (0..world.laptops.len())
+        .for_each(|i| world.laptops[i].trusted_until = world.laptops[i].trusted_until.map(|_| now.at));
+    for i in 0..world.laptops.len() {
+        let laptop = &mut world.laptops[i];
+        laptop.troubles.clear();
+        laptop.crash_after = None;
+        laptop.echo_every.get_or_insert(SECOND);
+        laptop.next_echo = laptop.next_echo.min(now.at + SECOND);
+        laptop.disturbed = now.at;
+        // Whoever sleeps for days is woken.
+        laptop.asleep_until = laptop.asleep_until.map(|until| until.min(now.at + SECOND));
+        laptop.revive_at = laptop.revive_at.map(|at| at.min(now.at + SECOND));
+        laptop.plug_at = laptop.plug_at.map(|at| at.min(now.at + SECOND));
+        world.touch(i);
     }
-    // Calm. A strict gateway may first have to notice that the old client is gone.
-    let limit = if lenient { 40 } else { 200 };
-    let end = world.now.at + Duration::from_secs(limit);
-    while !world.is_connected() && world.now.at < end {
-        world.run_for(Duration::from_millis(100));
+    // Whatever can come back by itself has come back: longer than any limit of the model.
+    world.run_for(12 * SECOND);
+    settle(world);
+    let asks: Vec<usize> = world.laptops.iter().map(|l| l.count(|e| matches!(e, Event::Ask(_)))).collect();
+    // The others need their person, and who is asked with a token that is dead without knowing it, twice.
+    for _ in 0..2 {
+        world.order_all(|_| Order::Connect);
+        settle(world);
     }
-    assert!(world.is_connected(), "seed {seed}: stuck\n{}\n{}", told.join("\n"), world.history());
-    // Connected is true: an echo comes back, or the client itself finds out and mends it.
-    let back = world.echoes_back;
-    let end = world.now.at + Duration::from_secs(limit);
-    while world.echoes_back == back && world.now.at < end {
-        world.run_for(Duration::from_millis(100));
+    world.run_for(3 * SECOND);
+    for (laptop, asks) in world.laptops.iter().zip(asks) {
+        let asked = laptop.count(|e| matches!(e, Event::Ask(_))) - asks;
+        assert!(laptop.is_connected(), "not connected in the calm\n{}", world.history());
+        assert!(asked <= 1, "asked {asked} times\n{}", world.history());
+        let age = laptop.last_echo_back.map(|at| world.now.at.since(at));
+        assert!(age.is_some_and(|age| age <= 3 * SECOND), "no echo for {age:?}\n{}", world.history());
     }
-    assert!(world.echoes_back > back, "seed {seed}: no echo\n{}\n{}", told.join("\n"), world.history());
-    let asked = world.count(|e| matches!(e, Event::Ask(_)));
-    assert_eq!(asked, 1, "seed {seed}: asked again\n{}\n{}", told.join("\n"), world.history());
-    assert_eq!(world.gateway.counters().aaa_requests, 1, "seed {seed}");
-    world
+    for site in &world.sites {
+        let counters = site.gateway.counters();
+        let sessions = counters.active + counters.inactive;
+        let most = world.laptops.len() * (1 + world.laptops[0].count(|e| matches!(e, Event::Ask(_)))) + 12;
+        assert!(sessions <= most, "the gateway holds {sessions} sessions");
+        assert!(counters.half_open <= 24 * world.laptops.len(), "{} half open", counters.half_open);
+    }
 }
 
-#[test]
-fn schedules() {
-    if let Some(seed) = std::env::var("IKEEP_SIM_SEED").ok().and_then(|s| s.parse().ok()) {
-        let world = run(seed, 30);
-        println!("{}", world.history());
-        return;
+fn settle(world: &mut World) {
+    let end = world.now.at + 185 * SECOND;
+    while world.now.at < end && world.laptops.iter().any(waits) {
+        world.run_for(SECOND);
     }
-    let schedules = std::env::var("IKEEP_SIM_SCHEDULES").ok().and_then(|s| s.parse().ok()).unwrap_or(200);
-    let mut reconnects = 0;
-    for seed in 0..schedules {
-        let world = run(seed, 10);
-        reconnects += world.count(|e| matches!(e, Event::Reconnected(_)));
-    }
-    println!("{schedules} schedules, {reconnects} reconnects");
 }
 
-#[test]
-fn a_seed_replays_exactly() {
-    let picture = |world: &World| {
-        format!("{:?} {:?}", world.now, world.events.iter().map(|(at, _)| at).collect::<Vec<_>>())
-    };
-    assert_eq!(picture(&run(3, 8)), picture(&run(3, 8)));
+/// It will be connected by itself.
+fn waits(laptop: &crate::harness::Laptop) -> bool {
+    let hopeless = ["connected", "disconnected", "auth-required"].contains(&laptop.state());
+    !hopeless || laptop.client.is_none()
 }

@@ -18,6 +18,7 @@ impl Policy {
                     self.act(Action::CheckOld);
                 }
                 if !self.rules.auto_reconnect && context.old_sa {
+                    self.act(Action::DropAttempt); // of the user's reconnect, before the network went
                     self.state = State::Connected;
                     return;
                 }
