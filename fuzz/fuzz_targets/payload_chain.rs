@@ -1,7 +1,7 @@
 //! A payload chain: limits hold, and what decodes survives encoding. The first octet is the type of the first payload.
 #![no_main]
 
-use ikeep::ike::message::{Payload, decode_payloads, encode_payloads, limits};
+use ikeep::ike::message::{Payload, Redirect, decode_payloads, encode_payloads, limits};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -14,6 +14,11 @@ fuzz_target!(|data: &[u8]| {
             Payload::Nonce(nonce) => assert!(limits::NONCE.contains(&nonce.len())),
             Payload::Cp(configuration) => assert!(configuration.attributes.len() <= limits::ATTRIBUTES),
             Payload::Delete(delete) => assert!(delete.spis.len() <= limits::SPIS),
+            Payload::Notify(notify) => {
+                if let Some(redirect) = Redirect::decode(&notify.data) {
+                    assert_eq!(Redirect::decode(&redirect.encode()), Some(redirect));
+                }
+            }
             Payload::TsI(selectors) | Payload::TsR(selectors) => {
                 assert!(selectors.iter().all(|selector| selector.addresses.0 <= selector.addresses.1));
             }

@@ -184,6 +184,11 @@ impl Connection {
         self.plan.borrow().as_ref().map(Plan::addresses).unwrap_or_default()
     }
 
+    /// For a task that has a command to give later.
+    pub(super) fn commands(&self) -> mpsc::WeakSender<Command> {
+        self.commands.downgrade()
+    }
+
     /// Gives a command. The driver takes it as long as it lives, and it lives as long as this.
     pub(super) async fn command(&self, command: Command) {
         if self.commands.send(command).await.is_err() {

@@ -60,6 +60,13 @@ pub enum Command {
     },
     /// The machine came into a network that the profile trusts, or left it.
     Trusted(bool),
+    /// The answer to [`Event::LookUp`].
+    LookedUp {
+        /// The host name.
+        name: String,
+        /// Its addresses, none where it has none.
+        addresses: Vec<IpAddr>,
+    },
     /// A picture, please.
     Status(oneshot::Sender<Picture>),
     /// The session as it is, for an owner that ends and keeps it.
@@ -275,6 +282,9 @@ impl Driver {
             Command::Suspend => self.client.signal(now, Signal::Suspend),
             Command::Resume => self.client.signal(now, Signal::Resume),
             Command::Addresses(addresses) => self.client.signal(now, Signal::Addresses(addresses)),
+            Command::LookedUp { name, addresses } => {
+                self.client.signal(now, Signal::LookedUp { name, addresses });
+            }
             Command::Portal { captive } => self.client.signal(now, Signal::Portal { captive }),
             Command::Trusted(trusted) => self.client.signal(now, Signal::Trusted(trusted)),
             // An owner that no longer wants the answer is no error.

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod connection;
 pub mod device;
 pub mod driver;
+mod elsewhere;
 mod keylog;
 mod questions;
 pub mod report;

@@ -119,6 +119,17 @@ impl Reporter {
             }
             Event::EraseSession => self.tell(now, Kind::Information, "The stored session was erased."),
             Event::Failed(failure) => self.failed(now, failure),
+            Event::Redirected { to } => {
+                let text = format!("The secure gateway sends the login to another one: {to}.");
+                self.tell(now, Kind::Information, &text);
+            }
+            Event::WantedElsewhere { to } => {
+                let text = format!(
+                    "The secure gateway wants this client at another one, {to}, and may end the connection. It goes on until \
+                     then; the other one needs a new login: `ikeep disconnect`, then `ikeep connect`."
+                );
+                self.tell(now, Kind::Warning, &text);
+            }
             Event::Moved => self.write(&Entry::reason(wall, Reason::Moved)),
             Event::NotMoved { why } => {
                 let text = format!("The secure gateway did not take the new address of this machine: {why}.");
@@ -134,6 +145,8 @@ impl Reporter {
             }
             // Never told: keys are written where the user wants them and nowhere else.
             Event::IkeKeys(_) | Event::EspKeys(_) => {}
+            // A question to the shell.
+            Event::LookUp(_) => {}
             // Told by others: a plan that did not change, the session in the store, the DELETE (a trouble follows), what a
             // silence turns out to be.
             Event::Silent

@@ -5,8 +5,13 @@ use crate::client::Settings;
 use crate::config::{Config, Tunnel, files, paths};
 use crate::ipc::{Connect, Failure, FailureKind};
 use crate::profile::{AutomaticVpnPolicy, HostEntry, MAX_SIZE, NotUsable, Profile, ProfileError};
+use crate::sense::portal::Probe;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A page that takes longer says nothing about a portal.
+const PORTAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Everything about one connection that does not change while it lasts.
 #[derive(Clone, Debug)]
@@ -25,6 +30,8 @@ pub struct Target {
     pub auto_connect_on_start: bool,
     /// The user may disconnect (AllowVPNDisconnect).
     pub may_disconnect: bool,
+    /// How a captive portal is found; `None`: it is not looked for.
+    pub portal: Option<Probe>,
     /// Where packets enter and leave.
     pub tunnel: Tunnel,
     /// Where the proxy listens.
@@ -197,6 +204,11 @@ impl Target {
             preferences: profile.preference_settings(),
             automatic: profile.client.automatic_vpn_policy.clone(),
             auto_connect_on_start: profile.client.auto_connect_on_start.value,
+            portal: config
+                .portal
+                .probe
+                .filter(|_| !profile.client.disable_captive_portal_detection.value)
+                .map(|url| Probe { url, expect: config.portal.expect, timeout: PORTAL_TIMEOUT }),
             may_disconnect: may_disconnect(&profile.client.automatic_vpn_policy),
             tunnel,
             proxy: wishes.proxy.unwrap_or(config.agent.proxy),

@@ -6,7 +6,7 @@ use super::{Error, Exit, help, output};
 use crate::agent::clock::Clock;
 use crate::config::files;
 use crate::crypto::Secret;
-use crate::gateway::{Dpd, GatewayConfig, User};
+use crate::gateway::{Dpd, Elsewhere, GatewayConfig, GatewayId, User};
 use crate::lab::serve::{self, Told};
 use crate::plan::Net;
 use std::collections::BTreeMap;
@@ -105,6 +105,12 @@ pub(super) struct Serve {
     /// Offer MOBIKE (RFC 4555): clients move their tunnel to another address
     #[arg(long)]
     mobike: bool,
+    /// Send logins to another gateway (RFC 5685), for clients that follow
+    #[arg(long, value_name = "HOST")]
+    redirect: Option<GatewayId>,
+    /// Send them only when the user has logged in
+    #[arg(long, requires = "redirect")]
+    redirect_after_login: bool,
 }
 
 /// First and last address.
@@ -199,6 +205,10 @@ impl Serve {
             dpd: Dpd { interval: Duration::from_secs(self.dpd.into()), ..seed.dpd },
             fragmentation: self.fragmentation,
             mobike: self.mobike,
+            redirect: self
+                .redirect
+                .clone()
+                .map(|to| Elsewhere { to, after_login: self.redirect_after_login }),
             ..seed
         }
     }

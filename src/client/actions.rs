@@ -12,7 +12,10 @@ impl Client {
             Action::StartLogin => self.start_login(now),
             Action::StartToken => self.start_token(now),
             Action::RepeatAttempt => self.repeat_attempt(now),
-            Action::DropAttempt => self.attempt = None,
+            Action::DropAttempt => {
+                self.attempt = None;
+                self.redirects.stop_waiting();
+            }
             Action::Delete => {
                 if let Some(serving) = self.serving.as_mut() {
                     serving.ike.delete(now.at, &mut *self.random);

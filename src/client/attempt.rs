@@ -2,14 +2,13 @@
 
 use super::serving::Serving;
 use super::{AuthKind, Client, Event, IkeKeys, Liveness};
-use crate::crypto::Group;
+use crate::crypto::{Group, Random};
 use crate::esp::SaPair;
 use crate::ike::eap::{Answers, EapError, Form, Notice};
 use crate::ike::established::{Established, SaPolicy};
 use crate::ike::initiator::{Credentials, Failure, Initiator, InitiatorConfig, InitiatorEvent, Leg, Outcome};
 use crate::ike::sa::Retransmission;
 use crate::reconnect::{Failed, Proof, State, Trigger};
-use crate::session::Session;
 use crate::time::{Instant, Now};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -25,9 +24,9 @@ const SILENT_AFTER: u32 = 3;
 /// An attempt under way.
 pub(super) struct Attempt {
     pub(super) initiator: Initiator,
-    auth: AuthKind,
+    pub(super) auth: AuthKind,
     /// IKE_SA_INIT goes here; with the marker where it is the NAT port.
-    first: SocketAddr,
+    pub(super) first: SocketAddr,
     marker: bool,
     /// The other port of the same address, tried now and then where `first` does not answer.
     other: Option<SocketAddr>,
@@ -39,6 +38,8 @@ pub(super) struct Attempt {
     slow: bool,
     /// The path changed after IKE_SA_INIT: which IKE_AUTH the gateway took, and from where, is not known.
     moved: bool,
+    /// The gateway has proved itself.
+    verified: bool,
 }
 
 impl Attempt {
@@ -59,17 +60,39 @@ impl Attempt {
         self.other = self.other.map(|other| SocketAddr::new(first.ip(), other.port()));
         self.first = SocketAddr::new(first.ip(), self.first.port());
     }
+
+    /// Begins anew at another gateway (RFC 5685). False where IKE_SA_INIT is answered already.
+    pub(super) fn go_to(
+        &mut self,
+        now: Instant,
+        first: SocketAddr,
+        nat_port: u16,
+        random: &mut dyn Random,
+    ) -> bool {
+        let listening = self.initiator.is_in_init();
+        if listening {
+            self.retarget(first, nat_port);
+            self.init_sent = 0;
+            self.initiator.go_to(now, first, random);
+        }
+        listening
+    }
 }
 
 impl Client {
     pub(super) fn start_login(&mut self, now: Now) {
         let Some(first) = self.candidate(self.login_candidates()) else { return self.no_candidate(now) };
         self.logins += 1;
+        self.begin_login(now, first, None);
+    }
+
+    /// `from`: the gateway that sent us there (RFC 5685).
+    pub(super) fn begin_login(&mut self, now: Now, first: SocketAddr, from: Option<IpAddr>) {
         let credentials = Credentials::AnyConnect {
             identity: self.settings.identity.clone(),
             params: self.settings.login.clone(),
         };
-        self.begin(now, credentials, AuthKind::AnyConnect, first);
+        self.begin(now, credentials, AuthKind::AnyConnect, first, from);
     }
 
     fn login_candidates(&self) -> Vec<SocketAddr> {
@@ -132,10 +155,17 @@ impl Client {
         let name = session.id_text();
         let Some(first) = self.candidate(self.token_candidates()) else { return self.no_candidate(now) };
         self.events.push_back(Event::UsingIkeId(name));
-        self.begin(now, credentials, AuthKind::Token, first);
+        self.begin(now, credentials, AuthKind::Token, first, None);
     }
 
-    fn begin(&mut self, now: Now, credentials: Credentials, auth: AuthKind, first: SocketAddr) {
+    fn begin(
+        &mut self,
+        now: Now,
+        credentials: Credentials,
+        auth: AuthKind,
+        first: SocketAddr,
+        redirected_from: Option<IpAddr>,
+    ) {
         let settings = &self.settings;
         let session = self.session.as_ref().filter(|_| auth == AuthKind::Token);
         let round_trip = self.serving.as_ref().and_then(|s| s.round_trip);
@@ -157,6 +187,8 @@ impl Client {
             ipv4: settings.ipv4,
             ipv6: settings.ipv6,
             mobike: settings.mobike,
+            redirect: auth == AuthKind::AnyConnect && self.redirects.may_follow(),
+            redirected_from,
             fragment: settings.fragment,
             retransmission,
             exchange_timeout: settings.exchange_timeout,
@@ -177,6 +209,7 @@ impl Client {
             asked: false,
             slow: false,
             moved: false,
+            verified: false,
         });
         self.pump_attempt(now);
     }
@@ -229,7 +262,9 @@ impl Client {
 
     fn attempt_event(&mut self, now: Now, event: InitiatorEvent) {
         match event {
+            InitiatorEvent::Redirected(to) => self.redirected(now, to),
             InitiatorEvent::InitAnswered => {
+                self.redirects.stop_waiting();
                 let sa = self.attempt.as_ref().and_then(|attempt| attempt.initiator.sa());
                 if let Some(sa) = sa.filter(|_| self.settings.key_log) {
                     self.events.push_back(Event::IkeKeys(IkeKeys::of(sa)));
@@ -237,6 +272,9 @@ impl Client {
                 self.trigger(now, Trigger::InitAnswered);
             }
             InitiatorEvent::GatewayVerified(verified) => {
+                if let Some(attempt) = self.attempt.as_mut() {
+                    attempt.verified = true;
+                }
                 self.events.push_back(Event::GatewayVerified(verified.subject));
             }
             InitiatorEvent::Notice(notice) => self.events.push_back(Event::Notice(notice)),
@@ -287,6 +325,14 @@ impl Client {
         while let Some((_, datagram)) = initiator.poll_datagram() {
             self.send_ike(now.at, attempt.nat, true, &datagram);
         }
+        if let Failure::Elsewhere(to) = failure {
+            return self.wanted_elsewhere(now, attempt.first, to);
+        }
+        if attempt.auth == AuthKind::AnyConnect && !attempt.verified && self.redirects.may_go_back() {
+            let why = format!("{}: {failure}", attempt.nat.ip());
+            self.events.push_back(Event::Failed(failure));
+            return self.go_back(now, why);
+        }
         if attempt.auth == AuthKind::AnyConnect && self.logins < LOGINS {
             match &failure {
                 // Dropped while the person typed: the answers serve again.
@@ -306,16 +352,17 @@ impl Client {
                 _ => {}
             }
         }
+        let failure = self.redirects.explain(failure);
         self.fail(now, failure);
     }
 
-    fn fail(&mut self, now: Now, failure: Failure) {
+    pub(super) fn fail(&mut self, now: Now, failure: Failure) {
         let failed = match &failure {
             Failure::NoAnswer { .. } | Failure::Protocol(_) => Failed::NoAnswer,
             Failure::Refused { .. } => Failed::Refused,
             Failure::Certificate(_) | Failure::GatewayAuth => Failed::Untrusted,
             Failure::Child(_) => Failed::NoChild,
-            Failure::Eap(_) => Failed::Login,
+            Failure::Eap(_) | Failure::Elsewhere(_) | Failure::Redirects(_) => Failed::Login,
         };
         if failed == Failed::NoAnswer {
             self.address = self.address.wrapping_add(1);
@@ -405,68 +452,6 @@ impl Client {
             // With MOBIKE it sends to where IKE_AUTH came from, until it is told better (RFC 4555 3.5).
             self.ask_serving(now, Retransmission::from_round_trip(outcome.round_trip));
         }
-    }
-
-    /// Law 5: the token belongs to the HostAddress that issued it. A new ID or token replaces the old one.
-    #[allow(clippy::too_many_arguments)]
-    fn keep_session(
-        &mut self,
-        now: Now,
-        auth: AuthKind,
-        peer: SocketAddr,
-        group: u16,
-        id: Option<Vec<u8>>,
-        token: Option<crate::crypto::Secret>,
-        window: Option<Duration>,
-        root_key: Option<[u8; 20]>,
-        addresses: Vec<IpAddr>,
-    ) {
-        let rotate = auth == AuthKind::AnyConnect || self.settings.dialect.token_rotation;
-        if auth == AuthKind::AnyConnect {
-            // A new login ends the old session (law 5).
-            self.session = None;
-        }
-        match self.session.as_mut() {
-            Some(session) => {
-                if rotate {
-                    session.id = id.unwrap_or_else(|| session.id.clone());
-                    session.token = token.unwrap_or_else(|| session.token.clone());
-                }
-                session.peer = peer;
-                session.group = group;
-                session.root_key = root_key;
-                session.addresses = addresses;
-                session.window = window.unwrap_or(session.window);
-                session.last_contact = now.wall;
-            }
-            None => {
-                let (Some(id), Some(token)) = (id.filter(|id| !id.is_empty()), token) else {
-                    self.token_until = None;
-                    self.events.push_back(Event::NoToken);
-                    return;
-                };
-                let user = self.answers.iter().find_map(|(_, answers)| answers.get("username"));
-                self.session = Some(Session {
-                    host_name: self.settings.host_name.clone(),
-                    host_address: self.settings.host_address.clone(),
-                    id,
-                    token,
-                    user: user.map(|u| String::from_utf8_lossy(u.expose()).into_owned()).unwrap_or_default(),
-                    peer,
-                    addresses,
-                    group,
-                    root_key,
-                    window: window.unwrap_or(self.settings.reconnect_window),
-                    issued: now.wall,
-                    last_contact: now.wall,
-                });
-            }
-        }
-        if let Some(session) = &self.session {
-            self.token_until = Some(now.at + session.window.saturating_add(self.settings.dialect.horizon()));
-        }
-        self.address = 0;
-        self.store_session(now);
     }
 }
 

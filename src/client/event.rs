@@ -98,6 +98,18 @@ pub enum Event {
     Silent,
     /// The gateway deleted the IKE SA.
     DeletedByGateway,
+    /// The gateway of a login sends us to another one, in its words (RFC 5685).
+    Redirected {
+        /// Host name or address.
+        to: String,
+    },
+    /// The addresses of this host name are wanted: answer with [`super::Signal::LookedUp`] within 5 s.
+    LookUp(String),
+    /// The gateway wants this client at another one, which needs a new login; the SA stays until the gateway ends it.
+    WantedElsewhere {
+        /// Host name or address.
+        to: String,
+    },
     /// The gateway sends everything to our new address, on the same SAs (MOBIKE).
     Moved,
     /// The gateway did not take our new address (MOBIKE): why, in words.

@@ -4,9 +4,11 @@
 mod actions;
 mod attempt;
 mod event;
+mod keeping;
 mod liveness;
 mod paths;
 mod proof;
+mod redirect;
 mod serving;
 mod settings;
 mod traffic;
@@ -28,6 +30,7 @@ use crate::reconnect::{Cause, Context, Pause, Policy, Proof, State, Trigger};
 use crate::session::Session;
 use crate::time::{Instant, Now};
 use attempt::Attempt;
+use redirect::Redirects;
 use serving::{Retiring, Serving};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -63,6 +66,13 @@ pub enum Signal {
     Resume,
     /// The gateway's name was looked up anew.
     Addresses(Vec<IpAddr>),
+    /// The answer to [`Event::LookUp`]: the addresses of this name, none where it has none.
+    LookedUp {
+        /// As it was asked.
+        name: String,
+        /// In the order to prefer them.
+        addresses: Vec<IpAddr>,
+    },
     /// A captive portal was found on the way, or is gone.
     Portal {
         /// Found.
@@ -81,6 +91,7 @@ pub struct Client {
     serving: Option<Serving>,
     retiring: Option<Retiring>,
     attempt: Option<Attempt>,
+    redirects: Redirects,
     esp: SaSet,
     /// Pairs that receive, and send once the peer used them.
     unproved: Vec<u32>,
@@ -131,6 +142,7 @@ impl Client {
             serving: None,
             retiring: None,
             attempt: None,
+            redirects: Redirects::default(),
             esp: SaSet::default(),
             unproved: Vec::new(),
             session: None,
@@ -185,6 +197,7 @@ impl Client {
                 self.logins = 0;
                 self.answers.clear();
                 self.replay.clear();
+                self.redirects = Redirects::default();
                 self.trigger(now, Trigger::Connect);
             }
             Order::Disconnect => self.trigger(now, Trigger::Disconnect),
@@ -203,6 +216,7 @@ impl Client {
                 self.trigger(now, Trigger::Resume);
             }
             Signal::Addresses(addresses) => self.set_addresses(now, addresses),
+            Signal::LookedUp { name, addresses } => self.looked_up(now, &name, &addresses),
             Signal::Portal { captive } => self.trigger(now, Trigger::Portal { captive }),
             Signal::Trusted(trusted) => self.trigger(now, Trigger::Trusted(trusted)),
         }
@@ -253,6 +267,7 @@ impl Client {
     pub fn handle_timeout(&mut self, now: Now) {
         self.esp.handle_timeout(now.at);
         self.attempt_timeout(now);
+        self.redirect_timeout(now);
         self.serving_timeout(now);
         self.retiring_timeout(now);
         let context = self.context();
@@ -275,6 +290,7 @@ impl Client {
             reached.map(|_| (self.last_out + KEEPALIVE, "NAT keepalive")),
             retiring.map(|retiring| (retiring.until, "end of the old SA")),
             retiring.and_then(|retiring| retiring.serving.ike.poll_timeout()),
+            self.redirects.poll_timeout().filter(|_| !self.asleep),
             self.esp.poll_timeout().map(|at| (at, "end of an old ESP SA")),
             report.map(|at| (at + DROP_REPORT, "report of dropped datagrams")),
         ];

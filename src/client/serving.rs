@@ -137,6 +137,9 @@ impl Client {
             }
             // Only the gateway follows.
             SaEvent::PeerMoved => {}
+            SaEvent::WantedElsewhere(to) => {
+                self.events.push_back(Event::WantedElsewhere { to: to.to_string() });
+            }
             SaEvent::UpdateRefused(why) => self.events.push_back(Event::NotMoved { why }),
             SaEvent::DeletedByPeer => {
                 self.flush_serving(now);

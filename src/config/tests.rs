@@ -168,3 +168,14 @@ fn the_portals_page_can_be_another_or_none() {
     let error = bad(&format!("[portal]\nexpect = \"{}\"\n", "x".repeat(MAX_EXPECT + 1)));
     assert!(error.contains(":2:10: 257 octets; write at most 256"), "{error}");
 }
+
+#[test]
+fn the_example_of_the_readme_is_a_config_file() {
+    let readme = include_str!("../../README.md");
+    let (_, example) = readme.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    // The one file that it names is not there.
+    let config = good(&example.replace("\"company-ca.pem\"", ""));
+    assert_eq!(config.gateway("flexvpn-c8kv.example.com").address.len(), 2);
+    assert_eq!(config.preferences.auto_reconnect, Some(true));
+}

@@ -4,9 +4,22 @@ use super::Gateway;
 use super::event::{DownReason, GatewayEvent};
 use super::live::Connection;
 use crate::esp::SaPair;
+use crate::ike::message::GatewayId;
 use crate::time::Now;
 
 impl Gateway {
+    /// Tells every client that it is wanted at another gateway (RFC 5685 4); its SA stays.
+    pub fn redirect_sessions(&mut self, now: Now, to: &GatewayId) {
+        let connections: Vec<Connection> = self.live.keys().copied().collect();
+        for connection in connections {
+            let Some(live) = self.live.get_mut(&connection).filter(|live| !live.is_closing()) else {
+                continue;
+            };
+            live.established.redirect(now.at, to.clone(), &mut *self.random);
+            self.settle(now, connection, None);
+        }
+    }
+
     /// Deletes every IKE SA with a word to its client; the sessions are kept as inactive (`clear crypto session`).
     pub(super) fn delete_all(&mut self, now: Now) {
         let connections: Vec<Connection> = self.live.keys().copied().collect();

@@ -2,7 +2,7 @@
 
 use crate::crypto::{Secret, Signer};
 use crate::ike::dialect::Dialect;
-use crate::ike::message::Identity;
+use crate::ike::message::{GatewayId, Identity};
 use crate::ike::proposal::Algorithms;
 use crate::plan::Net;
 use std::collections::BTreeMap;
@@ -26,6 +26,15 @@ impl User {
     pub fn with_password(password: &str) -> Self {
         Self { password: Secret::from(password.as_bytes()), second_factor: None, groups: Vec::new() }
     }
+}
+
+/// Where logins are sent (RFC 5685).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Elsewhere {
+    /// The other gateway.
+    pub to: GatewayId,
+    /// At the end of IKE_AUTH, once the user has logged in; else in the answer to IKE_SA_INIT.
+    pub after_login: bool,
 }
 
 /// When the gateway asks whether a client is alive (`seed`: `DPD configured for 45 seconds, retry 2`, on demand).
@@ -103,6 +112,8 @@ pub struct GatewayConfig {
     /// Answer MOBIKE_SUPPORTED with the same (RFC 4555): a client that offers it moves by UPDATE_SA_ADDRESSES, and only by that
     /// (the seed's router says nothing of it: off).
     pub mobike: bool,
+    /// Logins of clients that know RFC 5685 are sent to another gateway. No reconnect by token is.
+    pub redirect: Option<Elsewhere>,
     /// A half-open login is forgotten after this long.
     pub auth_timeout: Duration,
     /// From this many half-open logins on, IKE_SA_INIT is answered with a COOKIE.
@@ -145,6 +156,7 @@ impl GatewayConfig {
             signature_hashes: true,
             fragmentation: false,
             mobike: false,
+            redirect: None,
             auth_timeout: Duration::from_secs(30),
             cookie_threshold: 64,
             half_open_limit: 512,

@@ -33,6 +33,9 @@ pub enum Refusal {
     /// The KE payload is of another group than the one we take.
     #[error("another key exchange group is wanted")]
     Group,
+    /// The login is wanted at another gateway.
+    #[error("sent to another gateway")]
+    Elsewhere,
     /// A COOKIE is wanted first.
     #[error("a cookie is wanted")]
     Cookie,

@@ -11,7 +11,8 @@ use crate::ike::established::ike_spi;
 use crate::ike::initiator::nat_detection_hash;
 use crate::ike::keys::SaKeys;
 use crate::ike::message::{
-    Exchange, Notify, Outgoing, Payload, Proposal, Spi, decode_message, encode_message, find_notify, notify,
+    Exchange, Notify, Outgoing, Payload, Proposal, Redirect, Spi, decode_message, encode_message,
+    find_notify, notify,
 };
 use crate::ike::proposal::{Algorithms, IkeSuite, proposals};
 use crate::ike::sa::{IkeSa, Retransmission};
@@ -48,6 +49,11 @@ impl<'a> Request<'a> {
 
     fn has(&self, kind: u16) -> bool {
         find_notify(self.payloads, kind).is_some()
+    }
+
+    /// RFC 5685 3, 5.
+    fn follows_redirects(&self) -> bool {
+        self.has(notify::REDIRECT_SUPPORTED) || self.has(notify::REDIRECTED_FROM)
     }
 
     /// Is there a NAT between `from` and `local`? Every address the client names counts (RFC 7296 2.23).
@@ -95,6 +101,13 @@ impl Gateway {
                 let cookie = self.cookies.make(request.nonce, ip, &request.spi_i);
                 return self.refuse_init(now, path, request.spi_i, Refusal::Cookie, notify::COOKIE, cookie);
             }
+        }
+        if let Some(elsewhere) = self.config.redirect.as_ref().filter(|e| !e.after_login)
+            && request.follows_redirects()
+        {
+            let redirect = Redirect { to: elsewhere.to.clone(), nonce: request.nonce.to_vec() };
+            let (why, kind) = (Refusal::Elsewhere, notify::REDIRECT);
+            return self.refuse_init(now, path, request.spi_i, why, kind, redirect.encode());
         }
         if self.half_open.len() >= self.config.half_open_limit {
             return self.out.dropped(DropReason::HalfOpenLimit);
@@ -198,6 +211,7 @@ impl Gateway {
             path,
             nat: request.nat(path.peer, local),
             client_hashes,
+            follows_redirects: request.follows_redirects(),
             deadline: now.at + self.config.auth_timeout,
             stage: Stage::First,
         };

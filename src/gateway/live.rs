@@ -382,8 +382,8 @@ impl Gateway {
                         self.out.tell(GatewayEvent::Moved { number: connection, peer: path.peer });
                     }
                 }
-                // Only a client sends updates.
-                SaEvent::UpdateRefused(_) => {}
+                // Only a client sends updates, only a gateway redirects.
+                SaEvent::UpdateRefused(_) | SaEvent::WantedElsewhere(_) => {}
                 SaEvent::DeletedByPeer => end = Some(DownReason::Deleted),
                 SaEvent::Deleted | SaEvent::Dead => end = Some(DownReason::Dead),
             }

@@ -11,7 +11,7 @@ use super::timers::Timer;
 use crate::crypto::{Hash, Secret};
 use crate::ike::auth::{method, shared_key_auth, sign, signed_octets};
 use crate::ike::dialect::{ANYCONNECT_ID, ID_KEY_ID};
-use crate::ike::message::{Exchange, Identity, Notify, Payload, Spi, notify};
+use crate::ike::message::{Exchange, Identity, Notify, Payload, Redirect, Spi, notify};
 use crate::ike::sa::{IkeSa, Received};
 use crate::time::{Instant, Now};
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub(super) struct HalfOpen {
     pub(super) nat: bool,
     /// The client's SIGNATURE_HASH_ALGORITHMS, where we answered with ours.
     pub(super) client_hashes: Option<Vec<Hash>>,
+    /// The client knows RFC 5685.
+    pub(super) follows_redirects: bool,
     pub(super) deadline: Instant,
     pub(super) stage: Stage,
 }
@@ -221,7 +223,15 @@ impl Gateway {
         }
         let octets = half.our_octets(&self.config.identity);
         let data = shared_key_auth(prf, half.sa.keys().sk_pr.expose(), &octets).expose().to_vec();
-        let proof = vec![Payload::Auth { method: method::SHARED_KEY, data }];
+        let mut proof = vec![Payload::Auth { method: method::SHARED_KEY, data }];
+        if let Some(elsewhere) = self.config.redirect.as_ref().filter(|e| e.after_login)
+            && half.follows_redirects
+        {
+            let redirect = Redirect { to: elsewhere.to.clone(), nonce: Vec::new() };
+            proof.push(Payload::Notify(Notify::status(notify::REDIRECT, redirect.encode())));
+            self.out.refused(now.at, half.path.peer, Refusal::Elsewhere);
+            return Outcome::Close(proof);
+        }
 
         let connection = self.next_connection();
         let wanted = Wanted {

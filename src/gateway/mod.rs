@@ -31,9 +31,11 @@ mod testing;
 mod timers;
 
 pub use behind::Behind;
-pub use config::{Dpd, GatewayConfig, User, address_identity};
+pub use config::{Dpd, Elsewhere, GatewayConfig, User, address_identity};
 pub use event::{Counters, DownReason, DropReason, GatewayEvent, GatewayTransmit, Port, Refusal};
 pub use faults::{Faults, TokenFault};
+
+pub use crate::ike::message::GatewayId;
 
 use crate::crypto::{Random, Signer};
 use crate::esp::HEADROOM;

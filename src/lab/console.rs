@@ -14,6 +14,7 @@ clear session           delete every IKE SA and tell the clients; their sessions
 clear sa                delete every Child SA and tell the clients
 restart                 lose every SA without a word, keep the sessions
 restart forget          lose the sessions too
+redirect HOST           tell every client that it is wanted at another gateway (RFC 5685)
 fault silent on|off     hear nothing and say nothing
 fault refuse N|all|off  refuse the next N reconnects by token, all of them, none
 fault cookie on|off     ask for a cookie in every IKE_SA_INIT
@@ -54,6 +55,13 @@ pub fn command(site: &mut Site, line: &str) -> Answer {
             site.gateway.clear_children(site.now());
             done("every Child SA is deleted")
         }
+        ["redirect", to] => match to.parse() {
+            Ok(to) => {
+                site.gateway.redirect_sessions(site.now(), &to);
+                done(&format!("every client is told of {to}"))
+            }
+            Err(problem) => format!("{problem}\n"),
+        },
         ["restart"] => {
             site.gateway.restart(site.now(), true);
             done("restarted, with the sessions")

@@ -134,7 +134,7 @@ impl Lab {
     /// The config file of one scenario; `agent`: lines for `[agent]`.
     fn config(&self, ports: (SocketAddr, SocketAddr), agent: &[String]) -> String {
         format!(
-            "[agent]\n{}\n[trust]\nsystem = false\n[gateway.\"{}\"]\naddress = \"{}\"\nport = {}\nnat_port = {}\n",
+            "[agent]\n{}\n[portal]\nprobe = \"off\"\n[trust]\nsystem = false\n[gateway.\"{}\"]\naddress = \"{}\"\nport = {}\nnat_port = {}\n",
             agent.join("\n"),
             self.host_address,
             ports.0.ip(),

@@ -181,7 +181,7 @@ const CLIENT: Spec = group(
         value::<bool>("DisableCaptivePortalDetection")
             .default("false")
             .user(true)
-            .ignored("not yet: captive portal detection"),
+            .honoured("honours_disable_captive_portal_detection"),
         value::<bool>("ClearSmartcardPin").default("true").user(true).ignored(NO_CERTIFICATE),
         value::<IpProtocolSupport>("IPProtocolSupport")
             .default("IPv4,IPv6")

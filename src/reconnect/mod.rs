@@ -189,6 +189,8 @@ pub struct Policy {
     path: bool,
     /// In a network that the profile trusts.
     trusted: bool,
+    /// The session is over, and the old SA was the last hope.
+    expired: bool,
     last_start: Option<Instant>,
     last_reset: Option<Instant>,
     actions: VecDeque<Action>,
@@ -202,6 +204,7 @@ impl Policy {
             state: State::Disconnected { why: None },
             path: true,
             trusted: false,
+            expired: false,
             last_start: None,
             last_reset: None,
             actions: VecDeque::new(),
@@ -230,6 +233,9 @@ impl Policy {
         if let Trigger::Trusted(trusted) = trigger {
             self.trusted(now, trusted, context);
             return;
+        }
+        if trigger == Trigger::Up {
+            self.expired = false;
         }
         match &self.state {
             State::Disconnected { .. } => self.in_disconnected(now, trigger, context),
@@ -327,6 +333,8 @@ impl Policy {
     }
 
     fn give_up(&mut self, why: Why) {
+        let why = if why == Why::NoToken && self.expired { Why::WindowOver } else { why };
+        self.expired = false;
         self.act(Action::DropAttempt);
         self.act(Action::Close);
         self.state = State::AuthRequired { why };
@@ -336,7 +344,9 @@ impl Policy {
         self.act(Action::EraseSession);
         match (&self.state, context.old_sa, self.path) {
             // The old SA may still answer; without a path nothing can be told yet.
-            (State::WaitingForNetwork { .. }, true, false) | (State::Reconnecting(_), true, _) => {}
+            (State::WaitingForNetwork { .. }, true, false) | (State::Reconnecting(_), true, _) => {
+                self.expired = true;
+            }
             _ => self.give_up(Why::WindowOver),
         }
     }

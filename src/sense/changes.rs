@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// Groups as bits, `RTMGRP_*` of linux/rtnetlink.h; the last is `1 << (RTNLGRP_IPV6_RULE - 1)`.
 const LINK: u32 = 0x1;
@@ -21,8 +21,12 @@ const IPV6_ADDRESS: u32 = 0x100;
 const IPV6_ROUTE: u32 = 0x400;
 const IPV6_RULE: u32 = 1 << 18;
 
-/// Between two rings: law 2 allows one attempt per path in this time.
+/// In a storm of changes: one ring in this time.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Rings that need no pause before them: a link that comes up brings addresses and routes within moments, and the last of them
+/// is the one that matters.
+const BURST: u32 = 8;
 
 /// Octets of messages that the kernel keeps for us. What it drops (ENOBUFS) rings just the same, so a storm costs little.
 const QUEUE: usize = 16 << 10;
@@ -57,33 +61,30 @@ impl Changes {
         }
     }
 
-    /// Takes what is there; whether anything was.
-    fn drain(&self) -> bool {
+    /// Takes what is there.
+    fn drain(&self) {
         // Only that there is a message counts. ENOBUFS (some were lost) is one too.
         let one = || recv(self.0.get_ref(), &mut [0u8; 1], RecvFlags::DONTWAIT);
-        let taken = (0..AT_ONCE).take_while(|_| matches!(one(), Ok(_) | Err(Errno::INTR | Errno::NOBUFS)));
-        taken.count() > 0
+        let mut left = AT_ONCE;
+        while left > 0 && matches!(one(), Ok(_) | Err(Errno::INTR | Errno::NOBUFS)) {
+            left -= 1;
+        }
     }
 }
 
-/// What is still to be told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Owed {
-    Nothing,
-    /// A change that nobody has heard of.
-    Change,
-    /// One ring after the last change: some changes are told before they are made (RTM_NEWLINK of a link that goes down
-    /// comes before its routes are gone).
-    Last,
-}
-
-/// Rings when something has changed: at once for the first change, then at most once in [`PAUSE`], and once after the last.
+/// Rings when something has changed: at once, in a storm once in [`PAUSE`] on average, and once more [`PAUSE`] after the last
+/// ring, since some changes are told before they are made (RTM_NEWLINK of a link that goes down comes before its routes are gone).
 #[derive(Debug)]
 pub(super) struct Bell {
     changes: Option<Changes>,
-    owed: Owed,
-    /// From the last ring on.
+    /// A change was heard of, and the bell has not rung for it.
+    heard: bool,
+    /// Until the next ring is allowed.
     pause: Option<Pin<Box<Sleep>>>,
+    /// When all rings so far are paid for, at one [`PAUSE`] each.
+    paid: Option<Instant>,
+    /// Until the ring after the last one.
+    last: Option<Pin<Box<Sleep>>>,
 }
 
 impl Bell {
@@ -93,21 +94,32 @@ impl Bell {
             Ok(changes) => (Some(changes), None),
             Err(error) => (None, Some(error)),
         };
-        (Self { changes, owed: Owed::Nothing, pause: None }, error)
+        (Self { changes, heard: false, pause: None, paid: None, last: None }, error)
     }
 
     /// Waits for a ring. Dropped early, it loses nothing.
     pub(super) async fn rings(&mut self) {
         let Some(changes) = &self.changes else { return pending().await };
-        if self.owed == Owed::Nothing {
-            changes.wait().await;
-            self.owed = Owed::Change;
+        if !self.heard {
+            tokio::select! {
+                biased;
+                () = changes.wait() => self.heard = true,
+                () = super::elapsed(&mut self.last) => {
+                    self.last = None;
+                    return;
+                }
+            }
         }
         if let Some(pause) = &mut self.pause {
             pause.as_mut().await;
         }
-        let news = changes.drain();
-        self.owed = if news || self.owed == Owed::Change { Owed::Last } else { Owed::Nothing };
-        self.pause = Some(Box::pin(sleep(PAUSE)));
+        changes.drain();
+        self.heard = false;
+        self.last = Some(Box::pin(sleep(PAUSE)));
+        // This ring is paid for a pause after the one before it, or a pause from now; a burst may be owed.
+        let fresh = sleep(PAUSE).deadline();
+        let paid = self.paid.map_or(fresh, |paid| fresh.max(paid + PAUSE));
+        self.paid = Some(paid);
+        self.pause = paid.checked_sub(PAUSE * BURST).map(|free| Box::pin(sleep_until(free)));
     }
 }

@@ -5,7 +5,7 @@ use super::logind::Word;
 use super::nights::Nights;
 use super::resolver::Resolver;
 use super::wakes::Wakes;
-use super::{Signal, Way, route};
+use super::{Signal, Way, elapsed, route};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -124,13 +124,6 @@ fn ways(to: &[SocketAddr], told: &[Way]) -> Vec<Way> {
 async fn jumped(wakes: Option<&Wakes>) {
     match wakes {
         Some(wakes) => wakes.jumped().await,
-        None => pending().await,
-    }
-}
-
-async fn elapsed(time: &mut Option<Pin<Box<Sleep>>>) {
-    match time {
-        Some(time) => time.as_mut().await,
         None => pending().await,
     }
 }

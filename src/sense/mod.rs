@@ -28,9 +28,11 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Sleep;
 use wakes::Wakes;
 
 /// Signals that may wait; each is the latest word on its subject.
@@ -157,6 +159,14 @@ impl Lacks {
             list.extend(missing);
             true
         });
+    }
+}
+
+/// Waits for this time; for ever where there is none.
+async fn elapsed(time: &mut Option<Pin<Box<Sleep>>>) {
+    match time {
+        Some(time) => time.as_mut().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -38,6 +38,15 @@ need() {
     fi
 }
 
+# need_module MODULE PACKAGE..: the same for a module of Debian's Python.
+need_module() {
+    local module=$1
+    shift
+    if ! /usr/bin/python3 -c "import $module" 2>/dev/null; then
+        missing_packages+=("$@")
+    fi
+}
+
 # have PROGRAM..: whether all of them are there.
 have() {
     local program

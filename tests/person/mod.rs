@@ -64,7 +64,7 @@ impl Person {
     /// Writes the config file: where the gateway is, and more lines for `[agent]`.
     pub(crate) fn configure(&self, (ike, nat): (SocketAddr, SocketAddr), agent: &str) -> Result<()> {
         let text = format!(
-            "[agent]\nproxy = \"127.0.0.1:0\"\n{agent}\n[trust]\nsystem = false\n\
+            "[agent]\nproxy = \"127.0.0.1:0\"\n{agent}\n[portal]\nprobe = \"off\"\n[trust]\nsystem = false\n\
              [gateway.\"flexvpn-c8kv.example.com\"]\naddress = \"{}\"\nport = {}\nnat_port = {}\n",
             ike.ip(),
             ike.port(),
@@ -226,6 +226,12 @@ impl Company {
             ensure!(answer.len() > before, "the gateway has ended: {answer}");
         }
         Ok(answer)
+    }
+
+    /// It hears nothing and says nothing until it is thawed.
+    pub(crate) fn freeze(&self, frozen: bool) -> Result<()> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process")?;
+        Ok(kill_process(pid, if frozen { Signal::STOP } else { Signal::CONT })?)
     }
 
     /// A console command without an answer.

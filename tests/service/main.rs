@@ -6,5 +6,7 @@ mod person;
 mod stage;
 
 mod families;
+mod portal;
 mod profile;
 mod sleep;
+mod survive;

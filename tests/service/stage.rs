@@ -25,6 +25,7 @@ pub(crate) const HERE6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 pub(crate) struct Stage {
     pub(crate) company: Company,
+    pub(crate) clock: Clock,
     home: TempDir,
     wishes: Connect,
     signals: mpsc::Sender<Signal>,
@@ -35,9 +36,7 @@ pub(crate) struct Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
+        self.crash();
     }
 }
 
@@ -49,8 +48,10 @@ impl Stage {
         let file = |name: &str| home.path().join(name);
         fs::write(file("profile.xml"), change(SEED))?;
         let (ike, nat) = company.ports;
+        // Nobody in the world is asked by a test.
+        let portal = if config.contains("[portal]") { "" } else { "[portal]\nprobe = \"off\"\n" };
         let text = format!(
-            "[trust]\nsystem = false\n[gateway.\"flexvpn-c8kv.example.com\"]\naddress = [\"127.0.0.1\", \"::1\"]\n\
+            "{portal}[trust]\nsystem = false\n[gateway.\"flexvpn-c8kv.example.com\"]\naddress = [\"127.0.0.1\", \"::1\"]\n\
              port = {}\nnat_port = {}\n{config}",
             ike.port(),
             nat.port()
@@ -66,6 +67,7 @@ impl Stage {
         };
         let mut stage = Self {
             company,
+            clock: Clock::system(),
             home,
             wishes,
             signals: mpsc::channel(1).0,
@@ -77,11 +79,16 @@ impl Stage {
         Ok(stage)
     }
 
-    /// An agent starts, in the place of the one before.
-    pub(crate) async fn start(&mut self) {
+    /// `kill -9`.
+    pub(crate) fn crash(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
         }
+    }
+
+    /// An agent starts, in the place of the one before.
+    pub(crate) async fn start(&mut self) {
+        self.crash();
         let (signals_in, signals) = mpsc::channel(16);
         let (gateway, mut asked) = watch::channel(Vec::<SocketAddr>::new());
         let missing = watch::Sender::new(Vec::new()).subscribe();
@@ -91,7 +98,7 @@ impl Stage {
         let store = Store::in_files(&places);
         let setup = Setup {
             places,
-            clock: Clock::system(),
+            clock: self.clock.clone(),
             store,
             senses: Senses { signals, gateway, missing },
             around: Surroundings::default(),

@@ -5,6 +5,7 @@ mod fault;
 mod harness;
 mod honours;
 mod mobike;
+mod redirect;
 mod runner;
 mod scenarios;
 mod schedule;

@@ -7,7 +7,7 @@ use super::{Idle, Service, tell, text};
 use crate::agent::driver::Command;
 use crate::client::{Event, Order};
 use crate::ike::eap::Notice;
-use crate::ipc::{NoticeKind, Reply};
+use crate::ipc::{FailureKind, NoticeKind, Reply};
 use crate::journal::Kind;
 use crate::reconnect::{State, Why};
 use crate::time::Now;
@@ -67,12 +67,15 @@ impl Service {
                 }
                 self.tell_watchers().await;
             }
+            Event::Silent => self.ask_for_portal(Duration::ZERO),
+            Event::LookUp(name) => connection.look_up(name),
             Event::Ended(why) => self.ended(why).await,
             _ => {}
         }
     }
 
     async fn state(&mut self, state: &State) {
+        self.portal_in(state);
         match state {
             State::Connected => self.answer_connected(),
             State::Disconnected { why: None } => return self.end_for_good().await,
@@ -115,7 +118,11 @@ impl Service {
     /// There is no connection, and none will come by itself.
     async fn ended(&mut self, why: Why) {
         let Some(connection) = &self.connection else { return };
-        let failure = text::failure(why, connection);
+        let mut failure = text::failure(why, connection);
+        if let (FailureKind::NoAnswer, Some(portal)) = (failure.kind, self.portal.text()) {
+            failure.message =
+                format!("{}: {portal}; then `ikeep connect`", connection.target.settings.host_name);
+        }
         let person_needed = matches!(connection.state, State::AuthRequired { .. });
         if why == Why::TrustedNetwork {
             self.ended_in_trust = Some(connection.target.clone());
@@ -148,6 +155,7 @@ impl Service {
         self.senses.gateway.send_replace(Vec::new());
         self.stop_looking_up();
         self.hold = None;
+        self.forget_portal();
         self.asked = None;
         if idle.is_some() {
             self.idle = idle;

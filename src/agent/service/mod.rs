@@ -4,10 +4,14 @@
 
 mod connect;
 mod events;
+mod keep;
 mod machine;
+mod portal;
 mod text;
 mod ways;
 
+use crate::sense::portal::Verdict;
+use portal::Portal;
 use ways::Found;
 pub(super) use ways::Whereabouts;
 
@@ -24,8 +28,7 @@ use crate::ipc::{Answer, Call, Connect, Failure, FailureKind, NoticeKind, Reply,
 use crate::journal::Kind;
 use crate::reconnect::State;
 use crate::sense::{Hold, Missing, Networks, Senses, Signal};
-use crate::session::Session;
-use crate::store::{self, Intent, Kept, Saved, Store, StoreError};
+use crate::store::{self, Intent, Saved, Store, StoreError};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -104,6 +107,7 @@ pub struct Service {
     ended_in_trust: Option<Target>,
     /// Delays sleep until the gateway knows that the session ends.
     hold: Option<Hold>,
+    portal: Portal,
 }
 
 /// What ended a wait.
@@ -113,6 +117,7 @@ enum Wake {
     Output(Option<Output>),
     Kept(Option<KeepingDone>),
     LookedUp(Result<Found, String>),
+    Probed(Verdict),
     Missing,
     AskerGone,
 }
@@ -146,6 +151,7 @@ impl Service {
             networks: None,
             ended_in_trust: None,
             hold: None,
+            portal: Portal::default(),
         };
         for note in notes.iter().chain(&more) {
             service.say(Kind::Warning, &note.to_string());
@@ -180,6 +186,7 @@ impl Service {
                 Wake::Output(output) => self.output(output).await,
                 Wake::Kept(kept) => self.kept(kept),
                 Wake::LookedUp(result) => self.looked_up(result).await,
+                Wake::Probed(verdict) => self.probed(verdict).await,
                 Wake::Missing => self.warn_of_missing(),
                 Wake::AskerGone => self.asker_gone().await,
             }
@@ -187,7 +194,7 @@ impl Service {
     }
 
     async fn wait(&mut self, calls: &mut mpsc::Receiver<Call>) -> Wake {
-        let Self { senses, connection, keeping, look_up, asker, .. } = self;
+        let Self { senses, connection, keeping, look_up, asker, portal, .. } = self;
         let keeps = keeping.is_some();
         tokio::select! {
             biased;
@@ -214,6 +221,7 @@ impl Service {
                     None => std::future::pending().await,
                 }
             } => Wake::LookedUp(found),
+            verdict = portal.verdict() => Wake::Probed(verdict),
             Ok(()) = senses.missing.changed() => Wake::Missing,
         }
     }
@@ -447,54 +455,6 @@ impl Service {
         self.say(Kind::Warning, text);
         if let Some(asker) = &self.asker {
             tell(asker, Reply::Notice { kind: NoticeKind::Warning, text: text.to_owned() });
-        }
-    }
-
-    async fn erase_last(&mut self) {
-        let Some(last) = self.intent.last.clone() else { return };
-        let target = match self.find(&last, None).await {
-            Ok(target) => target,
-            Err(failure) => {
-                let text =
-                    format!("A session that an earlier agent may have left stays where it is: {failure}");
-                return self.say(Kind::Warning, &text);
-            }
-        };
-        if let Err(error) = self.store.erase(&target.settings.host_address).await {
-            self.say(Kind::Warning, &error.to_string());
-        }
-    }
-
-    fn keep(&mut self, session: Box<Session>) {
-        let mut store = self.store.clone();
-        self.keeping = Some(tokio::spawn(async move { KeepingDone::Saved(store.save(&session).await) }));
-    }
-
-    fn forget(&mut self) {
-        let Some(connection) = &self.connection else { return };
-        let mut store = self.store.clone();
-        let host = connection.target.settings.host_address.clone();
-        self.keeping = Some(tokio::spawn(async move { KeepingDone::Erased(store.erase(&host).await) }));
-    }
-
-    fn kept(&mut self, kept: Option<KeepingDone>) {
-        self.keeping = None;
-        match kept {
-            Some(KeepingDone::Saved(Ok(saved))) => {
-                // A session is kept again and again; what is wrong with a place is told when another one is taken.
-                for note in saved.notes.iter().filter(|_| saved.changed) {
-                    self.say(Kind::Warning, &note.to_string());
-                }
-                if saved.changed && saved.kept == Kept::Plain {
-                    let text = "the session is kept in a file that only its permissions protect, for want of a better place";
-                    self.warn(text);
-                }
-            }
-            Some(KeepingDone::Saved(Err(error)) | KeepingDone::Erased(Err(error))) => {
-                self.warn(&error.to_string())
-            }
-            Some(KeepingDone::Erased(Ok(()))) => {}
-            None => tracing::error!("the store's task has crashed"),
         }
     }
 }

@@ -38,6 +38,11 @@ impl Whereabouts {
         Self { last, known, ..Self::default() }
     }
 
+    /// The way that a question to this network takes.
+    pub(super) fn way(&self) -> Option<Way> {
+        self.ways.first().copied()
+    }
+
     fn all(&self) -> Vec<IpAddr> {
         let mut all: Vec<IpAddr> = self.last.map(|last| last.ip()).into_iter().collect();
         all.extend(self.known.iter().filter(|ip| Some(**ip) != self.last.map(|last| last.ip())));
@@ -123,6 +128,9 @@ impl Service {
             connection.whereabouts.nat64 = None; // it was another network's
         }
         connection.tell_ways().await;
+        if moved {
+            self.forget_portal();
+        }
         // Only another network may answer otherwise.
         if moved {
             self.look_up_again();

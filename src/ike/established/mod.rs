@@ -10,7 +10,7 @@ mod rekey;
 #[cfg(test)]
 mod tests;
 
-use super::message::{Delete, Exchange, Header, Notify, Payload, notify};
+use super::message::{Delete, Exchange, GatewayId, Header, Notify, Payload, Redirect, find_notify, notify};
 use super::proposal::Algorithms;
 use super::sa::{Dropped, IkeSa, Received, Retransmission};
 use crate::crypto::Random;
@@ -74,6 +74,8 @@ pub enum SaEvent {
     PeerMoved,
     /// The peer refused our UPDATE_SA_ADDRESSES, or broke the rules in its answer: in words.
     UpdateRefused(String),
+    /// The gateway wants us at another one (RFC 5685 4); the SA stays until it ends it.
+    WantedElsewhere(GatewayId),
     /// The peer deleted the IKE SA.
     DeletedByPeer,
     /// Our DELETE was answered, or given up.
@@ -241,6 +243,11 @@ impl Established {
             Exchange::Informational => {
                 let (mut answer, deleted) = self.answer_deletes(payloads);
                 self.answer_mobike(which, payloads, &mut answer, random);
+                if let Some(n) = find_notify(payloads, notify::REDIRECT)
+                    && let Some(redirect) = Redirect::decode(&n.data)
+                {
+                    self.events.push_back(SaEvent::WantedElsewhere(redirect.to));
+                }
                 self.respond(which, id, exchange, &answer, random);
                 if deleted {
                     match which {
@@ -396,6 +403,18 @@ impl Established {
             return;
         }
         if self.current.sa.request_with(now, Exchange::Informational, Vec::new(), rule, random) {
+            self.current.pending.push_back(Pending::Liveness);
+        }
+    }
+
+    /// The gateway's side: tells the client that it is wanted at another one (RFC 5685 4).
+    pub fn redirect(&mut self, now: Instant, to: GatewayId, random: &mut dyn Random) {
+        if self.closed {
+            return;
+        }
+        let redirect = Redirect { to, nonce: Vec::new() };
+        let payload = Payload::Notify(Notify::status(notify::REDIRECT, redirect.encode()));
+        if self.current.sa.request(now, Exchange::Informational, vec![payload], random) {
             self.current.pending.push_back(Pending::Liveness);
         }
     }

@@ -6,7 +6,8 @@ use super::super::eap::{Answers, AnyConnect, EapError, Step};
 use super::super::established::{esp_spi, mobike_offer};
 use super::super::keys::ChildKeying;
 use super::super::message::{
-    ConfigAttribute, Configuration, Delete, Exchange, Identity, Notify, Payload, notify,
+    ConfigAttribute, Configuration, Delete, Exchange, Identity, Notify, Payload, Redirect, find_notify,
+    notify,
 };
 use super::super::proposal::proposals;
 use super::super::sa::{Dropped, IkeSa, Received};
@@ -223,6 +224,10 @@ impl Auth {
                 }
             };
             events.push_back(InitiatorEvent::GatewayVerified(Box::new(verified)));
+            let has_eap = payloads.iter().any(|p| matches!(p, Payload::Eap(_)));
+            if !has_eap {
+                self.follow_redirect(now.at, config, payloads, random)?;
+            }
             if self.eap.is_none() {
                 return self.finish_or_delete(now.at, config, payloads, events, random);
             }
@@ -231,6 +236,7 @@ impl Auth {
         match self.step {
             Phase::Final => {
                 self.check_final(payloads)?;
+                self.follow_redirect(now.at, config, payloads, random)?;
                 self.finish_or_delete(now.at, config, payloads, events, random)
             }
             _ => {
@@ -243,6 +249,23 @@ impl Auth {
                 self.handle_eap(now.at, packet, events, random)
             }
         }
+    }
+
+    /// Both AUTH checks are done where they are due. A gateway that wants us elsewhere gives no Child SA: the IKE SA is of no
+    /// use (RFC 5685 6).
+    fn follow_redirect(
+        &mut self,
+        now: Instant,
+        config: &InitiatorConfig,
+        payloads: &[Payload],
+        random: &mut dyn Random,
+    ) -> Result<(), Failure> {
+        let redirect = find_notify(payloads, notify::REDIRECT).filter(|_| config.redirect);
+        let Some(redirect) = redirect.and_then(|n| Redirect::decode(&n.data)) else { return Ok(()) };
+        if let Some(sa) = self.sa.as_mut() {
+            sa.request(now, Exchange::Informational, vec![Payload::Delete(Delete::ike())], random);
+        }
+        Err(Failure::Elsewhere(redirect.to))
     }
 
     fn handle_eap(

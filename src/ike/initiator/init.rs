@@ -2,7 +2,9 @@
 
 use super::super::auth::our_hash_algorithms;
 use super::super::keys::SaKeys;
-use super::super::message::{Exchange, Header, Notify, Payload, Spi, decode_message, encode_message, notify};
+use super::super::message::{
+    Exchange, GatewayId, Header, Notify, Payload, Redirect, Spi, decode_message, encode_message, notify,
+};
 use super::super::proposal::{IkeSuite, proposals};
 use super::super::sa::{Dropped, Retransmission};
 use super::super::sk::Outgoing;
@@ -40,6 +42,10 @@ pub(super) struct Init {
     patience: Duration,
     round_trips: u32,
     hint: Option<String>,
+    /// The gateway that sent us here (RFC 5685).
+    redirected_from: Option<IpAddr>,
+    /// Somebody wants us elsewhere.
+    pub(super) redirect: Option<GatewayId>,
     outbox: VecDeque<Vec<u8>>,
 }
 
@@ -97,6 +103,8 @@ impl Init {
             patience: config.exchange_timeout,
             round_trips: 0,
             hint: None,
+            redirected_from: config.redirected_from,
+            redirect: None,
             outbox: VecDeque::new(),
         };
         init.send(now, config);
@@ -121,6 +129,13 @@ impl Init {
             Payload::Notify(Notify::status(notify::IKEV2_FRAGMENTATION_SUPPORTED, Vec::new())),
             Payload::Notify(Notify::status(notify::SIGNATURE_HASH_ALGORITHMS, our_hash_algorithms())),
         ]);
+        if config.redirect {
+            payloads.push(Payload::Notify(Notify::status(notify::REDIRECT_SUPPORTED, Vec::new())));
+            payloads.extend(self.redirected_from.map(|from| {
+                let from = GatewayId::Address(from).encode();
+                Payload::Notify(Notify::status(notify::REDIRECTED_FROM, from))
+            }));
+        }
         payloads.extend(config.dialect.vendor_ids.iter().map(|v| Payload::VendorId(v.clone().into_bytes())));
         let head = Outgoing {
             spi_i: self.spi_i,
@@ -161,6 +176,15 @@ impl Init {
                 _ => None,
             })
         };
+        if let Some(n) = notifies().find(|n| n.kind == notify::REDIRECT) {
+            let redirect = Redirect::decode(&n.data).filter(|r| config.redirect && r.nonce == self.nonce);
+            let to = redirect.map(|redirect| redirect.to).ok_or_else(|| {
+                Dropped::Malformed("a redirect that was not asked for, or not in answer to this".into())
+            })?;
+            self.hint = Some(format!("it redirects to {to}"));
+            self.redirect = Some(to);
+            return Ok(None);
+        }
         if let Some(cookie) = notifies().find(|n| n.kind == notify::COOKIE) {
             if cookie.data.is_empty() || cookie.data.len() > COOKIE_MAX || cookie.data == self.cookie {
                 return Err(Dropped::Malformed("a cookie of wrong length, or the same again".into()));
@@ -245,6 +269,26 @@ impl Init {
             round_trips: self.round_trips + 1,
             round_trip: (self.tries == 1).then(|| now.since(self.sent)),
         })
+    }
+
+    /// Begins anew at another gateway, with another SPI: a late answer of the one before belongs to nothing any more.
+    pub(super) fn go_to(
+        &mut self,
+        now: Instant,
+        config: &InitiatorConfig,
+        (spi_i, remote): (Spi, SocketAddr),
+        random: &mut dyn Random,
+    ) {
+        self.redirected_from = Some(self.remote.ip());
+        (self.spi_i, self.remote) = (spi_i, remote);
+        random.fill(&mut self.nonce);
+        self.kex = generate(self.group, random);
+        self.cookie.clear();
+        self.restarts = 0;
+        self.round_trips += 1;
+        self.deadline = now + self.patience;
+        self.outbox.clear();
+        self.send(now, config);
     }
 
     /// The same octets again, with all their tries.

@@ -12,7 +12,7 @@ pub use init::nat_detection_hash;
 use super::cert::{CertError, Trust, Verified};
 use super::dialect::Dialect;
 use super::eap::{self, Answers, Form, LoginParams, Notice};
-use super::message::Spi;
+use super::message::{GatewayId, Spi};
 use super::proposal::{Algorithms, EspSuite};
 use super::sa::{Dropped, IkeSa, Retransmission};
 use crate::crypto::{Group, Random, Secret};
@@ -71,6 +71,10 @@ pub struct InitiatorConfig {
     pub ipv6: bool,
     /// Offer MOBIKE (RFC 4555).
     pub mobike: bool,
+    /// A redirect is followed (RFC 5685): a login; a token belongs to the gateway that issued it (law 5).
+    pub redirect: bool,
+    /// The gateway that sent us to this one.
+    pub redirected_from: Option<IpAddr>,
     /// Largest IKE message where the gateway knows RFC 7383, octets.
     pub fragment: usize,
     /// How requests are repeated.
@@ -140,6 +144,12 @@ pub enum Failure {
     /// The IKE SA came up, the Child SA did not.
     #[error("the gateway gave no tunnel: {0}")]
     Child(String),
+    /// The gateway, which has proved itself, wants the login at another one (RFC 5685 6).
+    #[error("the gateway wants the login at {0}")]
+    Elsewhere(GatewayId),
+    /// Redirects that lead nowhere: why, for people.
+    #[error("the gateway's redirect leads nowhere: {0}")]
+    Redirects(String),
     /// The gateway broke the protocol.
     #[error("the gateway's answer makes no sense: {0}")]
     Protocol(&'static str),
@@ -150,6 +160,9 @@ pub enum Failure {
 pub enum InitiatorEvent {
     /// A valid IKE_SA_INIT answer arrived; IKE_AUTH is on its way.
     InitAnswered,
+    /// An answer to IKE_SA_INIT wants us at another gateway. It has proved nothing: call [`Initiator::go_to`], or not. The
+    /// attempt goes on meanwhile.
+    Redirected(GatewayId),
     /// Certificate and signature of the gateway verified.
     GatewayVerified(Box<Verified>),
     /// Ask the user, then call `answer`.
@@ -245,6 +258,8 @@ impl Initiator {
                     self.events.push_back(InitiatorEvent::InitAnswered);
                     let auth = Auth::new(now.at, &self.config, *keyed, random);
                     self.stage = Stage::Auth(Box::new(auth));
+                } else if let Some(to) = init.redirect.take() {
+                    self.events.push_back(InitiatorEvent::Redirected(to));
                 }
                 Ok(())
             }
@@ -295,6 +310,14 @@ impl Initiator {
                 }
             }
             Stage::Over => {}
+        }
+    }
+
+    /// Begins anew at `remote`, where [`InitiatorEvent::Redirected`] led to. Nothing once IKE_SA_INIT is answered.
+    pub fn go_to(&mut self, now: Instant, remote: SocketAddr, random: &mut dyn Random) {
+        if let Stage::Init(init) = &mut self.stage {
+            self.spi_i = super::established::ike_spi(random);
+            init.go_to(now, &self.config, (self.spi_i, remote), random);
         }
     }
 

@@ -4,7 +4,7 @@
 //! gives a message of the same meaning.
 //!
 //! `header`: the IKE header and whole unencrypted messages. `chain`: generic payload headers. `payload`: one payload of
-//! each type; `proposal`, `selector`, `config`, `identity`, `notify`: what is inside them. `read`: octets and limits.
+//! each type; `proposal`, `selector`, `config`, `identity`, `notify`: what is inside them; `redirect`: what is inside a notify. `read`: octets and limits.
 
 #[cfg(test)]
 pub(in crate::ike) mod arbitrary;
@@ -16,6 +16,7 @@ pub mod notify;
 mod payload;
 mod proposal;
 mod read;
+mod redirect;
 mod selector;
 #[cfg(test)]
 mod tests;
@@ -29,3 +30,4 @@ pub use notify::{Delete, Notify, find_notify, first_error_notify};
 pub use payload::{Payload, payload_type};
 pub use proposal::{Proposal, Transform, protocol, transform_kind};
 pub use read::{DecodeError, limits};
+pub use redirect::{GatewayId, Redirect};

@@ -12,7 +12,9 @@ impl Policy {
             Trigger::Suspend | Trigger::Resume if self.rules.on_suspend == OnSuspend::Disconnect => {
                 self.end_for_sleep(now, context);
             }
-            Trigger::Path { usable: true } | Trigger::Resume => self.act(Action::RepeatAttempt),
+            Trigger::Path { usable: true } | Trigger::Resume | Trigger::Portal { captive: false } => {
+                self.act(Action::RepeatAttempt);
+            }
             _ => {}
         }
     }

@@ -157,3 +157,17 @@ fn an_agent_that_starts_in_a_trusted_network_does_there_what_the_profile_wants()
     assert!(bench.tell(Trigger::Connect).contains(&Action::EraseSession));
     assert_eq!(bench.policy.state(), &State::Disconnected { why: Some(Why::TrustedNetwork) });
 }
+
+#[test]
+fn what_ends_after_the_window_ends_because_of_the_window() {
+    let mut bench = Bench::connected(after_resume());
+    bench.tell(Trigger::Path { usable: false });
+    bench.pass(1_020_000);
+    bench.policy.handle_timeout(bench.now, &bench.context);
+    assert_eq!(bench.drain(), [Action::EraseSession]);
+    // The old SA was the last hope, and does not answer.
+    bench.context.token_until = None;
+    bench.tell(Trigger::Path { usable: true });
+    bench.tell(Trigger::Outage);
+    assert_eq!(bench.policy.state(), &State::AuthRequired { why: Why::WindowOver });
+}

@@ -1,0 +1,56 @@
+//! What the store is asked to do, in the order of the events that ask for it.
+
+use super::{KeepingDone, Service};
+use crate::journal::Kind;
+use crate::session::Session;
+use crate::store::Kept;
+
+impl Service {
+    pub(super) async fn erase_last(&mut self) {
+        let Some(last) = self.intent.last.clone() else { return };
+        let target = match self.find(&last, None).await {
+            Ok(target) => target,
+            Err(failure) => {
+                let text =
+                    format!("A session that an earlier agent may have left stays where it is: {failure}");
+                return self.say(Kind::Warning, &text);
+            }
+        };
+        if let Err(error) = self.store.erase(&target.settings.host_address).await {
+            self.say(Kind::Warning, &error.to_string());
+        }
+    }
+
+    pub(super) fn keep(&mut self, session: Box<Session>) {
+        let mut store = self.store.clone();
+        self.keeping = Some(tokio::spawn(async move { KeepingDone::Saved(store.save(&session).await) }));
+    }
+
+    pub(super) fn forget(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        let mut store = self.store.clone();
+        let host = connection.target.settings.host_address.clone();
+        self.keeping = Some(tokio::spawn(async move { KeepingDone::Erased(store.erase(&host).await) }));
+    }
+
+    pub(super) fn kept(&mut self, kept: Option<KeepingDone>) {
+        self.keeping = None;
+        match kept {
+            Some(KeepingDone::Saved(Ok(saved))) => {
+                // A session is kept again and again; what is wrong with a place is told when another one is taken.
+                for note in saved.notes.iter().filter(|_| saved.changed) {
+                    self.say(Kind::Warning, &note.to_string());
+                }
+                if saved.changed && saved.kept == Kept::Plain {
+                    let text = "the session is kept in a file that only its permissions protect, for want of a better place";
+                    self.warn(text);
+                }
+            }
+            Some(KeepingDone::Saved(Err(error)) | KeepingDone::Erased(Err(error))) => {
+                self.warn(&error.to_string())
+            }
+            Some(KeepingDone::Erased(Ok(()))) => {}
+            None => tracing::error!("the store's task has crashed"),
+        }
+    }
+}

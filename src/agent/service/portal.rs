@@ -1,0 +1,103 @@
+//! Captive portals: when the gateway stays silent although there is a way to it, a page in the clear is asked for; who gets
+//! another page has to log in to the network first.
+
+use super::super::driver::Command;
+use super::Service;
+use crate::reconnect::State;
+use crate::sense::portal::{self, Verdict};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Between two questions while a portal is known to be there.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// What is known of a portal in the present network.
+#[derive(Debug, Default)]
+pub(super) struct Portal {
+    probing: Option<JoinHandle<Verdict>>,
+    /// One was found, and where it sends people if it says so.
+    found: Option<Option<String>>,
+}
+
+impl Drop for Portal {
+    fn drop(&mut self) {
+        if let Some(probing) = &self.probing {
+            probing.abort();
+        }
+    }
+}
+
+impl Portal {
+    /// The answer to the question under way; never, where none is.
+    pub(super) async fn verdict(&mut self) -> Verdict {
+        match self.probing.as_mut() {
+            Some(probing) => {
+                probing.await.unwrap_or_else(|error| Verdict::Unknown { why: error.to_string() })
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// For people, while a portal is in the way.
+    pub(super) fn text(&self) -> Option<String> {
+        let location = self.found.as_ref()?;
+        let at = location.as_ref().map(|location| format!(": {location}")).unwrap_or_default();
+        Some(format!("this network wants a log-in in a web browser first (captive portal){at}"))
+    }
+}
+
+impl Service {
+    /// The gateway does not answer: is it the network?
+    pub(super) fn ask_for_portal(&mut self, after: Duration) {
+        let Some(connection) = self.connection.as_ref().filter(|_| self.portal.probing.is_none()) else {
+            return;
+        };
+        let (Some(probe), Some(way)) = (connection.target.portal.clone(), connection.whereabouts.way())
+        else {
+            return;
+        };
+        self.portal.probing = Some(tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            portal::probe(&probe, way.from, way.interface).await
+        }));
+    }
+
+    pub(super) async fn probed(&mut self, verdict: Verdict) {
+        self.portal.probing = None;
+        tracing::debug!(?verdict, "the page that tells of captive portals");
+        match verdict {
+            Verdict::Captive { location } => {
+                if self.portal.found.replace(location).is_none() {
+                    self.tell_portal(true).await;
+                    if let Some(text) = self.portal.text() {
+                        self.warn(&format!("{text}. The connection goes on after that."));
+                    }
+                }
+                self.ask_for_portal(AGAIN);
+            }
+            Verdict::Open if self.portal.found.take().is_some() => self.tell_portal(false).await,
+            Verdict::Unknown { .. } if self.portal.found.is_some() => self.ask_for_portal(AGAIN),
+            Verdict::Open | Verdict::Unknown { .. } => {}
+        }
+    }
+
+    async fn tell_portal(&self, captive: bool) {
+        if let Some(connection) = &self.connection {
+            connection.command(Command::Portal { captive }).await;
+        }
+    }
+
+    /// What was found holds for the network and the trouble it was found in.
+    pub(super) fn forget_portal(&mut self) {
+        self.portal = Portal::default();
+    }
+
+    /// A state in which nobody waits for a portal to open ends the questions; why a login failed is still to be told.
+    pub(super) fn portal_in(&mut self, state: &State) {
+        let failed = matches!(state, State::Disconnected { why: Some(_) });
+        let waits = matches!(state, State::Connecting | State::Reconnecting(_) | State::CaptivePortal(_));
+        if !waits && !failed {
+            self.forget_portal();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What a new SA leaves of the session: ID and token, where they came from, how long they are worth trying.
+
+use super::{AuthKind, Client, Event};
+use crate::session::Session;
+use crate::time::Now;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+impl Client {
+    /// Law 5: the token belongs to the HostAddress that issued it. A new ID or token replaces the old one.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn keep_session(
+        &mut self,
+        now: Now,
+        auth: AuthKind,
+        peer: SocketAddr,
+        group: u16,
+        id: Option<Vec<u8>>,
+        token: Option<crate::crypto::Secret>,
+        window: Option<Duration>,
+        root_key: Option<[u8; 20]>,
+        addresses: Vec<IpAddr>,
+    ) {
+        let rotate = auth == AuthKind::AnyConnect || self.settings.dialect.token_rotation;
+        if auth == AuthKind::AnyConnect {
+            // A new login ends the old session (law 5).
+            self.session = None;
+        }
+        match self.session.as_mut() {
+            Some(session) => {
+                if rotate {
+                    session.id = id.unwrap_or_else(|| session.id.clone());
+                    session.token = token.unwrap_or_else(|| session.token.clone());
+                }
+                session.peer = peer;
+                session.group = group;
+                session.root_key = root_key;
+                session.addresses = addresses;
+                session.window = window.unwrap_or(session.window);
+                session.last_contact = now.wall;
+            }
+            None => {
+                let (Some(id), Some(token)) = (id.filter(|id| !id.is_empty()), token) else {
+                    self.token_until = None;
+                    self.events.push_back(Event::NoToken);
+                    return;
+                };
+                let user = self.answers.iter().find_map(|(_, answers)| answers.get("username"));
+                self.session = Some(Session {
+                    host_name: self.settings.host_name.clone(),
+                    host_address: self.settings.host_address.clone(),
+                    id,
+                    token,
+                    user: user.map(|u| String::from_utf8_lossy(u.expose()).into_owned()).unwrap_or_default(),
+                    peer,
+                    addresses,
+                    group,
+                    root_key,
+                    window: window.unwrap_or(self.settings.reconnect_window),
+                    issued: now.wall,
+                    last_contact: now.wall,
+                });
+            }
+        }
+        if let Some(session) = &self.session {
+            self.token_until = Some(now.at + session.window.saturating_add(self.settings.dialect.horizon()));
+        }
+        self.address = 0;
+        self.store_session(now);
+    }
+}
