@@ -97,8 +97,9 @@ impl Person {
             let folder = name.trim_start_matches("XDG_").trim_end_matches("_HOME").trim_end_matches("_DIR");
             command.env(name, self.path(&folder.to_lowercase()));
         }
-        // A keyring of the machine's user is none of this person's.
+        // A keyring of the machine's user is none of this person's, and the machine's sleep is not held back for a test.
         command.env("HOME", self.home.path()).env_remove("DBUS_SESSION_BUS_ADDRESS");
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", self.path("no-bus").display()));
         command
     }
 
