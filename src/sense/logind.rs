@@ -37,7 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Sleep is never held back longer, whatever logind would allow; its own limit is 5 s where nobody has changed it.
 const LONGEST_HOLD: Duration = Duration::from_secs(4);
 
-/// A bus that is lost is looked for after this, then after twice as long each time, up to the second.
+/// A bus that is lost is looked for after this, then after twice as long each time, up to the second; one that was never there
+/// after the second only: a machine without a bus is not woken for one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -72,7 +73,7 @@ pub(super) async fn listen(bus: Option<String>, words: mpsc::Sender<Word>, lacks
 }
 
 async fn again_and_again(bus: Option<&str>, words: &mpsc::Sender<Word>, lacks: &Lacks) {
-    let mut wait = FIRST_WAIT;
+    let mut wait = LONGEST_WAIT;
     loop {
         let mut attentive = false;
         let Err(lost) = attend(bus, words, lacks, &mut attentive).await;
