@@ -160,6 +160,32 @@ fn roams_faster_than_answers_end_on_the_last_path() {
     }
 }
 
+/// Law 7: what is told to be confirmed is so; the gateway sends to where we are.
+#[test]
+fn confirmed_means_that_the_gateway_has_moved() {
+    for seed in 0..30 {
+        let mut world = connected(300 + seed);
+        (world.link.loss, world.link.jitter) = (100, 5);
+        let mut confirmed = 0;
+        for _ in 0..12 {
+            world.roam();
+            for _ in 0..world.random.between(1, 120) {
+                world.run_for(ms(1));
+                let now = world.now;
+                if !world.client().status(now.at).confirmed {
+                    continue;
+                }
+                confirmed += 1;
+                let (_, here) = world.ways[0].expect("a way");
+                let peer = format!("Peer: {} port {}", here.ip(), here.port());
+                let seen = world.gateway().show_session_detail(now);
+                assert!(seen.contains(&peer), "seed {seed}: not {peer} but\n{seen}\n{}", world.history());
+            }
+        }
+        assert!(confirmed > 0, "seed {seed}");
+    }
+}
+
 #[test]
 fn roams_under_loss_come_back() {
     for seed in 0..20 {
@@ -187,8 +213,10 @@ fn a_rebinding_of_the_nat_is_mended_by_the_next_liveness_check() {
     let before = spis(&mut world);
     world.rebind();
     world.echo_every = Some(ms(100));
-    let at = world.now.at;
-    world.run_for(4 * SECOND);
+    let (at, back) = (world.now.at, world.echoes_back);
+    world.run_for(2 * SECOND);
+    assert_eq!(world.echoes_back, back, "ESP from elsewhere moves nobody");
+    world.run_for(2 * SECOND);
     assert!(world.last_echo_back.is_some_and(|back| back.since(at) >= 3 * SECOND), "{}", world.history());
     assert_eq!(spis(&mut world), before);
     assert_eq!(world.count(|e| matches!(e, Event::Trouble(_))), 0, "no outage: {}", world.history());
