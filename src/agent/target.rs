@@ -228,6 +228,9 @@ impl Target {
             && a.dialect == b.dialect
             && a.mobike == b.mobike
             && a.rules == b.rules
+            && self.automatic == other.automatic
+            && self.portal == other.portal
+            && self.may_disconnect == other.may_disconnect
             && a.login == b.login
             && (a.dpd_interval, a.reconnect_window) == (b.dpd_interval, b.reconnect_window)
             && self.fixed_address == other.fixed_address
@@ -320,6 +323,9 @@ fn choose<'a>(profiles: &'a [(PathBuf, Profile)], wanted: Option<&str>) -> Resul
     }
 }
 
+/// Addresses of one gateway that DNS may give.
+const MAX_ADDRESSES: usize = 16;
+
 /// The gateway's addresses by the machine's resolver. It can take long: never wait for it in a reconnect (law 4).
 ///
 /// # Errors
@@ -328,7 +334,7 @@ pub async fn look_up(host_address: String) -> Result<Vec<IpAddr>, String> {
     match tokio::net::lookup_host((host_address.as_str(), 0)).await {
         Ok(found) => {
             let mut addresses: Vec<IpAddr> = Vec::new();
-            for address in found {
+            for address in found.take(MAX_ADDRESSES) {
                 if !addresses.contains(&address.ip()) {
                     addresses.push(address.ip());
                 }

@@ -1,5 +1,6 @@
 //! Attempts: which address, which credentials, and what their end means.
 
+use super::nat64;
 use super::serving::Serving;
 use super::{AuthKind, Client, Event, IkeKeys, Liveness};
 use crate::crypto::{Group, Random};
@@ -103,8 +104,27 @@ impl Client {
     fn token_candidates(&self) -> Vec<SocketAddr> {
         let Some(session) = &self.session else { return Vec::new() };
         let others = self.settings.addresses.iter().filter(|ip| **ip != session.peer.ip());
-        let others = others.map(|ip| SocketAddr::new(*ip, self.settings.nat_port));
-        std::iter::once(session.peer).chain(others).collect()
+        let others: Vec<_> = others.map(|ip| SocketAddr::new(*ip, self.settings.nat_port)).collect();
+        // Another network's NAT64 leads nowhere; the same one's is among the others.
+        let foreign = others.iter().any(|other| match (session.peer.ip(), other.ip()) {
+            (IpAddr::V6(peer), IpAddr::V4(other)) => nat64::is_mapped(peer, other),
+            _ => false,
+        });
+        let known = self.settings.addresses.contains(&session.peer.ip());
+        std::iter::once(session.peer).filter(|_| known || !foreign).chain(others).collect()
+    }
+
+    /// Addresses of this family are tried first from here on, by the attempt under way too.
+    pub(super) fn prefer_family(&mut self, ipv4: bool) {
+        let token = self.attempt.as_ref().map_or(self.session.is_some(), |a| a.auth == AuthKind::Token);
+        let mut candidates = if token { self.token_candidates() } else { self.login_candidates() };
+        candidates.retain(|to| self.paths.to(to.ip()).is_some());
+        let Some(at) = candidates.iter().position(|to| to.is_ipv4() == ipv4) else { return };
+        self.address = at;
+        let (to, nat_port) = (candidates[at], self.settings.nat_port);
+        if let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.initiator.is_in_init()) {
+            attempt.retarget(to, nat_port);
+        }
     }
 
     /// The one whose turn it is, of those that can be reached; without any network of all: the attempt waits for it.
@@ -130,7 +150,9 @@ impl Client {
                 AuthKind::AnyConnect => self.login_candidates(),
                 AuthKind::Token => self.token_candidates(),
             };
-            let Some(to) = self.candidate(candidates) else { return };
+            let Some(to) = self.candidate(candidates) else {
+                return self.attempt_failed(now, Failure::NoAnswer { hint: None });
+            };
             let nat_port = self.settings.nat_port;
             match self.attempt.as_mut() {
                 Some(attempt) if attempt.initiator.is_in_init() => attempt.retarget(to, nat_port),

@@ -6,6 +6,7 @@ mod attempt;
 mod event;
 mod keeping;
 mod liveness;
+pub mod nat64;
 mod paths;
 mod proof;
 mod redirect;

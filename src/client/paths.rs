@@ -2,6 +2,7 @@
 
 use super::serving::Serving;
 use super::{Client, Trigger};
+use crate::reconnect::State;
 use crate::time::Now;
 use std::net::IpAddr;
 
@@ -44,11 +45,31 @@ impl Paths {
     }
 }
 
+/// The family that has a way now and had none: true for IPv4.
+fn appeared(old: Paths, new: Paths) -> Option<bool> {
+    if old.ipv4.is_none() && new.ipv4.is_some() {
+        Some(true)
+    } else {
+        (old.ipv6.is_none() && new.ipv6.is_some()).then_some(false)
+    }
+}
+
 impl Client {
     /// The ways have changed. Where the one in use is still there, nothing has happened: an IPv6 address that comes or goes
     /// says nothing about a tunnel over IPv4.
     pub(super) fn set_paths(&mut self, now: Now, paths: Paths) {
         let old = std::mem::replace(&mut self.paths, paths);
+        let usable = self.is_reachable();
+        if old == paths && usable == self.policy.has_path() {
+            return; // told again, nothing new
+        }
+        let troubled = matches!(self.policy.state(), State::Reconnecting(_) | State::CaptivePortal(_));
+        if troubled && let Some(ipv4) = appeared(old, paths) {
+            // What was tried so far may be a black hole: the family that came is tried now.
+            self.prefer_family(ipv4);
+            self.trigger(now, Trigger::Path { usable });
+            return;
+        }
         let peers = [
             self.serving.as_ref().map(|serving| serving.remote.ip()),
             self.attempt.as_ref().map(|attempt| attempt.remote()),
@@ -57,7 +78,7 @@ impl Client {
         if in_use.peek().is_some() && in_use.all(|ip| paths.to(ip).is_some() && paths.to(ip) == old.to(ip)) {
             return;
         }
-        self.trigger(now, Trigger::Path { usable: self.is_reachable() });
+        self.trigger(now, Trigger::Path { usable });
     }
 
     /// The gateway's addresses are known anew: one of them may be the first that can be reached from here.

@@ -47,6 +47,8 @@ impl Client {
         let proof = match authentic {
             // An exact repetition may be a replay: it says nothing about now.
             Authentic::Repeated => return,
+            // A part of what may be an old answer, on its way to an old place.
+            Authentic::Fragment => Proof::None,
             Authentic::Updated { label } if label == path.0 => self.moved_to(path),
             // With MOBIKE a gateway's own request comes here only if an update of ours has told it the way.
             Authentic::New if mobike && !unchanged => self.moved_to(path),

@@ -38,7 +38,8 @@ pub enum OnTrusted {
     /// Nothing changes (also "Connect": what is connected stays so).
     #[default]
     Stay,
-    /// The session ends.
+    /// The session ends. What a network says about itself can be forged by anybody in it: that costs a login, and the profile
+    /// has chosen so.
     Disconnect,
     /// No tunnel while there; the session is kept.
     Pause,
@@ -343,6 +344,8 @@ impl Policy {
     fn window_over(&mut self, context: &Context) {
         self.act(Action::EraseSession);
         match (&self.state, context.old_sa, self.path) {
+            // Nobody wants a tunnel here, so nobody has to log in.
+            (State::Suspended { .. }, ..) => self.disconnected(Some(Why::TrustedNetwork)),
             // The old SA may still answer; without a path nothing can be told yet.
             (State::WaitingForNetwork { .. }, true, false) | (State::Reconnecting(_), true, _) => {
                 self.expired = true;

@@ -8,7 +8,6 @@ mod changes;
 mod hold;
 mod listen;
 mod logind;
-pub mod nat64;
 mod nights;
 pub mod portal;
 pub mod resolv_conf;

@@ -89,6 +89,10 @@ async fn a_person_who_asks_for_it_in_a_trusted_network_gets_it_and_an_agent_that
     stage.until_state("suspended").await?;
     at_home(&stage).await?;
     stage.until_state("connected").await?;
+    at_the_office(&stage).await?;
+    stage.until_state("suspended").await?;
+    stage.log_in().await?;
+    ensure!(stage.status().await?["auth"] == "psk", "by token, without a question");
     Ok(())
 }
 

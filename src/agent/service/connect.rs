@@ -8,7 +8,7 @@ use super::{Idle, Service, Way, failed, tell, text};
 use crate::client::Order;
 use crate::ipc::{Connect, Connected, FailureKind, Reply};
 use crate::journal::Kind;
-use crate::reconnect::State;
+use crate::reconnect::{Pause, State};
 use crate::session::Session;
 
 impl Service {
@@ -69,6 +69,11 @@ impl Service {
                 self.asker = Some(replies);
                 self.intent.last = Some(target.wishes);
                 self.want(true).await;
+            }
+            // A person who asks for it in a trusted network gets it.
+            State::Suspended { pause: Pause::TrustedNetwork, .. } => {
+                connection.command(Command::Order(Order::Connect)).await;
+                self.wait_too(replies);
             }
             // It is on its way: whoever asks hears of it.
             _ => {

@@ -12,6 +12,7 @@ use crate::journal::Kind;
 use crate::reconnect::{State, Why};
 use crate::time::Now;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// A path whose socket could not be opened is tried again after this.
 const SOCKET_AGAIN: Duration = Duration::from_secs(1);
@@ -23,11 +24,13 @@ impl Service {
             Some(Output::NoSocket { local, error }) => {
                 self.say(Kind::Warning, &format!("No socket can be opened on {local}: {error}"));
                 // The same way is told again a little later, in case it can be used then.
-                let gateway = self.senses.gateway.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(SOCKET_AGAIN).await;
-                    gateway.send_modify(|_| {});
-                });
+                if self.socket_again.as_ref().is_none_or(JoinHandle::is_finished) {
+                    let gateway = self.senses.gateway.clone();
+                    self.socket_again = Some(tokio::spawn(async move {
+                        tokio::time::sleep(SOCKET_AGAIN).await;
+                        gateway.send_modify(|_| {});
+                    }));
+                }
             }
             None => {
                 let message = "The connection's driver has stopped unexpectedly: see the agent's log, then `ikeep connect`";
@@ -67,6 +70,8 @@ impl Service {
                 }
                 self.tell_watchers().await;
             }
+            // Where the gateway is may have changed too, with or without a move of ours.
+            Event::Trouble(_) => self.look_up_again(),
             Event::Silent => self.ask_for_portal(Duration::ZERO),
             Event::LookUp(name) => connection.look_up(name),
             Event::Ended(why) => self.ended(why).await,
@@ -75,7 +80,7 @@ impl Service {
     }
 
     async fn state(&mut self, state: &State) {
-        self.portal_in(state);
+        self.portal_in(state).await;
         match state {
             State::Connected => self.answer_connected(),
             State::Disconnected { why: None } => return self.end_for_good().await,
@@ -155,7 +160,7 @@ impl Service {
         self.senses.gateway.send_replace(Vec::new());
         self.stop_looking_up();
         self.hold = None;
-        self.forget_portal();
+        self.forget_portal().await;
         self.asked = None;
         if idle.is_some() {
             self.idle = idle;

@@ -12,8 +12,8 @@ mod ways;
 
 use crate::sense::portal::Verdict;
 use portal::Portal;
-use ways::Found;
 pub(super) use ways::Whereabouts;
+use ways::{Found, LookUps};
 
 use super::clock::{Clock, OsRandom};
 use super::connection::{Connection, Surroundings};
@@ -57,7 +57,6 @@ pub struct Setup {
 
 /// Where replies go.
 type Way = mpsc::Sender<Reply>;
-type LookUp = JoinHandle<Result<Found, String>>;
 /// Something the store does while the events that come after it wait.
 type Keeping = JoinHandle<KeepingDone>;
 
@@ -87,7 +86,9 @@ pub struct Service {
     intent: Intent,
     connection: Option<Connection>,
     idle: Option<Idle>,
-    look_up: Option<LookUp>,
+    look_ups: LookUps,
+    /// Asks for the ways again, after a socket could not be opened.
+    socket_again: Option<JoinHandle<()>>,
     /// Whose login it is; questions go there.
     asker: Option<Way>,
     /// Who else waits for the connection.
@@ -139,7 +140,8 @@ impl Service {
             intent,
             connection: None,
             idle: None,
-            look_up: None,
+            look_ups: LookUps::default(),
+            socket_again: None,
             asker: None,
             waiters: Vec::new(),
             asked: None,
@@ -194,7 +196,7 @@ impl Service {
     }
 
     async fn wait(&mut self, calls: &mut mpsc::Receiver<Call>) -> Wake {
-        let Self { senses, connection, keeping, look_up, asker, portal, .. } = self;
+        let Self { senses, connection, keeping, look_ups, asker, portal, .. } = self;
         let keeps = keeping.is_some();
         tokio::select! {
             biased;
@@ -215,12 +217,7 @@ impl Service {
                 }
             } => Wake::AskerGone,
             call = calls.recv() => Wake::Call(call),
-            found = async {
-                match look_up {
-                    Some(look_up) => look_up.await.unwrap_or_else(|error| Err(error.to_string())),
-                    None => std::future::pending().await,
-                }
-            } => Wake::LookedUp(found),
+            found = look_ups.found() => Wake::LookedUp(found),
             verdict = portal.verdict() => Wake::Probed(verdict),
             Ok(()) = senses.missing.changed() => Wake::Missing,
         }
@@ -361,13 +358,6 @@ impl Service {
         self.say(Kind::Information, "The login was given up: whoever asked for it has gone.");
         let (nobody, _) = mpsc::channel(1);
         self.disconnect(nobody).await;
-    }
-
-    /// What a look-up finds belongs to the connection that asked for it, and to no other (law 5).
-    fn stop_looking_up(&mut self) {
-        if let Some(look_up) = self.look_up.take() {
-            look_up.abort();
-        }
     }
 
     /// The agent ends, the connection stays as it is: the next agent goes on by token.

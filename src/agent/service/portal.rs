@@ -88,16 +88,18 @@ impl Service {
     }
 
     /// What was found holds for the network and the trouble it was found in.
-    pub(super) fn forget_portal(&mut self) {
-        self.portal = Portal::default();
+    pub(super) async fn forget_portal(&mut self) {
+        if std::mem::take(&mut self.portal).found.is_some() {
+            self.tell_portal(false).await;
+        }
     }
 
     /// A state in which nobody waits for a portal to open ends the questions; why a login failed is still to be told.
-    pub(super) fn portal_in(&mut self, state: &State) {
+    pub(super) async fn portal_in(&mut self, state: &State) {
         let failed = matches!(state, State::Disconnected { why: Some(_) });
         let waits = matches!(state, State::Connecting | State::Reconnecting(_) | State::CaptivePortal(_));
         if !waits && !failed {
-            self.forget_portal();
+            self.forget_portal().await;
         }
     }
 }

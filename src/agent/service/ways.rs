@@ -4,9 +4,48 @@ use super::super::connection::Connection;
 use super::super::driver::{Command, Local};
 use super::super::target;
 use super::{Service, tell};
+use crate::client::nat64;
 use crate::ipc::{FailureKind, Reply};
-use crate::sense::{Way, nat64};
+use crate::reconnect::State;
+use crate::sense::Way;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// A first look-up may take as long as the machine's resolver likes, within reason: nothing can be done without it.
+const FIRST_LOOK_UP: Duration = Duration::from_secs(30);
+/// A later one is beside everything else, and what it finds late is of an old network.
+const LATER_LOOK_UP: Duration = Duration::from_secs(5);
+/// The longest wait before a failed look-up is repeated while there is no connection.
+const LOOK_UP_AGAIN: Duration = Duration::from_secs(30);
+
+/// Questions to DNS, one at a time.
+#[derive(Debug, Default)]
+pub(super) struct LookUps {
+    running: Option<JoinHandle<Result<Found, String>>>,
+    /// The network has changed since it was asked.
+    stale: bool,
+    failures: u32,
+}
+
+impl LookUps {
+    /// The answer to the question under way; never, where none is.
+    pub(super) async fn found(&mut self) -> Result<Found, String> {
+        match self.running.as_mut() {
+            Some(running) => running.await.unwrap_or_else(|error| Err(error.to_string())),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for LookUps {
+    fn drop(&mut self) {
+        if let Some(running) = &self.running {
+            running.abort();
+        }
+    }
+}
 
 /// What a look-up found.
 #[derive(Debug)]
@@ -44,9 +83,18 @@ impl Whereabouts {
     }
 
     fn all(&self) -> Vec<IpAddr> {
-        let mut all: Vec<IpAddr> = self.last.map(|last| last.ip()).into_iter().collect();
-        all.extend(self.known.iter().filter(|ip| Some(**ip) != self.last.map(|last| last.ip())));
+        let last = self.last.map(|last| last.ip()).filter(|last| !self.is_mapped(*last));
+        let mut all: Vec<IpAddr> = last.into_iter().collect();
+        all.extend(self.known.iter().filter(|ip| Some(**ip) != last));
         all
+    }
+
+    /// An address that only some network's NAT64 knows.
+    fn is_mapped(&self, ip: IpAddr) -> bool {
+        self.known.iter().any(|known| match (ip, known) {
+            (IpAddr::V6(ip), IpAddr::V4(known)) => nat64::is_mapped(ip, *known),
+            _ => false,
+        })
     }
 
     /// IPv4 addresses as NAT64 has them, where the gateway has no IPv6 address of its own.
@@ -129,43 +177,60 @@ impl Service {
         }
         connection.tell_ways().await;
         if moved {
-            self.forget_portal();
-        }
-        // Only another network may answer otherwise.
-        if moved {
+            self.forget_portal().await;
+            // Only another network may answer otherwise.
+            self.look_ups.failures = 0;
             self.look_up_again();
         }
     }
 
     /// Asks DNS, beside everything else, for what another network may answer otherwise.
     pub(super) fn look_up_again(&mut self) {
-        let Some(connection) = self.connection.as_ref().filter(|_| self.look_up.is_none()) else { return };
-        let settings = &connection.target.settings;
-        let fixed = settings.host_address.parse::<IpAddr>().is_ok() || connection.target.fixed_address;
-        if connection.whereabouts.needs_nat64() {
-            self.look_up = Some(tokio::spawn(async {
-                // A network without DNS64 does not know the name: the well-known prefix is tried all the same.
-                let answers = target::look_up(nat64::KNOWN_NAME.to_owned()).await.unwrap_or_default();
-                let answers: Vec<_> = answers
-                    .into_iter()
-                    .filter_map(|ip| match ip {
-                        IpAddr::V6(ip) => Some(ip),
-                        IpAddr::V4(_) => None,
-                    })
-                    .collect();
-                Ok(Found::Nat64(nat64::Prefix::shown_by(&answers)))
-            }));
-        } else if !fixed {
-            let name = settings.host_address.clone();
-            self.look_up = Some(tokio::spawn(async move { target::look_up(name).await.map(Found::Gateway) }));
+        if self.look_ups.running.is_some() {
+            self.look_ups.stale = true; // asked anew when it is answered
+        } else {
+            self.look_up_after(Duration::ZERO);
         }
     }
 
+    fn look_up_after(&mut self, wait: Duration) {
+        let Some(connection) = &self.connection else { return };
+        let settings = &connection.target.settings;
+        let fixed = settings.host_address.parse::<IpAddr>().is_ok() || connection.target.fixed_address;
+        let first = connection.whereabouts.watched(settings.port).is_empty();
+        let limit = if first { FIRST_LOOK_UP } else { LATER_LOOK_UP };
+        let nat64 = connection.whereabouts.needs_nat64();
+        if fixed && !nat64 {
+            return;
+        }
+        let name = if nat64 { nat64::KNOWN_NAME.to_owned() } else { settings.host_address.clone() };
+        self.look_ups.running = Some(tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let answers = match timeout(limit, target::look_up(name.clone())).await {
+                Ok(answers) => answers,
+                Err(_) => Err(format!("{name} was looked up for {} s without an answer", limit.as_secs())),
+            };
+            if !nat64 {
+                return answers.map(Found::Gateway);
+            }
+            // A network without DNS64 does not know the name: the well-known prefix is tried all the same.
+            let ipv6 = |ip: IpAddr| match ip {
+                IpAddr::V6(ip) => Some(ip),
+                IpAddr::V4(_) => None,
+            };
+            let answers: Vec<_> = answers?.into_iter().filter_map(ipv6).collect();
+            Ok(Found::Nat64(nat64::Prefix::shown_by(&answers)))
+        }));
+    }
+
     pub(super) async fn looked_up(&mut self, result: Result<Found, String>) {
-        self.look_up = None;
+        self.look_ups.running = None;
         let Some(connection) = self.connection.as_mut() else { return };
         let port = connection.target.settings.port;
         let before = connection.whereabouts.watched(port);
+        if std::mem::take(&mut self.look_ups.stale) && !before.is_empty() {
+            return self.look_up_after(Duration::ZERO); // the answer is another network's
+        }
         match result {
             Ok(Found::Gateway(addresses)) => {
                 // The same ones in another order (round robin) are no news.
@@ -186,8 +251,18 @@ impl Service {
                 self.want(false).await;
                 return self.end(None).await;
             }
-            Err(problem) => return tracing::info!("{problem}; the address that answered last is used"),
+            Err(problem) => {
+                tracing::info!("{problem}; the address that answered last is used");
+                // Often the resolver is ready a little later than the route.
+                if !matches!(connection.state, State::Connected) {
+                    let wait = Duration::from_secs(1 << self.look_ups.failures.min(5)).min(LOOK_UP_AGAIN);
+                    self.look_ups.failures += 1;
+                    self.look_up_after(wait);
+                }
+                return;
+            }
         }
+        self.look_ups.failures = 0;
         let watched = connection.whereabouts.watched(port);
         if before.is_empty() {
             self.senses.gateway.send_replace(watched);
@@ -198,6 +273,11 @@ impl Service {
         if watched != before {
             self.senses.gateway.send_replace(watched);
         }
+    }
+
+    /// What a look-up finds belongs to the connection that asked for it, and to no other (law 5).
+    pub(super) fn stop_looking_up(&mut self) {
+        self.look_ups = LookUps::default();
     }
 }
 
@@ -241,6 +321,16 @@ mod tests {
             assert_eq!(shown(whereabouts(known, ways).usable()), known, "{ways:?}");
         }
         assert_eq!(whereabouts(&[], &[]).watched(500), [] as [SocketAddr; 0]);
+    }
+
+    #[test]
+    fn an_address_of_another_networks_nat64_is_forgotten() {
+        let mut there = whereabouts(&["192.0.2.1"], &["64:ff9b::c000:201"]);
+        there.last = Some("[2001:db8:64::c000:201]:4500".parse().unwrap());
+        assert_eq!(shown(there.usable()), ["192.0.2.1", "64:ff9b::c000:201"]);
+        // Where an address is the gateway's own, it stays first.
+        there.last = Some("[2001:db8::7]:4500".parse().unwrap());
+        assert_eq!(there.watched(500)[0].ip().to_string(), "2001:db8::7");
     }
 
     #[test]

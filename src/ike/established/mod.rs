@@ -187,7 +187,7 @@ impl Established {
         let Some(slot) = self.slot(which) else { return Err(Dropped::Foreign) };
         match slot.sa.handle(now, datagram, random)? {
             Received::Retransmission => Ok(Authentic::Repeated),
-            Received::Fragment => Ok(Authentic::New),
+            Received::Fragment => Ok(Authentic::Fragment),
             Received::Request { id, exchange, payloads } => {
                 self.handle_request(now, which, id, exchange, &payloads, random);
                 self.send_due_update(now, random);
@@ -449,8 +449,10 @@ impl Established {
 /// How a datagram proved itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Authentic {
-    /// A new request, or a fragment of a message.
+    /// A new request.
     New,
+    /// A fragment of a message that is not whole yet.
+    Fragment,
     /// The answer to a request of ours: the peer is alive now.
     Answer,
     /// The answer to an UPDATE_SA_ADDRESSES of ours: the peer sends everything to where that came from (RFC 4555 3.5).

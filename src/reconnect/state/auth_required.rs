@@ -1,6 +1,6 @@
 //! Only a person can go on, but a refused token is kept and tried once after each change of network (law 5).
 
-use super::super::{Action, Context, OnSuspend, Policy, Trigger};
+use super::super::{Action, Context, OnSuspend, OnTrusted, Policy, Trigger};
 use super::{Cause, State, Why};
 use crate::time::Instant;
 
@@ -11,6 +11,8 @@ impl Policy {
                 self.state = State::Connecting;
                 self.act(Action::StartLogin);
             }
+            Trigger::Path { .. } | Trigger::Resume
+                if self.trusted && self.rules.on_trusted != OnTrusted::Stay => {}
             Trigger::Path { usable: true } if context.has_token(now) => {
                 self.once(now, Cause::NetworkChange, context)
             }

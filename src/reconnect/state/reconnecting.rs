@@ -65,14 +65,15 @@ impl Policy {
     fn again(&mut self, now: Instant, context: &Context) {
         let may_reset = self.last_reset.is_none_or(|at| now.since(at) >= RESET_SPACING);
         let State::Reconnecting(r) = &mut self.state else { return };
+        if may_reset {
+            r.failures = 0;
+            self.last_reset = Some(now);
+        }
         if r.in_flight {
             self.act(Action::RepeatAttempt);
             return;
         }
-        if may_reset {
-            r.failures = 0;
-            self.last_reset = Some(now);
-        } else if r.next.is_some() && r.failures > 0 {
+        if !may_reset && r.next.is_some() && r.failures > 0 {
             return; // flapping: the back-off goes on
         }
         if context.has_token(now) {

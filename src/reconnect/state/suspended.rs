@@ -1,6 +1,6 @@
 //! Suspended: between the signal before sleep and the one after it, or in a network where the profile wants no tunnel.
 
-use super::super::{Action, Context, OnTrusted, Policy, Trigger};
+use super::super::{Action, Context, OnSuspend, OnTrusted, Policy, Trigger};
 use super::{Cause, Pause, State, Why};
 use crate::time::Instant;
 
@@ -17,6 +17,9 @@ impl Policy {
                 } else {
                     self.state = State::Connected;
                 }
+            }
+            Trigger::Suspend | Trigger::Resume if self.rules.on_suspend == OnSuspend::Disconnect => {
+                self.end_for_sleep(now, context);
             }
             // Whoever asks or moves us is awake.
             Trigger::Connect | Trigger::Reconnect => self.lost(now, Cause::User, context),

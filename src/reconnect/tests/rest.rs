@@ -84,13 +84,36 @@ fn a_trusted_network_pauses_and_leaving_it_brings_the_tunnel_back_by_token() {
 }
 
 #[test]
-fn a_pause_that_outlasts_the_window_needs_a_person() {
+fn a_pause_that_outlasts_the_window_ends_the_session_and_asks_nobody() {
     let mut bench = trusting(OnTrusted::Pause);
     bench.tell(Trigger::Trusted(true));
     bench.context.old_sa = false;
     let (_, actions) = bench.next();
     assert_eq!(actions, [Action::EraseSession, Action::DropAttempt, Action::Close]);
-    assert_eq!(bench.policy.state(), &State::AuthRequired { why: Why::WindowOver });
+    assert_eq!(bench.policy.state(), &State::Disconnected { why: Some(Why::TrustedNetwork) });
+}
+
+#[test]
+fn a_pause_is_no_way_around_the_end_that_comes_with_sleep() {
+    let mut bench = Bench::connected(Rules {
+        on_trusted: OnTrusted::Pause,
+        on_suspend: OnSuspend::Disconnect,
+        ..after_resume()
+    });
+    bench.tell(Trigger::Trusted(true));
+    bench.context.old_sa = false;
+    assert!(bench.tell(Trigger::Suspend).contains(&Action::EraseSession));
+    assert_eq!(bench.policy.state(), &State::Disconnected { why: Some(Why::Suspend) });
+}
+
+#[test]
+fn a_refused_token_is_not_tried_where_the_profile_wants_no_tunnel() {
+    let mut bench = trusting(OnTrusted::Pause);
+    bench.policy.state = State::AuthRequired { why: Why::TokenRefused };
+    bench.tell(Trigger::Trusted(true));
+    assert_eq!(bench.tell(Trigger::Path { usable: true }), []);
+    bench.tell(Trigger::Trusted(false));
+    assert_eq!(bench.tell(Trigger::Path { usable: true }), [Action::StartToken]);
 }
 
 #[test]

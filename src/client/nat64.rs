@@ -45,6 +45,16 @@ impl Prefix {
     }
 }
 
+/// True where `mapped` is an address of `host` as some network's NAT64 has it: it leads nowhere in any other network.
+pub fn is_mapped(mapped: Ipv6Addr, host: Ipv4Addr) -> bool {
+    let octets = mapped.octets();
+    [12, 8, 7, 6, 5, 4].into_iter().any(|length| {
+        let mut network = [0; 16];
+        network[..length].copy_from_slice(&octets[..length]);
+        Prefix { network, length }.map(host) == mapped
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +83,11 @@ mod tests {
                 "{network}/{}",
                 length * 8
             );
+        }
+        let host = Ipv4Addr::new(192, 0, 2, 33);
+        for (_, _, mapped) in TABLE {
+            assert!(is_mapped(address(mapped), host));
+            assert!(!is_mapped(address(mapped), Ipv4Addr::new(192, 0, 2, 34)));
         }
         let mapped = Prefix::WELL_KNOWN.map(Ipv4Addr::new(192, 0, 2, 33));
         assert_eq!(mapped, address("64:ff9b::192.0.2.33"));
