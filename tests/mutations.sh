@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Takes the handling of one trigger out at a time and shows that the lab fails: a scenario that passes without the code it is
-# there for shows nothing. Each mutation changes a copy of the tree; the copies share one target folder.
+# Takes the handling of one trigger, or one source of signals, out at a time and shows that its judge fails: a scenario that
+# passes without the code it is there for shows nothing. Each mutation changes a copy of the tree; the copies share one target
+# folder. A judge is a scenario of the lab; or `kernel:TEST`, a test of tests/kernel with the changed program (root, with
+# IKEEP_INTEROP=1; left out otherwise).
 #
 #   tests/mutations.sh            all of them
 #   tests/mutations.sh NAME..     these
@@ -11,7 +13,7 @@ target=${IKEEP_MUTATIONS_TARGET:-$root/target/mutations}
 work=$(mktemp -d "${TMPDIR:-/tmp}/ikeep-mutations.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-# name | file | what is replaced (fixed text) | by what | scenario that must fail
+# name | file | what is replaced (fixed text) | by what | the judge that must fail
 mutations='
 connect-with-token-ignored  | src/reconnect/state/disconnected.rs        | if context.has_token(now) {                         | if false {                                  | crash
 disconnect-ignored          | src/reconnect/mod.rs                       | self.disconnect(now, context);                      | let _ = now;                                | login
@@ -19,7 +21,7 @@ path-ignored                | src/reconnect/state/connected.rs           | Trigg
 no-path-ignored             | src/reconnect/state/connected.rs           | Trigger::Path { usable: false } =>                  | Trigger::Deleted =>                         | offline
 path-ignored-offline        | src/reconnect/state/waiting_for_network.rs | Trigger::Path { usable: true } =>                   | Trigger::Deleted =>                         | offline
 suspend-ignored             | src/reconnect/state/connected.rs           | Trigger::Suspend => self.suspend(now, context),     | Trigger::Suspend => {}                      | sleep
-resume-ignored              | src/reconnect/state/suspended.rs           | Trigger::Resume =>                                  | Trigger::Deleted =>                         | sleep
+resume-ignored              | src/reconnect/state/suspended.rs           | Trigger::Resume if pause == Pause::Sleep =>         | Trigger::Deleted if pause == Pause::Sleep => | sleep
 outage-never-declared       | src/client/serving.rs                      | Some(Due::Outage) => self.trigger(now, Trigger::Outage), | Some(Due::Outage) => {}                | restart
 outage-ignored              | src/reconnect/state/connected.rs           | Trigger::Outage if auto => self.lost(now, Cause::Outage, context), | Trigger::Outage if auto => {} | outage
 gateway-delete-ignored      | src/reconnect/state/connected.rs           | Trigger::GatewayDeleted if auto => self.lost(now, Cause::GatewayDelete, context), | Trigger::GatewayDeleted if auto => {} | delete
@@ -32,6 +34,10 @@ old-sa-not-asked            | src/client/actions.rs                      | Actio
 proof-of-old-sa-ignored     | src/reconnect/state/reconnecting.rs        | Trigger::OldProved => self.take_proof(context),     | Trigger::OldProved => {}                    | nap
 one-refusal-believed        | src/reconnect/state/reconnecting.rs        | let gap = self.rules.refusal_retry.get(r.refusals).copied(); | let gap: Option<std::time::Duration> = None; | grudging
 refusals-never-believed     | src/reconnect/state/reconnecting.rs        | None => return self.give_up(Why::TokenRefused),     | None => r.next = Some(now + std::time::Duration::from_millis(300)), | refused
+changes-unheard             | src/sense/listen.rs                        | () = bell.rings(), if watching =>                   | () = bell.rings(), if false =>              | kernel:uplinks::the_default_route_moves_to_the_other_uplink_and_back
+rules-unheard               | src/sense/changes.rs                       | \| IPV4_RULE \|                                     | \|                                          | kernel:uplinks::a_rule_takes_the_way_to_the_gateway
+ipv6-unheard                | src/sense/changes.rs                       | \| IPV6_ADDRESS \| IPV6_ROUTE \|                     | \|                                          | kernel:uplinks::ipv4_alone_then_ipv6_alone_and_back
+logind-unheard              | src/sense/listen.rs                        | Some(word) = logind.recv() =>                       | Some(word) = logind.recv(), if false =>     | kernel:sleep::a_laptop_that_sleeps_is_back_when_it_wakes
 '
 
 cd "$root"
@@ -50,15 +56,32 @@ build() {
     ) >"$work/build.log" 2>&1
 }
 
-play() { # NAME SCENARIO: in the background, so that the next build goes on meanwhile
+# judge PROGRAM JUDGE: fails where the program does not do what the judge wants.
+judge() {
+    case $2 in
+    kernel:*)
+        # The tests as they are, the program as it was made; built before, so that two do not wait for each other.
+        (cd "$root" && IKEEP_PROGRAM=$1 timeout 240 "$kernel_tests" --exact "${2#kernel:}")
+        ;;
+    *) timeout 60 "$1" lab --scenario "$2" ;;
+    esac
+}
+
+play() { # NAME JUDGE: in the background, so that the next build goes on meanwhile
     cp "$target/debug/ikeep" "$work/ikeep-$1"
     (
         export XDG_STATE_HOME="$work/state-$1"
         status=0
-        timeout 60 "$work/ikeep-$1" lab --scenario "$2" >"$work/$1.out" 2>"$work/$1.err" || status=$?
+        judge "$work/ikeep-$1" "$2" >"$work/$1.out" 2>"$work/$1.err" || status=$?
         echo "$status" >"$work/$1.status"
     ) &
 }
+
+kernel_tests=
+if [ "${IKEEP_INTEROP:-}" = 1 ]; then
+    kernel_tests=$(cargo test --quiet --test kernel --no-run --message-format=json 2>/dev/null |
+        sed -n 's/.*"name":"kernel".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+fi
 
 failed=0
 names=()
@@ -70,6 +93,10 @@ while IFS= read -r line; do
         printf '%s\n' "$line" | sed -e 's/\\|/\x01/g' -e 's/ *| */\x1f/g' -e 's/\x01/|/g' -e 's/ *$//'
     )
     if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
+    if [[ $scenario == kernel:* ]] && [ -z "$kernel_tests" ]; then
+        echo "left out: mutation $name (needs root and strongSwan in namespaces; \`tests/run\` runs it)"
+        continue
+    fi
     if ! FROM=$from TO=$to perl -0pi -e '$n = s/\Q$ENV{FROM}\E/$ENV{TO}/; END { exit($n ? 0 : 1) }' "$work/tree/$file"; then
         echo "$name: $file has no '$from': bring the table up to date" >&2
         failed=1
@@ -89,8 +116,11 @@ done <<<"$mutations"
 # The counter-check: the same scenarios, nothing changed.
 build
 wait
+# The tests have been passed by the program as it is.
 arguments=()
-for scenario in "${scenarios[@]}"; do arguments+=(--scenario "$scenario"); done
+for scenario in "${scenarios[@]}"; do
+    [[ $scenario == *:* ]] || arguments+=(--scenario "$scenario")
+done
 status=0
 XDG_STATE_HOME=$work/state-control timeout 60 "$target/debug/ikeep" lab "${arguments[@]}" >"$work/control.out" 2>&1 || status=$?
 
@@ -104,11 +134,16 @@ fi
 for at in "${!names[@]}"; do
     name=${names[$at]}
     found=$(cat "$work/$name.status")
-    broken=$(sed -n '/promises broken$/,/^$/p' "$work/$name.out" | sed -n '2s/^ *//p')
-    if [ "$found" -eq 1 ] && [ -n "$broken" ]; then
-        printf '%-28s %-10s fails: %s\n' "$name" "${scenarios[$at]}" "$broken"
+    judge=${scenarios[$at]}
+    case $judge in
+    # What was waited for in vain, from the chain of causes.
+    kernel:*) judge=kernel expected=101 broken=$(sed -n 's/^ *\([0-9]*: \)\{0,1\}\(.*\) did not come; the last status.*/\2 did not come/p' "$work/$name.out" "$work/$name.err" | head -n 1) ;;
+    *) expected=1 broken=$(sed -n '/promises broken$/,/^$/p' "$work/$name.out" | sed -n '2s/^ *//p') ;;
+    esac
+    if [ "$found" -eq "$expected" ] && [ -n "$broken" ]; then
+        printf '%-28s %-10s fails: %s\n' "$name" "$judge" "$broken"
     else
-        printf '%-28s %-10s NOT NOTICED (exit code %s)\n' "$name" "${scenarios[$at]}" "$found"
+        printf '%-28s %-10s NOT NOTICED (exit code %s)\n' "$name" "$judge" "$found"
         failed=1
     fi
 done

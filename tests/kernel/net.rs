@@ -5,8 +5,12 @@ use anyhow::Result;
 
 /// Where the gateway listens.
 pub(crate) const GATEWAY: &str = "10.9.0.1";
+/// Its other address; without a route to it at first.
+pub(crate) const GATEWAY6: &str = "fd09::1";
 /// The laptop's address at home.
 pub(crate) const AT_HOME: &str = "10.1.0.2";
+/// The same for IPv6, as it stands before a port.
+pub(crate) const AT_HOME6: &str = "[fd01::2]";
 /// The laptop's address in the office.
 pub(crate) const IN_OFFICE: &str = "10.2.0.2";
 /// The laptop's address in another VPN.
@@ -75,20 +79,35 @@ impl Net {
         for host in [&net.home, &net.office, &net.gateway] {
             host.accept_any_way()?;
         }
-        net.laptop.link(("wifi0", &["10.1.0.2/24"]), &net.home, ("lan", &["10.1.0.1/24"]))?;
+        net.laptop.link(
+            ("wifi0", &["10.1.0.2/24", "fd01::2/64"]),
+            &net.home,
+            ("lan", &["10.1.0.1/24", "fd01::1/64"]),
+        )?;
         net.laptop.link(("eth0", &["10.2.0.2/24"]), &net.office, ("lan", &["10.2.0.1/24"]))?;
-        net.home.link(("wan", &["10.8.0.2/24"]), &net.gateway, ("wan0", &["10.8.0.1/24"]))?;
+        net.home.link(
+            ("wan", &["10.8.0.2/24", "fd08::2/64"]),
+            &net.gateway,
+            ("wan0", &["10.8.0.1/24", "fd08::1/64"]),
+        )?;
         net.office.link(("wan", &["10.7.0.2/24"]), &net.gateway, ("wan1", &["10.7.0.1/24"]))?;
         for (router, next) in [(&net.home, "10.8.0.1"), (&net.office, "10.7.0.1")] {
             router.forward()?;
             router.ip(&["route", "add", "default", "via", next])?;
         }
+        net.home.ip(&["-6", "route", "add", "default", "via", "fd08::1"])?;
         net.home.nft("add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }")?;
         net.map_ports("20000-20999")?;
-        for address in [format!("{GATEWAY}/32"), format!("{BEHIND_GATEWAY}/24")] {
+        for address in [
+            format!("{GATEWAY}/32"),
+            format!("{GATEWAY6}/128"),
+            format!("{BEHIND_GATEWAY}/24"),
+            "fd10::1/64".into(),
+        ] {
             net.gateway.add_address("lo", &address)?;
         }
         net.gateway.ip(&["route", "add", "10.2.0.0/24", "via", "10.7.0.2"])?;
+        net.gateway.ip(&["-6", "route", "add", "fd01::/64", "via", "fd08::2"])?;
         for device in ["wan0", "wan1"] {
             net.gateway.slow_down(device, RATE)?;
         }
@@ -101,6 +120,14 @@ impl Net {
         self.home.nft(&format!(
             "flush chain ip nat out; add rule ip nat out oifname \"wan\" meta l4proto udp masquerade to :{range}"
         ))
+    }
+
+    /// The NAT forgets every flow, as the kernel does when the outer device goes down.
+    pub(crate) fn forget_mappings(&self) -> Result<()> {
+        for state in ["down", "up"] {
+            self.home.ip(&["link", "set", "wan", state])?;
+        }
+        self.home.ip(&["route", "replace", "default", "via", "10.8.0.1"]).map(drop)
     }
 
     /// The laptop's default route leads through this uplink from now on.

@@ -1,8 +1,8 @@
 //! What the laptop itself can see: uplinks, addresses, routes.
 
 use crate::interop::Netns;
-use crate::net::{AT_HOME, GATEWAY, IN_OFFICE, IN_VPN, RATE, Uplink};
-use crate::world::{World, everywhere, pause};
+use crate::net::{AT_HOME, AT_HOME6, GATEWAY, IN_OFFICE, IN_VPN, Net, RATE, Uplink};
+use crate::world::{Kind, against, everywhere, pause};
 use anyhow::{Result, ensure};
 use std::time::Duration;
 
@@ -28,6 +28,23 @@ fn the_default_route_moves_to_the_other_uplink_and_back() -> Result<()> {
         ensure!(world.reconnects()? == before, "a route that is not used has led to a reconnect");
         world.net.laptop.ip(&[&["route", "add"][..], &office, &["metric", "100"]].concat())?;
         world.until_at(IN_OFFICE)?;
+        world.lives()
+    })
+}
+
+/// No route changes: a rule sends what goes to the gateway to another table.
+#[test]
+fn a_rule_takes_the_way_to_the_gateway() -> Result<()> {
+    everywhere("a_rule_takes_the_way_to_the_gateway", |world| {
+        let laptop = &world.net.laptop;
+        laptop.ip(&["route", "add", "default", "via", "10.2.0.1", "dev", "eth0", "table", "100"])?;
+        world.lives()?;
+        let rule = ["to", GATEWAY, "lookup", "100"];
+        world.net.laptop.ip(&[&["rule", "add"][..], &rule].concat())?;
+        world.until_at(IN_OFFICE)?;
+        world.lives()?;
+        world.net.laptop.ip(&[&["rule", "del"][..], &rule].concat())?;
+        world.until_at(AT_HOME)?;
         world.lives()
     })
 }
@@ -74,11 +91,32 @@ fn the_default_route_flaps_ten_times_a_second() -> Result<()> {
     })
 }
 
+/// A network that carries only IPv6, and then one that carries only IPv4.
+#[test]
+fn ipv4_alone_then_ipv6_alone_and_back() -> Result<()> {
+    // The embedded gateway listens at one address.
+    against(&[Kind::StrongSwan, Kind::Mobike], "ipv4_alone_then_ipv6_alone_and_back", |world| {
+        let laptop = &world.net.laptop;
+        laptop.ip(&["route", "del", "default"])?;
+        world.until("the state without a way", |status| status["state"] == "waiting-for-network")?;
+        // The two changes are not one: the second has to be heard for itself.
+        pause(Duration::from_millis(300));
+        laptop.ip(&["-6", "route", "add", "default", "via", "fd01::1", "dev", "wifi0"])?;
+        world.until_at(AT_HOME6)?;
+        world.idle.line()?;
+        world.download.goes_on()?;
+        laptop.ip(&["-6", "route", "del", "default"])?;
+        world.net.go(Uplink::Home)?;
+        world.until_at(AT_HOME)?;
+        world.lives()
+    })
+}
+
 /// The other VPN's device takes the way to the gateway, and leaves it again.
 #[test]
 fn another_vpn_takes_the_way_to_the_gateway() -> Result<()> {
     everywhere("another_vpn_takes_the_way_to_the_gateway", |world| {
-        let vpn = vpn(world)?;
+        let vpn = vpn(&world.net)?;
         world.net.laptop.ip(&["route", "add", GATEWAY, "via", "10.3.0.1", "dev", "vpn0"])?;
         world.until_at(IN_VPN)?;
         world.lives()?;
@@ -91,8 +129,7 @@ fn another_vpn_takes_the_way_to_the_gateway() -> Result<()> {
 }
 
 /// The far end of another VPN, which hides its clients behind its own address.
-fn vpn(world: &World) -> Result<Netns> {
-    let net = &world.net;
+pub(crate) fn vpn(net: &Net) -> Result<Netns> {
     let vpn = Netns::new("vpn")?;
     vpn.accept_any_way()?;
     net.laptop.link(("vpn0", &["10.3.0.2/24"]), &vpn, ("lan", &["10.3.0.1/24"]))?;

@@ -4,11 +4,12 @@ use crate::interop::agent::{TOKEN, configure_for_strongswan, plant_session, unti
 use crate::interop::{
     self, BEHIND_GATEWAY, Charon, CharonOptions, GATEWAY_NAME, GatewayConfig, Netns, Pki, Suite, WebServer,
 };
-use crate::net::{AT_HOME, GATEWAY, Net};
+use crate::net::{AT_HOME, GATEWAY, GATEWAY6, Net};
 use crate::person::{Company, Person, said};
 use crate::traffic::{Download, Idle};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -25,7 +26,7 @@ pub(crate) enum Kind {
 }
 
 enum Peer {
-    Embedded { _company: Company },
+    Embedded(Company),
     StrongSwan { charon: Box<Charon>, _web: WebServer },
 }
 
@@ -45,15 +46,27 @@ pub(crate) struct World {
 impl World {
     /// Connected at home, both kinds of traffic begun. `pki`: of a gateway that has none of its own.
     pub(crate) fn new(kind: Kind, pki: &Pki) -> Result<Self> {
+        Self::with(kind, pki, &[])
+    }
+
+    /// The same with more in the environment of the person's programs.
+    pub(crate) fn with(kind: Kind, pki: &Pki, environment: &[(&str, &str)]) -> Result<Self> {
         let net = Net::new()?;
         let prefix = |host: &Netns| ["ip", "netns", "exec", host.name()].map(str::to_owned).to_vec();
         let at: SocketAddr = format!("{GATEWAY}:4500").parse()?;
-        let person = Person::within(prefix(&net.laptop), (SocketAddr::new(at.ip(), 500), at))?;
+        let mut person = Person::within(prefix(&net.laptop), (SocketAddr::new(at.ip(), 500), at))?;
+        for (name, value) in environment {
+            person.set(name, value);
+        }
+        let config = person.path("config/ikeep/config.toml");
+        let both = fs::read_to_string(&config)?
+            .replace(&format!("\"{GATEWAY}\""), &format!("[\"{GATEWAY}\", \"{GATEWAY6}\"]"));
+        fs::write(config, both)?;
         let peer = if kind == Kind::Embedded {
             let company = Company::within(&prefix(&net.gateway), &["--listen", GATEWAY])?;
             let login = person.log_in(&company.ca())?;
             ensure!(login.status.success(), "{}", said(&login));
-            Peer::Embedded { _company: company }
+            Peer::Embedded(company)
         } else {
             let mobike = kind == Kind::Mobike;
             let config = GatewayConfig { mobike, ..GatewayConfig::new(Suite::GCM, TOKEN) };
@@ -100,28 +113,40 @@ impl World {
         self.person.status()?["reconnects"].as_u64().context("a number of reconnects")
     }
 
+    /// A command on the console of our gateway; its answer up to the line that holds `last`.
+    pub(crate) fn console(&mut self, command: &str, last: &str) -> Result<String> {
+        match &mut self.peer {
+            Peer::Embedded(company) => company.ask(command, last),
+            Peer::StrongSwan { .. } => bail!("strongSwan has no such console"),
+        }
+    }
+
     /// For an error: what both sides say.
-    fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let status =
             self.person.status().map_or_else(|error| error.to_string(), |status| format!("{status:#}"));
         let gateway = match &self.peer {
-            Peer::Embedded { .. } => String::new(),
+            Peer::Embedded(_) => String::new(),
             Peer::StrongSwan { charon, .. } => charon.log(),
         };
         format!("status: {status}\nevents:\n{}\nthe gateway's log:\n{gateway}", self.person.events())
     }
 }
 
-/// Plays a story against each kind of gateway, all at the same time: most of it is waiting.
+/// Plays a story against each kind of gateway.
 pub(crate) fn everywhere(test: &str, story: fn(&mut World) -> Result<()>) -> Result<()> {
+    against(&[Kind::Embedded, Kind::StrongSwan, Kind::Mobike], test, story)
+}
+
+/// Plays a story against each of these gateways, all at the same time: most of it is waiting.
+pub(crate) fn against(kinds: &[Kind], test: &str, story: fn(&mut World) -> Result<()>) -> Result<()> {
     if !interop::enabled(test) {
         return Ok(());
     }
     let folder = TempDir::with_prefix("ikeep-pki-")?;
     let pki = &Pki::create(folder.path(), GATEWAY_NAME)?;
     std::thread::scope(|scope| {
-        let kinds = [Kind::Embedded, Kind::StrongSwan, Kind::Mobike];
-        let played = kinds.map(|kind| {
+        let play = |kind: Kind| {
             scope.spawn(move || {
                 let play = || {
                     let mut world = World::new(kind, pki).context("the connection")?;
@@ -129,10 +154,12 @@ pub(crate) fn everywhere(test: &str, story: fn(&mut World) -> Result<()>) -> Res
                 };
                 play().with_context(|| format!("{kind:?}"))
             })
-        });
-        let ends =
-            played.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        ends.into_iter().collect()
+        };
+        let played: Vec<_> = kinds.iter().copied().map(play).collect();
+        let ends = played
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        ends.collect()
     })
 }
 

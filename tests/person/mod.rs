@@ -17,6 +17,11 @@ use tempfile::TempDir;
 
 /// The program.
 pub(crate) const IKEEP: &str = env!("CARGO_BIN_EXE_ikeep");
+
+/// The program, or the one that `tests/mutations.sh` has made of it.
+fn ikeep() -> String {
+    std::env::var("IKEEP_PROGRAM").unwrap_or_else(|_| IKEEP.to_owned())
+}
 /// The user of the embedded gateway.
 pub(crate) const PASSWORD: &str = "cisco\n";
 
@@ -45,6 +50,8 @@ pub(crate) struct Person {
     home: TempDir,
     /// What runs a program where this person is: nothing, or `ip netns exec NAME`.
     prefix: Vec<String>,
+    /// More for the environment of their programs.
+    environment: Vec<(String, String)>,
 }
 
 impl Person {
@@ -55,10 +62,15 @@ impl Person {
 
     /// The same on another host: `prefix` runs a program there.
     pub(crate) fn within(prefix: Vec<String>, gateway: (SocketAddr, SocketAddr)) -> Result<Self> {
-        let person = Self { home: TempDir::with_prefix("ikeep-home-")?, prefix };
+        let person = Self { home: TempDir::with_prefix("ikeep-home-")?, prefix, environment: Vec::new() };
         fs::create_dir_all(person.home.path().join("config/ikeep"))?;
         person.configure(gateway, "")?;
         Ok(person)
+    }
+
+    /// Sets a variable for every program of this person's that is started from now on.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Writes the config file: where the gateway is, and more lines for `[agent]`.
@@ -85,7 +97,7 @@ impl Person {
 
     /// `ikeep ARGS..`, not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        self.program(IKEEP, args)
+        self.program(&ikeep(), args)
     }
 
     /// Another program of this person's, not started yet.
@@ -100,6 +112,7 @@ impl Person {
         // A keyring of the machine's user is none of this person's, and the machine's sleep is not held back for a test.
         command.env("HOME", self.home.path()).env_remove("DBUS_SESSION_BUS_ADDRESS");
         command.env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", self.path("no-bus").display()));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -190,7 +203,8 @@ impl Company {
     pub(crate) fn within(prefix: &[String], more: &[&str]) -> Result<Self> {
         let folder = TempDir::with_prefix("ikeep-company-")?;
         let ca = folder.path().join("ca.pem");
-        let mut words = prefix.iter().map(String::as_str).chain([IKEEP]);
+        let ikeep = ikeep();
+        let mut words = prefix.iter().map(String::as_str).chain([ikeep.as_str()]);
         let mut child = Command::new(words.next().unwrap_or(IKEEP))
             .args(words)
             .args(["gateway", "serve", "--write-ca"])
