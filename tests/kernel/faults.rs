@@ -6,7 +6,7 @@
 //! `IKEEP_FAULTS_SEED=N` plays another.
 
 use crate::interop::{self, GATEWAY_NAME, Pki, Stopwatch};
-use crate::net::{GATEWAY, IN_VPN, Uplink};
+use crate::net::{GATEWAY, IN_VPN, OUTSIDE, Uplink};
 use crate::uplinks::vpn;
 use crate::usage::Usage;
 use crate::world::{Kind, World, pause};
@@ -244,7 +244,7 @@ fn strike(world: &mut World, fault: Fault, place: &mut Place, random: &mut ChaCh
             // Room for the flows of before: they stay until the kernel's time for them is over.
             let first = 20_000 + random.next_u32() % 20_000;
             world.net.map_ports(&format!("{first}-{}", first + 999))?;
-            world.net.forget_mappings()
+            world.net.forget_mappings(OUTSIDE, OUTSIDE)
         }
         Fault::Loss(percent) => {
             let spoiled = world.net.spoil(&format!("numgen random mod 100 < {percent} drop"))?;

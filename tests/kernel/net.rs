@@ -7,6 +7,8 @@ use anyhow::Result;
 pub(crate) const GATEWAY: &str = "10.9.0.1";
 /// Its other address; without a route to it at first.
 pub(crate) const GATEWAY6: &str = "fd09::1";
+/// The NAT's outer address.
+pub(crate) const OUTSIDE: &str = "10.8.0.2";
 /// The laptop's address at home.
 pub(crate) const AT_HOME: &str = "10.1.0.2";
 /// The same for IPv6, as it stands before a port.
@@ -98,13 +100,9 @@ impl Net {
         net.home.ip(&["-6", "route", "add", "default", "via", "fd08::1"])?;
         net.home.nft("add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }")?;
         net.map_ports("20000-20999")?;
-        for address in [
-            format!("{GATEWAY}/32"),
-            format!("{GATEWAY6}/128"),
-            format!("{BEHIND_GATEWAY}/24"),
-            "fd10::1/64".into(),
-        ] {
-            net.gateway.add_address("lo", &address)?;
+        let own = [format!("{GATEWAY}/32"), format!("{GATEWAY6}/128"), format!("{BEHIND_GATEWAY}/24")];
+        for address in own.iter().map(String::as_str).chain(["fd10::1/64"]) {
+            net.gateway.add_address("lo", address)?;
         }
         net.gateway.ip(&["route", "add", "10.2.0.0/24", "via", "10.7.0.2"])?;
         net.gateway.ip(&["-6", "route", "add", "fd01::/64", "via", "fd08::2"])?;
@@ -122,11 +120,11 @@ impl Net {
         ))
     }
 
-    /// The NAT forgets every flow, as the kernel does when the outer device goes down.
-    pub(crate) fn forget_mappings(&self) -> Result<()> {
-        for state in ["down", "up"] {
-            self.home.ip(&["link", "set", "wan", state])?;
-        }
+    /// The NAT forgets every flow, as the kernel does when its outer address goes away. The gateway notices nothing: a link of
+    /// its own that goes down is another story.
+    pub(crate) fn forget_mappings(&self, before: &str, after: &str) -> Result<()> {
+        self.home.ip(&["addr", "del", &format!("{before}/24"), "dev", "wan"])?;
+        self.home.add_address("wan", &format!("{after}/24"))?;
         self.home.ip(&["route", "replace", "default", "via", "10.8.0.1"]).map(drop)
     }
 

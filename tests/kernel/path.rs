@@ -1,6 +1,6 @@
 //! What nobody tells the laptop: NATs that forget, loss, silence, refusals.
 
-use crate::net::{AT_HOME, IN_OFFICE, Uplink};
+use crate::net::{AT_HOME, IN_OFFICE, OUTSIDE, Uplink};
 use crate::world::{everywhere, pause};
 use anyhow::Result;
 use std::time::Duration;
@@ -8,17 +8,14 @@ use std::time::Duration;
 #[test]
 fn the_nat_maps_anew_without_a_word() -> Result<()> {
     everywhere("the_nat_maps_anew_without_a_word", |world| {
-        // Other ports.
-        world.net.map_ports("30000-30999")?;
-        world.net.forget_mappings()?;
-        world.lives()?;
-        // Another outer address.
-        world.net.home.add_address("wan", "10.8.0.3/24")?;
-        world.net.home.ip(&["addr", "del", "10.8.0.2/24", "dev", "wan"])?;
-        // The first of two in a network takes the second along.
-        world.net.home.ip(&["addr", "replace", "10.8.0.3/24", "dev", "wan"])?;
-        world.net.home.ip(&["route", "replace", "default", "via", "10.8.0.1"])?;
-        world.lives()?;
+        // Other ports, then another address too.
+        for (ports, before, after) in
+            [("30000-30999", OUTSIDE, OUTSIDE), ("40000-40999", OUTSIDE, "10.8.0.3")]
+        {
+            world.net.map_ports(ports)?;
+            world.net.forget_mappings(before, after)?;
+            world.lives()?;
+        }
         world.until_at(AT_HOME).map(drop)
     })
 }

@@ -25,6 +25,10 @@ pub(crate) enum Kind {
     Mobike,
 }
 
+/// The gateway's own addresses stay: strongSwan takes the end of IPv6's address detection for a move of its own, and while it
+/// looks for another path by MOBIKE it follows no update of ours.
+const AT_REST: &str = "plugins {\n    kernel-netlink {\n      roam_events = no\n    }\n  }";
+
 enum Peer {
     Embedded(Company),
     StrongSwan { charon: Box<Charon>, _web: WebServer },
@@ -70,7 +74,7 @@ impl World {
         } else {
             let mobike = kind == Kind::Mobike;
             let config = GatewayConfig { mobike, ..GatewayConfig::new(Suite::GCM, TOKEN) };
-            let options = CharonOptions::default();
+            let options = CharonOptions { more: AT_REST, ..CharonOptions::default() };
             let charon = Charon::start(&net.gateway, options, pki, true, &config.render())?;
             let web = WebServer::start(&net.gateway, format!("{BEHIND_GATEWAY}:80").parse()?)?;
             configure_for_strongswan(&person)?;
