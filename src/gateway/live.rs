@@ -216,8 +216,15 @@ impl Gateway {
     }
 
     fn free_connid(&self) -> u64 {
-        let taken: std::collections::BTreeSet<u64> = self.live.values().map(|l| l.connid).collect();
-        (1..).find(|n| !taken.contains(n)).unwrap_or(0)
+        // Of n connections one of the first n + 1 numbers is free.
+        let mut taken = vec![false; self.live.len() + 1];
+        for live in self.live.values() {
+            let at = usize::try_from(live.connid).ok().and_then(|connid| connid.checked_sub(1));
+            if let Some(slot) = at.and_then(|at| taken.get_mut(at)) {
+                *slot = true;
+            }
+        }
+        (1..).zip(taken).find_map(|(connid, taken)| (!taken).then_some(connid)).unwrap_or(0)
     }
 
     /// Takes the old connection of a session away without a word; its Child SAs move to the new one.

@@ -1,9 +1,13 @@
 //! The product's own `client` and `gateway` in virtual time: single stories, and random schedules under a model that knows
 //! what must hold. Every run is named by its seed and replays exactly; see `runner` for long runs.
 
+mod city;
+mod crashes;
 mod fault;
 mod harness;
+mod herd;
 mod honours;
+mod logins;
 mod mobike;
 mod redirect;
 mod runner;

@@ -72,7 +72,7 @@ impl Case {
 }
 
 /// Nothing goes wrong any more: who wants a connection has one soon, by token where there is one, and it carries traffic.
-fn calm(world: &mut World) {
+pub(crate) fn calm(world: &mut World) {
     let now = world.now;
     world.bystander = None;
     world.sites.iter_mut().for_each(|site| {

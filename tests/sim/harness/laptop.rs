@@ -115,6 +115,12 @@ impl Laptop {
         }
     }
 
+    /// The same with a back-off that has no jitter; only before it is used.
+    pub(crate) fn without_jitter(&mut self, now: Now, seed: u64) {
+        let client = Client::new(now, self.settings.clone(), Box::new(Seeded::steady(seed)));
+        self.client = Some(client);
+    }
+
     /// What its own clocks show.
     pub(crate) fn clock(&self, now: Now) -> Now {
         let wall = now.wall.as_millis().saturating_add_signed(self.wall);

@@ -4,6 +4,7 @@
 mod bystander;
 mod calendar;
 mod coverage;
+mod herd;
 mod lab;
 mod laptop;
 mod model;
@@ -19,6 +20,7 @@ mod world;
 
 pub(crate) use bystander::{Bystander, Forgery};
 pub(crate) use coverage::Coverage;
+pub(crate) use herd::Herd;
 pub(crate) use lab::{Certificate, LAB};
 pub(crate) use laptop::Laptop;
 pub(crate) use nat::{Nat, Place};

@@ -3,11 +3,16 @@
 use ikeep::crypto::Random;
 
 #[derive(Clone)]
-pub(crate) struct Seeded(u64);
+pub(crate) struct Seeded(u64, bool);
 
 impl Seeded {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d)
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d, false)
+    }
+
+    /// As if a back-off had no jitter: each delay is as long as it may be.
+    pub(crate) fn steady(seed: u64) -> Self {
+        Self(Self::new(seed).0, true)
     }
 
     fn next(&mut self) -> u64 {
@@ -35,5 +40,11 @@ impl Random for Seeded {
             let octets = self.next().to_le_bytes();
             chunk.copy_from_slice(&octets[..chunk.len()]);
         }
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        let drawn = ((u128::from(self.u64()) * u128::from(bound)) >> 64) as u64;
+        // Only delays are counted in nanoseconds.
+        if self.1 && bound > 1_000_000 { bound - 1 } else { drawn }
     }
 }
