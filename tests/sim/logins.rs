@@ -35,7 +35,7 @@ fn answers_of_a_slow_person_are_given_once_more_and_not_again() {
     });
     world.answer_delay = 60 * SECOND;
     world.order(Order::Connect);
-    world.run_for(75 * SECOND);
+    world.run_for(65 * SECOND);
     assert_eq!(asks(&world), 1);
     // Begun anew with the same answers, which are wrong: from here on the person is asked.
     world.run_for(20 * SECOND);
