@@ -8,6 +8,8 @@ fn check(herd: &Herd) {
     println!("{} laptops: peak {peak}/s, mean {mean:.0}/s, last after {:?}", herd.laptops, herd.last);
     assert!(peak as f64 <= 3.0 * mean, "peak {peak}/s, mean {mean:.1}/s: {:?}", herd.arrivals);
     assert!(herd.last.as_secs() <= 90, "the last one is in after {:?}", herd.last);
+    let most = herd.highest();
+    assert!(most <= herd.laptops as u64, "{most} requests in a second of {} laptops", herd.laptops);
     assert_eq!(herd.aaa, herd.laptops as u64, "nobody logged in again");
 }
 

@@ -21,8 +21,6 @@ pub(crate) struct Herd {
     pub(crate) laptops: usize,
     /// IKE_SA_INIT requests that came to the gateway's address in each second, repetitions included, whether it was up or not.
     pub(crate) arrivals: Vec<u64>,
-    /// Sessions that were back in each second.
-    pub(crate) returns: Vec<u64>,
     /// From the gateway's return to the last session's.
     pub(crate) last: Duration,
     /// Times that AAA was asked: once each, at the login.
@@ -54,7 +52,6 @@ impl Herd {
         Self {
             laptops,
             arrivals: per_second(site.arrivals.as_deref().unwrap_or_default()),
-            returns: per_second(&site.returns),
             last: back.since(begin + Duration::from_secs(OUTAGE)),
             aaa: site.gateway.counters().aaa_requests,
         }
