@@ -120,10 +120,17 @@ impl Client {
         let mut candidates = if token { self.token_candidates() } else { self.login_candidates() };
         candidates.retain(|to| self.paths.to(to.ip()).is_some());
         let Some(at) = candidates.iter().position(|to| to.is_ipv4() == ipv4) else { return };
-        self.address = at;
         let (to, nat_port) = (candidates[at], self.settings.nat_port);
-        if let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.initiator.is_in_init()) {
-            attempt.retarget(to, nat_port);
+        match self.attempt.as_mut() {
+            Some(attempt) if !attempt.initiator.is_in_init() && attempt.nat.is_ipv4() != ipv4 => {
+                self.address = at.wrapping_sub(1); // where its failure goes on from
+            }
+            attempt => {
+                self.address = at;
+                if let Some(attempt) = attempt.filter(|attempt| attempt.initiator.is_in_init()) {
+                    attempt.retarget(to, nat_port);
+                }
+            }
         }
     }
 
@@ -375,11 +382,21 @@ impl Client {
             }
         }
         let failure = self.redirects.explain(failure);
-        self.fail(now, failure);
+        // Whoever never issued the session cannot tell that it is over: the one who did is asked again.
+        let peer = self.session.as_ref().map(|session| session.peer.ip());
+        let elsewhere = attempt.auth == AuthKind::Token
+            && peer.is_some_and(|peer| peer != attempt.nat.ip() && self.paths.to(peer).is_some());
+        self.fail_at(now, failure, elsewhere);
     }
 
     pub(super) fn fail(&mut self, now: Now, failure: Failure) {
+        self.fail_at(now, failure, false);
+    }
+
+    /// `elsewhere`: not where the session comes from, though that can be reached.
+    fn fail_at(&mut self, now: Now, failure: Failure, elsewhere: bool) {
         let failed = match &failure {
+            Failure::Refused { .. } if elsewhere => Failed::NoAnswer,
             Failure::NoAnswer { .. } | Failure::Protocol(_) => Failed::NoAnswer,
             Failure::Refused { .. } => Failed::Refused,
             Failure::Certificate(_) | Failure::GatewayAuth => Failed::Untrusted,

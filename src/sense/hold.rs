@@ -23,7 +23,6 @@ impl Hold {
     }
 
     /// For whoever must not let it be held too long.
-    /// For whoever must not let it be held too long.
     pub(super) fn lock(&self) -> Lock {
         self.0.clone()
     }

@@ -71,7 +71,7 @@ impl Fault {
         match below(40) {
             0..7 => Self::OtherUplink,
             7..12 => Self::NewAddress,
-            12..16 => Self::LinkDown(ms(50 + below(1500))),
+            12..16 => Self::LinkDown(ms(300 + below(1500))),
             16..18 => Self::RouteFlaps(4 + below(20)),
             18..20 => Self::OtherVpn,
             20..23 => Self::NatForgets,
@@ -184,7 +184,7 @@ fn play(world: &mut World, count: u64, time: Duration, seed: u64) -> Result<()> 
         for reason in &told {
             println!("{:12}{reason}", "");
         }
-        if number % 10 == 9 {
+        if number % (count / 4).max(1) == 0 {
             usage.push(Usage::of(&world.person)?);
         }
     }

@@ -40,13 +40,14 @@ impl Usage {
             let spent =
                 at.checked_sub(1).and_then(|before| all.get(before)).map_or(0, |b| usage.ticks - b.ticks);
             println!(
-                "agent after {at} of {}: {:6} KiB resident, {:2} descriptors, {spent:4} ticks of CPU since the last look",
+                "agent at look {at} of {}: {:6} KiB resident, {:2} descriptors, {spent:4} ticks of CPU since the last look",
                 all.len() - 1,
                 usage.resident,
                 usage.descriptors
             );
         }
-        let (Some(early), Some(last)) = (all.get(1.min(all.len() - 1)), all.last()) else { return Ok(()) };
+        ensure!(all.len() > 2, "too few looks: {all:?}");
+        let (early, last) = (all[1], all[all.len() - 1]);
         ensure!(last.resident <= early.resident + ROOM_KIB, "memory grows: {all:?}");
         // Sockets of paths that were left linger for 10 s, eight at most.
         ensure!(last.descriptors <= early.descriptors + 8, "descriptors leak: {all:?}");

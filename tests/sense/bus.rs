@@ -145,7 +145,12 @@ impl Bus {
         let logind = Logind(connection);
         if skill == Skill::Everything {
             // It says that it is on the bus before it can do what its template says.
-            while logind.locks().await.is_err() {}
+            let able = async {
+                while logind.locks().await.is_err() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            timeout(PATIENCE, able).await.context("python-dbusmock has no logind that lists its locks")?;
         }
         Ok(logind)
     }

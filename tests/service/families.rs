@@ -6,7 +6,11 @@ use std::net::IpAddr;
 
 #[tokio::test]
 async fn a_session_follows_from_ipv4_to_ipv6_and_back_by_token() -> Result<()> {
-    let stage = Stage::set(str::to_owned, "").await?;
+    if std::net::UdpSocket::bind((HERE6, 0)).is_err() {
+        println!("left out: this machine has no IPv6");
+        return Ok(());
+    }
+    let stage = Stage::set_for_both_families().await?;
     stage.log_in().await?;
     let gateway = |status: &serde_json::Value| {
         status["ike"]["remote"].as_str().and_then(|at| at.parse::<std::net::SocketAddr>().ok())

@@ -43,7 +43,21 @@ impl Drop for Stage {
 impl Stage {
     /// The seed's profile after `change`, `config` behind the lines that lead to the gateway.
     pub(crate) async fn set(change: impl FnOnce(&str) -> String, config: &str) -> Result<Self> {
-        let company = Company::open(&["--listen", "::"])?;
+        Self::at("127.0.0.1", "\"127.0.0.1\"", change, config).await
+    }
+
+    /// The same with a gateway that has an address of either family.
+    pub(crate) async fn set_for_both_families() -> Result<Self> {
+        Self::at("::", "[\"127.0.0.1\", \"::1\"]", str::to_owned, "").await
+    }
+
+    async fn at(
+        listen: &str,
+        addresses: &str,
+        change: impl FnOnce(&str) -> String,
+        config: &str,
+    ) -> Result<Self> {
+        let company = Company::open(&["--listen", listen])?;
         let home = TempDir::with_prefix("ikeep-service-")?;
         let file = |name: &str| home.path().join(name);
         fs::write(file("profile.xml"), change(SEED))?;
@@ -51,7 +65,7 @@ impl Stage {
         // Nobody in the world is asked by a test.
         let portal = if config.contains("[portal]") { "" } else { "[portal]\nprobe = \"off\"\n" };
         let text = format!(
-            "{portal}[trust]\nsystem = false\n[gateway.\"flexvpn-c8kv.example.com\"]\naddress = [\"127.0.0.1\", \"::1\"]\n\
+            "{portal}[trust]\nsystem = false\n[gateway.\"flexvpn-c8kv.example.com\"]\naddress = {addresses}\n\
              port = {}\nnat_port = {}\n{config}",
             ike.port(),
             nat.port()

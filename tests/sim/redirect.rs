@@ -426,3 +426,22 @@ fn a_running_session_that_is_wanted_elsewhere_stays() {
     assert_eq!((net.inits.len(), net.asked(), net.redirects()), (1, 1, 0));
     assert!(net.stored.is_some());
 }
+
+/// The gateway that sends people on knows nothing of the member's sessions: its refusal means nothing.
+#[test]
+fn a_member_that_was_down_for_minutes_has_its_session_back() {
+    let mut net = Net::new().gateway(A, HOST, elsewhere(B, false)).gateway(B, HOST, None);
+    net.connect(5 * SECOND);
+    let session = net.stored.clone().expect("a session");
+    let member = net.gateways.remove(&B).expect("it is there");
+    net.client = Client::new(net.now, net.settings.clone(), Box::new(Seeded::new(5)));
+    assert!(net.client.restore(net.now, session));
+    net.client.signal(net.now, Signal::Paths(Paths::of_family(A, PathId(1))));
+    net.client.order(net.now, Order::Connect);
+    net.run(240 * SECOND);
+    assert!(matches!(net.client.state(), State::Reconnecting(_)), "{:?}", net.client.state());
+    assert!(net.inits.iter().any(|(to, _)| *to == A), "the name's other address was tried");
+    net.gateways.insert(B, member);
+    net.run(60 * SECOND);
+    assert_eq!((net.connected_to(), net.asked()), (Some(B), 1));
+}

@@ -2,6 +2,7 @@
 
 use super::{KeepingDone, Service};
 use crate::journal::Kind;
+use crate::sense::Hold;
 use crate::session::Session;
 use crate::store::Kept;
 
@@ -24,6 +25,20 @@ impl Service {
     pub(super) fn keep(&mut self, session: Box<Session>) {
         let mut store = self.store.clone();
         self.keeping = Some(tokio::spawn(async move { KeepingDone::Saved(store.save(&session).await) }));
+    }
+
+    /// The same, and sleep waits for it; in its turn after what is being kept now.
+    pub(super) async fn keep_before_sleep(&mut self, session: Session, hold: Hold) {
+        if let Some(keeping) = self.keeping.take() {
+            let kept = keeping.await.ok();
+            self.kept(kept);
+        }
+        let mut store = self.store.clone();
+        self.keeping = Some(tokio::spawn(async move {
+            let saved = store.save(&session).await;
+            drop(hold);
+            KeepingDone::Saved(saved)
+        }));
     }
 
     pub(super) fn forget(&mut self) {

@@ -41,13 +41,7 @@ impl Service {
             return;
         }
         if let Some(session) = connection.session().await {
-            let mut store = self.store.clone();
-            tokio::spawn(async move {
-                if let Err(error) = store.save(&session).await {
-                    tracing::warn!(%error, "the session could not be kept before sleep");
-                }
-                drop(hold);
-            });
+            self.keep_before_sleep(session, hold).await;
         }
     }
 

@@ -9,6 +9,8 @@ use crate::ipc::{FailureKind, Reply};
 use crate::reconnect::State;
 use crate::sense::Way;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -24,6 +26,8 @@ const LOOK_UP_AGAIN: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(super) struct LookUps {
     running: Option<JoinHandle<Result<Found, String>>>,
+    /// The question has left; before that it waits for its time.
+    asked: Arc<AtomicBool>,
     /// The network has changed since it was asked.
     stale: bool,
     failures: u32,
@@ -186,10 +190,15 @@ impl Service {
 
     /// Asks DNS, beside everything else, for what another network may answer otherwise.
     pub(super) fn look_up_again(&mut self) {
-        if self.look_ups.running.is_some() {
-            self.look_ups.stale = true; // asked anew when it is answered
-        } else {
-            self.look_up_after(Duration::ZERO);
+        match self.look_ups.running.take() {
+            Some(running) if self.look_ups.asked.load(Ordering::Relaxed) => {
+                self.look_ups.running = Some(running);
+                self.look_ups.stale = true; // asked anew when it is answered
+            }
+            waiting => {
+                waiting.inspect(JoinHandle::abort);
+                self.look_up_after(Duration::ZERO);
+            }
         }
     }
 
@@ -204,8 +213,11 @@ impl Service {
             return;
         }
         let name = if nat64 { nat64::KNOWN_NAME.to_owned() } else { settings.host_address.clone() };
+        let asked = Arc::new(AtomicBool::new(wait.is_zero()));
+        self.look_ups.asked = Arc::clone(&asked);
         self.look_ups.running = Some(tokio::spawn(async move {
             tokio::time::sleep(wait).await;
+            asked.store(true, Ordering::Relaxed);
             let answers = match timeout(limit, target::look_up(name.clone())).await {
                 Ok(answers) => answers,
                 Err(_) => Err(format!("{name} was looked up for {} s without an answer", limit.as_secs())),

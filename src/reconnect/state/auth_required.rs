@@ -25,7 +25,7 @@ impl Policy {
     }
 
     /// One attempt; its refusal leads back here at once.
-    fn once(&mut self, now: Instant, cause: Cause, context: &Context) {
+    pub(super) fn once(&mut self, now: Instant, cause: Cause, context: &Context) {
         let refused = matches!(self.state, State::AuthRequired { why: Why::TokenRefused });
         self.lost(now, cause, context);
         let spent = self.rules.refusal_retry.len();

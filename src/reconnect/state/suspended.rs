@@ -29,7 +29,7 @@ impl Policy {
 
     /// Trusted network detection: the machine came into such a network, or left it.
     pub(in super::super) fn trusted(&mut self, now: Instant, trusted: bool, context: &Context) {
-        self.trusted = trusted;
+        let left = std::mem::replace(&mut self.trusted, trusted) && !trusted;
         let pause = match &self.state {
             State::Suspended { pause, .. } => Some(*pause),
             _ => None,
@@ -51,6 +51,15 @@ impl Policy {
                 self.act(Action::DropAttempt);
                 self.act(Action::Close);
                 self.state = State::Suspended { since: now, pause: Pause::TrustedNetwork };
+            }
+            // What the network's change could not begin there begins now.
+            (false, OnTrusted::Disconnect | OnTrusted::Pause)
+                if left
+                    && self.path
+                    && context.has_token(now)
+                    && matches!(self.state, State::AuthRequired { .. }) =>
+            {
+                self.once(now, Cause::NetworkChange, context);
             }
             (false, _) if pause == Some(Pause::TrustedNetwork) => {
                 self.lost(now, Cause::NetworkChange, context);
