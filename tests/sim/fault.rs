@@ -48,6 +48,10 @@ pub(crate) enum Fault {
         time: u64,
         announced: bool,
     },
+    /// Sleep is announced, and does not come.
+    FalseSleep {
+        time: u64,
+    },
     /// The gateway restarts.
     Restart {
         keep: bool,
@@ -108,6 +112,7 @@ impl Step {
         let pause = match r.below(4) {
             0 => r.between(0, 300),
             1 => r.between(0, 5_000),
+            2 if r.chance(30) => r.between(1_000_000, 1_500_000),
             _ => r.between(0, 40_000),
         };
         Self { fault, pause }
@@ -116,7 +121,7 @@ impl Step {
 
 impl Fault {
     fn draw(r: &mut Seeded) -> Self {
-        match r.below(35) {
+        match r.below(37) {
             0..=3 => Self::Roam { place: r.below(3) as usize },
             4 => Self::Flap { times: r.between(2, 10), every: r.between(1, 200), gaps: r.chance(500) },
             5 | 6 => Self::Offline { time: r.between(10, 120_000) },
@@ -142,7 +147,16 @@ impl Fault {
             30 if r.chance(500) => Self::Disconnect,
             30 | 31 => Self::Reconnect,
             32 => Self::Trusted { time: r.between(1_000, 100_000) },
-            33 => Self::Idle { time: r.between(1_000, 90_000) },
+            33 => Self::FalseSleep { time: r.between(1, 60_000) },
+            // Longer than the reconnect window.
+            34 if r.chance(500) => match r.below(4) {
+                0 => Self::Offline { time: r.between(1_000_000, 1_400_000) },
+                1 => Self::Portal { time: r.between(1_000_000, 1_400_000) },
+                2 => Self::GatewayOff { time: r.between(1_000_000, 1_400_000) },
+                _ => Self::Trusted { time: r.between(1_000_000, 1_400_000) },
+            },
+            34 => Self::Disconnect,
+            35 => Self::Idle { time: r.between(1_000, 90_000) },
             _ => Self::Quiet { time: r.between(1_000, 90_000) },
         }
     }
@@ -194,6 +208,7 @@ impl Fault {
             }
             Self::Trusted { time } => world.trust(i, ms(time)),
             Self::Sleep { time, announced } => world.fall_asleep(i, ms(time), announced),
+            Self::FalseSleep { time } => world.pretend_sleep(i, ms(time)),
             Self::Restart { keep } => world.restart_site(site, keep),
             Self::ClearSessions => world.at_gateway(site, |gateway, now| gateway.clear_sessions(now)),
             Self::ClearChildren => world.at_gateway(site, |gateway, now| gateway.clear_children(now)),

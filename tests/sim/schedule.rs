@@ -4,6 +4,7 @@ use crate::fault::Step;
 use crate::harness::{LAB, Nat, Place, Seeded, Setup, World};
 use ikeep::client::{Event, Order};
 use ikeep::gateway::TokenFault;
+use ikeep::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -91,6 +92,7 @@ pub(crate) fn calm(world: &mut World) {
         laptop.disturbed = now.at;
         // Whoever sleeps for days is woken.
         laptop.asleep_until = laptop.asleep_until.map(|until| until.min(now.at + SECOND));
+        laptop.resume_at = laptop.resume_at.map(|at| at.min(now.at + SECOND));
         laptop.revive_at = laptop.revive_at.map(|at| at.min(now.at + SECOND));
         laptop.plug_at = laptop.plug_at.map(|at| at.min(now.at + SECOND));
         world.touch(i);
@@ -104,7 +106,11 @@ pub(crate) fn calm(world: &mut World) {
         world.order_all(|_| Order::Connect);
         settle(world);
     }
-    world.run_for(3 * SECOND);
+    // Whoever is connected to nobody finds out within 7 s (law 8).
+    let end = world.now.at + 20 * SECOND;
+    while world.now.at < end && !world.laptops.iter().all(|laptop| is_served(laptop, world.now.at)) {
+        world.run_for(SECOND);
+    }
     for (laptop, asks) in world.laptops.iter().zip(asks) {
         let asked = laptop.count(|e| matches!(e, Event::Ask(_))) - asks;
         assert!(laptop.is_connected(), "not connected in the calm\n{}", world.history());
@@ -126,6 +132,10 @@ fn settle(world: &mut World) {
     while world.now.at < end && world.laptops.iter().any(waits) {
         world.run_for(SECOND);
     }
+}
+
+fn is_served(laptop: &crate::harness::Laptop, now: Instant) -> bool {
+    laptop.is_connected() && laptop.last_echo_back.is_some_and(|at| now.since(at) <= 3 * SECOND)
 }
 
 /// It will be connected by itself.

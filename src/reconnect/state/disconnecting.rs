@@ -10,7 +10,11 @@ impl Policy {
             _ => None,
         };
         match trigger {
-            Trigger::Deleted | Trigger::GatewayDeleted | Trigger::Outage | Trigger::Suspend => {
+            Trigger::Deleted
+            | Trigger::GatewayDeleted
+            | Trigger::Outage
+            | Trigger::Suspend
+            | Trigger::Resume => {
                 self.disconnected(why);
             }
             Trigger::Path { usable: false } => self.disconnected(why),

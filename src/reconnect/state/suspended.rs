@@ -12,10 +12,10 @@ impl Policy {
                 if context.old_sa && self.path {
                     self.act(Action::CheckOld);
                 }
-                if self.rules.auto_reconnect {
-                    self.lost(now, Cause::Resume, context);
-                } else {
+                if !self.rules.auto_reconnect && context.old_sa && self.path {
                     self.state = State::Connected;
+                } else {
+                    self.lost(now, Cause::Resume, context);
                 }
             }
             Trigger::Suspend | Trigger::Resume if self.rules.on_suspend == OnSuspend::Disconnect => {

@@ -41,6 +41,8 @@ pub(crate) struct Laptop {
     pub(crate) disturbed: Instant,
     pub(crate) asleep_until: Option<Instant>,
     pub(crate) revive_at: Option<Instant>,
+    /// Sleep was announced and does not come: when it says that it is awake.
+    pub(crate) resume_at: Option<Instant>,
     /// It was carried to another place in its sleep.
     pub(crate) moved: bool,
     pub(crate) plug_at: Option<Instant>,
@@ -91,6 +93,7 @@ impl Laptop {
             disturbed: now.at,
             asleep_until: None,
             revive_at: None,
+            resume_at: None,
             moved: false,
             plug_at: None,
             probe_at: None,
@@ -199,7 +202,16 @@ impl Laptop {
         if self.asleep_until.is_some() {
             return self.asleep_until;
         }
-        let mut due = [self.revive_at, self.plug_at, None, None, None, self.probe_at, self.trusted_until];
+        let mut due = [
+            self.revive_at,
+            self.plug_at,
+            None,
+            None,
+            None,
+            self.probe_at,
+            self.trusted_until,
+            self.resume_at,
+        ];
         if let Some(client) = &self.client {
             due[2] = client.poll_timeout().map(|(at, _)| at);
             due[3] = self.echo_every.map(|_| self.next_echo);

@@ -135,7 +135,8 @@ impl Model {
             Order::Connect => {
                 self.wanted = true;
                 self.disconnected_at = None;
-                self.may_ask |= !self.token || state == "auth-required" || state == "disconnecting";
+                let over = self.token_until.is_none_or(|until| until <= now);
+                self.may_ask |= !self.token || over || state == "auth-required" || state == "disconnecting";
                 self.asks = 0;
                 self.last_attempt = None; // as often as the person likes
             }

@@ -164,9 +164,26 @@ impl World {
         self.touch(i);
     }
 
+    /// Sleep is announced and does not come; so long until the machine says that it is awake.
+    pub(crate) fn pretend_sleep(&mut self, i: usize, time: Duration) {
+        self.signal_of(i, Signal::Suspend);
+        let until = self.now.at + time;
+        let laptop = &mut self.laptops[i];
+        if !laptop.is_awake() || laptop.client.is_none() {
+            return;
+        }
+        if laptop.settings.rules.on_suspend == OnSuspend::Disconnect {
+            laptop.intent = false;
+        }
+        laptop.resume_at = Some(until);
+        laptop.disturb(until);
+        self.touch(i);
+    }
+
     pub(super) fn wake(&mut self, i: usize) {
         let laptop = &mut self.laptops[i];
         laptop.asleep_until = None;
+        laptop.resume_at = None;
         if laptop.client.is_some() && laptop.settings.rules.on_suspend == OnSuspend::Disconnect {
             laptop.intent = false;
         }
@@ -191,6 +208,7 @@ impl World {
         laptop.crash_after = None;
         laptop.pending_answer = None;
         laptop.captive = false;
+        laptop.resume_at = None;
         laptop.trusted_until = None;
         laptop.revive_at = Some(at);
         laptop.model.crashed();

@@ -237,7 +237,7 @@ impl World {
     fn laptop_turn(&mut self, i: usize) {
         let now = self.now.at;
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if due(self.laptops[i].asleep_until) {
+        if due(self.laptops[i].asleep_until) || due(self.laptops[i].resume_at) {
             self.wake(i);
         }
         if due(self.laptops[i].revive_at) {
