@@ -26,7 +26,7 @@ outage-never-declared       | src/client/serving.rs                      | Some(
 outage-ignored              | src/reconnect/state/connected.rs           | Trigger::Outage if auto => self.lost(now, Cause::Outage, context), | Trigger::Outage if auto => {} | outage
 gateway-delete-ignored      | src/reconnect/state/connected.rs           | Trigger::GatewayDeleted if auto => self.lost(now, Cause::GatewayDelete, context), | Trigger::GatewayDeleted if auto => {} | delete
 child-delete-ignored        | src/reconnect/state/connected.rs           | Trigger::ChildDeleted if auto => self.lost(now, Cause::ChildDelete, context), | Trigger::ChildDeleted if auto => {} | child
-delete-answer-ignored       | src/reconnect/state/disconnecting.rs       | Trigger::Deleted \| Trigger::GatewayDeleted         | Trigger::GatewayDeleted                     | login
+delete-answer-ignored       | src/reconnect/state/disconnecting.rs       | Trigger::Deleted                                    | Trigger::OldProved                          | login
 up-ignored                  | src/reconnect/state/reconnecting.rs        | Trigger::Up => self.state = State::Connected,       | Trigger::Up => {}                           | reconnect
 init-answer-ignored         | src/reconnect/state/reconnecting.rs        | r.past_init = true;                                 | r.past_init = false;                        | late
 user-reconnect-ignored      | src/reconnect/state/connected.rs           | Trigger::Reconnect if context.has_token(now) => self.lost(now, Cause::User, context), | Trigger::Reconnect if context.has_token(now) => {} | reconnect
@@ -63,7 +63,7 @@ judge() {
         # The tests as they are, the program as it was made; built before, so that two do not wait for each other.
         (cd "$root" && IKEEP_PROGRAM=$1 timeout 240 "$kernel_tests" --exact "${2#kernel:}")
         ;;
-    *) timeout 60 "$1" lab --scenario "$2" ;;
+    *) timeout 120 "$1" lab --scenario "$2" ;;
     esac
 }
 
@@ -122,7 +122,7 @@ for scenario in "${scenarios[@]}"; do
     [[ $scenario == *:* ]] || arguments+=(--scenario "$scenario")
 done
 status=0
-XDG_STATE_HOME=$work/state-control timeout 60 "$target/debug/ikeep" lab "${arguments[@]}" >"$work/control.out" 2>&1 || status=$?
+XDG_STATE_HOME=$work/state-control timeout 120 "$target/debug/ikeep" lab "${arguments[@]}" >"$work/control.out" 2>&1 || status=$?
 
 printf '%-28s %-10s %s\n' "taken out" scenario "what the lab said"
 printf '%-28s %-10s %s\n' nothing "all these" "$(tail -n 2 "$work/control.out" | head -n 1)"
