@@ -96,7 +96,7 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Starts driver and tunnel. Nothing is sent before [`Connection::path`] and an order.
+    /// Starts driver and tunnel. Nothing is sent before [`Connection::paths`] and an order.
     ///
     /// # Errors
     /// For people: the proxy's port cannot be opened, or the folder of the key log.
