@@ -48,8 +48,10 @@ impl Client {
         let Some(serving) = &self.serving else { return };
         // Where the new network does not carry the family of its address nothing leaves, and nothing will be answered.
         self.ask_serving(now, Retransmission::from_round_trip(serving.round_trip));
+        // What was sent from another place or before a sleep says nothing about this one; else the clock of law 8 goes on.
+        let anew = self.distrust_esp || self.proved_path != self.serving_path();
         if let Some(liveness) = self.liveness.as_mut() {
-            liveness.asked(now.at);
+            liveness.asked(now.at, anew);
         }
     }
 }

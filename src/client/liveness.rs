@@ -53,9 +53,12 @@ impl Liveness {
         self.first_unanswered.get_or_insert(now);
     }
 
-    /// The owner has sent a liveness request by itself (a new path, a resume): count from here.
-    pub fn asked(&mut self, now: Instant) {
-        self.first_unanswered = Some(now);
+    /// The owner has sent a liveness request by itself. `anew` (a new path, a resume): what was unanswered before does not count.
+    pub fn asked(&mut self, now: Instant, anew: bool) {
+        if anew {
+            self.first_unanswered = None;
+        }
+        self.first_unanswered.get_or_insert(now);
         self.probed = true;
         self.declared = false;
     }

@@ -21,7 +21,13 @@ impl Policy {
             Trigger::Suspend | Trigger::Resume if self.rules.on_suspend == OnSuspend::Disconnect => {
                 self.end_for_sleep(now, context);
             }
-            // Whoever asks or moves us is awake.
+            // Whoever asks is awake: the end of the sleep was missed.
+            Trigger::Connect | Trigger::Reconnect if pause == Pause::Sleep => {
+                if context.old_sa && self.path {
+                    self.act(Action::CheckOld);
+                }
+                self.lost(now, Cause::Resume, context);
+            }
             Trigger::Connect | Trigger::Reconnect => self.lost(now, Cause::User, context),
             _ => {}
         }
