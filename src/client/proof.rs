@@ -71,6 +71,9 @@ impl Client {
         if self.proved_path != Some(path) {
             self.proved_path = Some(path);
             self.events.push_back(Event::Moved);
+            if let Some(liveness) = self.liveness.as_mut() {
+                liveness.moved();
+            }
         }
         Proof::Strong
     }

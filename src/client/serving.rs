@@ -191,6 +191,13 @@ impl Client {
         match self.liveness.as_mut().and_then(|l| l.handle_timeout(now.at)) {
             Some(Due::Probe) => self.probe(now),
             Some(Due::Outage) => self.trigger(now, Trigger::Outage),
+            Some(Due::NotCarried) => {
+                // Without a way back the old SA is all there is.
+                let token = self.token_until.is_some_and(|until| now.at < until);
+                if token && self.settings.rules.auto_reconnect {
+                    self.trigger(now, Trigger::Outage);
+                }
+            }
             None => {}
         }
         if self.serving_path().is_none() {

@@ -84,15 +84,16 @@ impl Client {
         if self.retiring.is_some() {
             self.finish_retiring(now);
         }
-        if self.serving.is_none() {
-            return;
-        }
+        let Some(remote) = self.serving.as_ref().map(|serving| serving.remote.ip()) else { return };
         let moved = self.proved_path != Some(path);
         if Some(path) == self.serving_path() {
             self.proved_path = Some(path);
         }
         let proof = if self.distrust_esp && !moved { Proof::None } else { Proof::Strong };
         self.heard(now, path, proof);
+        if let Some(liveness) = self.liveness.as_mut().filter(|_| Some(path) == self.paths.to(remote)) {
+            liveness.carried();
+        }
     }
 
     /// Sends an IKE message: with the non-ESP marker to a NAT port, without to the port of first contact.

@@ -26,7 +26,7 @@ pub struct Faults {
     /// Only this group is taken, INVALID_KE_PAYLOAD asks for it (the client must have offered it).
     pub group: Option<Group>,
     /// A client's outer address is not followed: its packets are taken from anywhere, ESP goes where it went before (RFC 7296
-    /// 2.23 asks for the update, not every gateway does it).
+    /// 2.23 asks for the update, not every gateway does it). With MOBIKE updates are answered, and ESP still does not move.
     pub pinned: bool,
     /// Every UPDATE_SA_ADDRESSES is answered UNACCEPTABLE_ADDRESSES (RFC 4555 3.5).
     pub unacceptable: bool,

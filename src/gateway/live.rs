@@ -384,7 +384,7 @@ impl Gateway {
                 }
                 SaEvent::Answered { .. } => live.hear(now.at),
                 SaEvent::PeerMoved => {
-                    if let Some(path) = reply.filter(|path| live.path != *path) {
+                    if let Some(path) = reply.filter(|path| live.path != *path && !self.faults.pinned) {
                         live.path = path;
                         self.out.tell(GatewayEvent::Moved { number: connection, peer: path.peer });
                     }

@@ -215,6 +215,19 @@ fn after_a_refusal_an_answer_of_the_old_sa_brings_it_back() {
 }
 
 #[test]
+fn a_proof_from_before_a_long_attempt_is_asked_for_again() {
+    let mut bench = Bench::connected(after_resume());
+    bench.tell(Trigger::Path { usable: true });
+    bench.tell(Trigger::InitAnswered);
+    bench.context.proof = Proof::Strong;
+    bench.pass(12_000);
+    assert_eq!(bench.tell(Trigger::Failed(Failed::NoAnswer)), [Action::CheckOld]);
+    assert_eq!(bench.name(), "reconnecting");
+    assert_eq!(bench.tell(Trigger::OldProved), [Action::DropAttempt]);
+    assert_eq!(bench.name(), "connected");
+}
+
+#[test]
 fn the_end_of_the_window_erases_the_token() {
     let mut bench = Bench::connected(after_resume());
     bench.tell(Trigger::GatewayDeleted);

@@ -253,3 +253,28 @@ fn after_sleep_the_sas_go_on_where_the_gateway_still_has_them() {
     assert!(last_reconnect(&world).old_sa);
     assert_eq!(spis(&mut world), before);
 }
+
+/// A gateway that says yes to the update and sends its ESP to the old address all the same: traffic tells, and the token mends it.
+#[test]
+fn an_answered_update_that_moves_no_traffic_is_left_for_the_token() {
+    let mut world = connected(31);
+    world.echo_every = Some(ms(20));
+    world.run_for(SECOND);
+    world.gateway_mut().faults().pinned = true;
+    world.roam();
+    world.run_for(2 * SECOND);
+    assert_eq!(moves(&world), 1, "{}", world.history());
+    assert_eq!(world.gateway().counters().reconnects, 1, "{}", world.history());
+    let last = world.last_echo_back.expect("an echo");
+    assert!(world.now.at.since(last) < ms(100), "{}", world.history());
+    assert!(!last_reconnect(&world).old_sa);
+    // Once for each move, and never where nothing is sent or everything is answered.
+    world.run_for(60 * SECOND);
+    world.echo_every = None;
+    world.gateway_mut().faults().pinned = false;
+    world.roam();
+    world.run_for(10 * SECOND);
+    world.echo_every = Some(ms(20));
+    world.run_for(10 * SECOND);
+    assert_eq!(world.gateway().counters().reconnects, 1, "{}", world.history());
+}

@@ -48,7 +48,7 @@ pub(crate) fn attempt(case: &Case) -> Result<World, String> {
 
 /// The same failure? Its figures may differ.
 fn kind(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_ascii_digit()).take(24).collect()
+    text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_ascii_digit()).take(80).collect()
 }
 
 /// Delta debugging over the steps: the shortest list found that still fails in the same way.

@@ -106,10 +106,15 @@ pub(crate) fn calm(world: &mut World) {
         world.order_all(|_| Order::Connect);
         settle(world);
     }
-    // Whoever is connected to nobody finds out within 7 s (law 8).
-    let end = world.now.at + 20 * SECOND;
+    // Whoever is connected to nobody finds out within 7 s (law 8), and without a token asks the old SA to the end of the
+    // retransmissions: twelve, 2 s apart at most. Then it is the person's turn.
+    let end = world.now.at + 50 * SECOND;
     while world.now.at < end && !world.laptops.iter().all(|laptop| is_served(laptop, world.now.at)) {
         world.run_for(SECOND);
+        if world.laptops.iter().any(|laptop| laptop.state() == "auth-required") {
+            world.order_all(|_| Order::Connect);
+            settle(world);
+        }
     }
     for (laptop, asks) in world.laptops.iter().zip(asks) {
         let asked = laptop.count(|e| matches!(e, Event::Ask(_))) - asks;

@@ -2,6 +2,7 @@
 
 use crate::harness::{Certificate, Setup, World};
 use ikeep::client::Event;
+use ikeep::gateway::GatewayConfig;
 use ikeep::ike::initiator::Failure;
 use std::time::Duration;
 
@@ -70,4 +71,35 @@ fn a_clock_that_jumps_over_the_window_while_the_agent_is_dead_needs_the_person()
     world.run_for(5 * SECOND);
     assert_eq!(world.count(|e| matches!(e, Event::Ask(_))), 2, "asked, as after any hour away");
     world.run_until_state("connected", 5 * SECOND);
+}
+
+/// Without a token the old SA is the only way back, and after a sleep longer than any DPD it has its time to answer like any other.
+#[test]
+fn without_a_token_the_old_sa_is_asked_after_a_long_sleep_or_a_long_way() {
+    for auto in [true, false] {
+        for asleep in [true, false] {
+            let setup = Setup { tokens: false, auto, ..Setup::plain(5) };
+            let patient = |config: &mut GatewayConfig| {
+                setup.gateway(config);
+                config.dpd.interval = 600 * SECOND;
+            };
+            let mut world = World::with(5, patient, |c| setup.client(c));
+            world.connect(5 * SECOND);
+            world.run_for(2 * SECOND);
+            if asleep {
+                world.sleep(90 * SECOND, true);
+            } else {
+                world.unplug();
+                world.run_for(90 * SECOND);
+                world.roam();
+            }
+            let now = world.now.at;
+            assert!(!world.client().status(now).confirmed, "nothing was heard for 90 s (law 7)");
+            world.echo_every = Some(SECOND / 10);
+            world.run_for(3 * SECOND);
+            let what = format!("auto {auto}, asleep {asleep}\n{}", world.history());
+            assert_eq!(world.state(), "connected", "{what}");
+            assert!(world.last_echo_back.is_some(), "{what}");
+        }
+    }
 }

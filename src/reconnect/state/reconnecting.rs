@@ -21,7 +21,7 @@ impl Policy {
                     r.past_init = true;
                 }
             }
-            Trigger::OldProved => self.take_proof(context),
+            Trigger::OldProved => self.take_proof(now, context),
             Trigger::Failed(failed) => self.attempt_failed(now, failed, context, random),
             Trigger::Path { usable: false } => {
                 if let State::Reconnecting(r) = &self.state {
@@ -82,10 +82,12 @@ impl Policy {
     }
 
     /// Law 3: a proof counts until the IKE_SA_INIT answer. After a refusal even an IKE answer on a new address counts: the
-    /// gateway gives no new SA while it holds the old one, and here it answers on that.
-    fn take_proof(&mut self, context: &Context) {
+    /// gateway gives no new SA while it holds the old one, and here it answers on that. Without a token there is nothing better
+    /// to wait for.
+    fn take_proof(&mut self, now: Instant, context: &Context) {
         let State::Reconnecting(r) = &self.state else { return };
-        let enough = if r.rejected { Proof::Weak } else { Proof::Strong };
+        let last_hope = r.rejected || !context.has_token(now);
+        let enough = if last_hope { Proof::Weak } else { Proof::Strong };
         let wants_new = r.cause == Cause::User && !r.rejected;
         if (r.in_flight && r.past_init) || wants_new || context.proof < enough {
             return;
@@ -120,7 +122,12 @@ impl Policy {
             r.next = Some(now + wait);
         }
         if context.proof > Proof::None {
-            self.take_proof(context);
+            match failed {
+                // The proof may be as old as the attempt, which went on for many seconds: the old SA is asked again, and its
+                // answer counts.
+                Failed::NoAnswer => self.act(Action::CheckOld),
+                _ => self.take_proof(now, context),
+            }
         }
     }
 }

@@ -58,8 +58,8 @@ pub(crate) const ALLOWED: &[(&str, &str, &str)] = &[
     ("reconnecting", "datagram", "reconnecting"),
     ("reconnecting", "time", "reconnecting"),
     ("reconnecting", "no answer", "reconnecting"),
-    // A proof that came while the new SA was on its way counts once that one has failed.
-    ("reconnecting", "no answer", "connected"),
+    // The token's time, or the last hope without one, is over in the same moment.
+    ("reconnecting", "no answer", "auth-required"),
     ("reconnecting", "refused", "reconnecting"),
     ("reconnecting", "refused", "connected"),
     ("reconnecting", "refused", "auth-required"),
@@ -200,7 +200,6 @@ pub(crate) const ALLOWED: &[(&str, &str, &str)] = &[
     ("captive-portal", "portal open", "reconnecting"),
     ("reconnecting", "portal open", "reconnecting"),
     ("captive-portal", "datagram", "connected"),
-    ("captive-portal", "no answer", "connected"),
     ("captive-portal", "refused", "connected"),
     ("captive-portal", "path", "reconnecting"),
     ("captive-portal", "no path", "waiting-for-network"),
@@ -238,5 +237,14 @@ pub(crate) const ALLOWED: &[(&str, &str, &str)] = &[
     ("suspended", "left trusted", "reconnecting"),
     ("suspended", "left trusted", "waiting-for-network"),
     ("suspended", "resume", "suspended"),
-    ("suspended", "session over", "auth-required"),
+    // No ESP is missed, but every IKE request stayed unanswered to the end, and there is no token.
+    ("connected", "time", "auth-required"),
+    // The same where AutoReconnect is off.
+    ("connected", "time", "disconnected"),
+    // A sleep beyond the window: the token goes, the old SA is being asked and may still answer.
+    ("reconnecting", "session over", "reconnecting"),
+    // The last refusal of all.
+    ("captive-portal", "refused", "auth-required"),
+    // A kept token is tried once where the network's change could not begin it.
+    ("auth-required", "left trusted", "reconnecting"),
 ];

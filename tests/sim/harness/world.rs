@@ -46,6 +46,15 @@ impl DerefMut for World {
     }
 }
 
+/// One seed that was asked for tells what happened before it failed.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() && std::env::var_os("IKEEP_SIM_SEED").is_some() {
+            eprintln!("{}", self.history());
+        }
+    }
+}
+
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         Self::with(seed, |_| {}, |_| {})
