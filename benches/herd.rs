@@ -1,6 +1,7 @@
 //! Ten thousand laptops cut off by one gateway's outage of a minute: the load when it returns, with and without jitter.
 //!
-//! `cargo bench --bench herd` prints a table and draws `docs/herd.svg`. `IKEEP_HERD=500` for a smaller one.
+//! `cargo bench --bench herd` prints a table and draws `target/herd.svg`, or the file that `IKEEP_HERD_SVG` names (the picture in
+//! `docs` is made so). `IKEEP_HERD=500` for a smaller herd; without `--bench` (as `cargo test --benches` runs it) it is small.
 
 #[path = "../tests/sim/harness/mod.rs"]
 #[allow(dead_code, unused_imports)]
@@ -17,7 +18,9 @@ const TOP: f64 = 50.0;
 const OUTAGE: usize = 60;
 
 fn main() -> std::io::Result<()> {
-    let laptops = std::env::var("IKEEP_HERD").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+    let whole = std::env::args().any(|argument| argument == "--bench");
+    let asked = std::env::var("IKEEP_HERD").ok().and_then(|n| n.parse().ok());
+    let laptops = asked.unwrap_or(if whole { 10_000 } else { 200 });
     println!(
         "{:<18} {:>8} {:>12} {:>12} {:>10} {:>14} {:>18}",
         "herd", "laptops", "peak", "mean", "peak/mean", "last one in", "highest, outage too"
@@ -37,7 +40,8 @@ fn main() -> std::io::Result<()> {
         );
         herds.push((name, herd));
     }
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/herd.svg");
+    let usual = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/herd.svg");
+    let file = std::env::var_os("IKEEP_HERD_SVG").map_or(usual, Into::into);
     std::fs::create_dir_all(file.parent().expect("it has a folder"))?;
     std::fs::write(&file, draw(&herds))?;
     println!("drawn: {}", file.display());
