@@ -2,7 +2,7 @@
 //!
 //! The map of the crate, from the outside in; imports go down this list only (see `tests/architecture.rs`).
 //!
-//! Shells (sockets, clock, tasks, files): [`cli`], [`lab`], [`agent`], [`tunnel`], [`sense`], [`store`],
+//! Shells (sockets, clock, tasks, files): [`cli`], [`lab`], [`agent`], [`netd`], [`tunnel`], [`sense`], [`store`],
 //! [`bundle`], [`journal`], [`ipc`], [`config`].
 //!
 //! Sans-IO core (no socket, no runtime, no clock, no randomness of its own): [`client`], [`gateway`],
@@ -20,6 +20,7 @@ pub mod ike;
 pub mod ipc;
 pub mod journal;
 pub mod lab;
+pub mod netd;
 pub mod plan;
 pub mod profile;
 pub mod reconnect;

@@ -4,6 +4,7 @@
 //! with stands at the request. A [`Call`] is the same inside one process: the agent's service knows nothing of sockets.
 
 mod client;
+pub mod helper;
 mod line;
 pub mod message;
 mod server;

@@ -4,9 +4,11 @@ pub mod attribute;
 mod decode;
 mod encode;
 mod net;
+mod network;
 
 pub use decode::{MAX_DNS, MAX_NAMES, MAX_NETS, MAX_NOTES, MAX_TEXT, PlanNote};
 pub use net::Net;
+pub use network::{Dns, MARK, Network, PROTOCOL, Refused, TABLE, Wishes};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

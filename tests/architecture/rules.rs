@@ -33,6 +33,7 @@ pub(crate) const ROOMS: &[Room] = &[
         "lab",
         &[
             "agent",
+            "netd",
             "tunnel",
             "sense",
             "store",
@@ -73,7 +74,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "time",
         ],
     ),
-    shell("netd", &["journal", "ipc", "plan", "time"]),
+    shell("netd", &["tunnel", "journal", "ipc", "config", "plan", "time"]),
     shell("tunnel", &["esp", "plan", "crypto", "time"]),
     shell("sense", &["config", "reconnect", "plan", "time"]),
     shell("store", &["ipc", "config", "session", "crypto", "time"]),

@@ -1,0 +1,126 @@
+//! What is asked of the helper, and what it answers.
+
+use crate::plan::Network;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// Where the helper listens.
+pub const SOCKET: &str = "/run/ikeep/netd.sock";
+/// Changes with every change that an older side would misunderstand.
+pub const PROTOCOL: u32 = 1;
+/// Longest message, octets.
+pub const MAX_MESSAGE: usize = 128 << 10;
+/// Networks in each list of a [`Network`], and addresses, servers and domains together, at most.
+pub const MAX_NETS: usize = 2048;
+
+/// What the agent asks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ask {
+    /// The first message. Answered with [`Answer::Welcome`].
+    Hello {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// Of the agent.
+        version: String,
+    },
+    /// The tunnel's device, the one that is held for this user or a new one. With a descriptor beside it: this is the device
+    /// that a helper before this one has made; it is taken over. Answered with [`Answer::Tun`] and its descriptor.
+    Tun,
+    /// A UDP socket: marked with [`crate::plan::MARK`], with large buffers, not bound. Answered with [`Answer::Udp`] and its
+    /// descriptor.
+    Udp {
+        /// For IPv6, else IPv4.
+        ipv6: bool,
+    },
+    /// Makes the machine as this says, whatever was applied before. Needs a device. Answered with [`Answer::Applied`]. Asked
+    /// again, be it the same, it looks at the machine anew and mends what others have changed.
+    Apply {
+        /// What the machine has to look like.
+        network: Network,
+    },
+    /// Everything is as before, and the device gone. Answered with [`Answer::Reverted`].
+    Revert,
+}
+
+/// What the helper answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Answer {
+    /// To [`Ask::Hello`].
+    Welcome {
+        /// [`PROTOCOL`] of the helper.
+        protocol: u32,
+        /// Of the helper.
+        version: String,
+    },
+    /// To [`Ask::Tun`].
+    Tun(Tun),
+    /// To [`Ask::Udp`].
+    Udp,
+    /// To [`Ask::Apply`].
+    Applied(Applied),
+    /// To [`Ask::Revert`]: what could not be put back, for people; empty where all is as before.
+    Reverted {
+        /// For people.
+        problems: Vec<String>,
+    },
+    /// To anything: no, and why. Nothing was changed.
+    Refused(Refusal),
+}
+
+/// The device.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tun {
+    /// Name.
+    pub name: String,
+    /// Index.
+    pub index: u32,
+    /// It was there before, with what was applied to it.
+    pub kept: bool,
+    /// Packets carry `struct virtio_net_hdr` (10 octets) and may be larger than the MTU (TSO, both families).
+    pub offload: bool,
+}
+
+/// What was done for a plan.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Applied {
+    /// Who answers names now, in words: `systemd-resolved`, `NetworkManager`, `resolvconf`, `/etc/resolv.conf`; `None` where no
+    /// servers were given.
+    pub resolver: Option<String>,
+    /// The resolver asks the tunnel's servers only for the tunnel's domains.
+    pub split_dns: bool,
+    /// The servers of the networks outside, for questions that must not go through the tunnel.
+    pub outside: Vec<IpAddr>,
+    /// What could not be done, for people. What keeps packets in the tunnel is never among these: that is a refusal.
+    pub notes: Vec<String>,
+}
+
+/// Why not.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+#[serde(deny_unknown_fields)]
+pub struct Refusal {
+    /// For programs.
+    pub kind: RefusalKind,
+    /// For people: what, why, and what to do.
+    pub message: String,
+}
+
+/// Why not, for programs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalKind {
+    /// This user may not.
+    NotAllowed,
+    /// Another user has a tunnel.
+    Taken,
+    /// The request makes no sense: malformed, too large, out of order, or it asks for what no tunnel needs.
+    Request,
+    /// The other side is of another version.
+    Version,
+    /// The kernel, or the resolver, refuses.
+    Machine,
+}

@@ -1,0 +1,9 @@
+//! Messages between the agent and `ikeep-netd`, the small helper with the privilege to change the network: a closed set of typed
+//! requests, one JSON document a message over a `SOCK_SEQPACKET` Unix socket, descriptors beside them.
+//!
+//! The agent asks and waits for the answer, one request at a time. Its connection is its hold on what it asked for: when it
+//! ends, the helper keeps the tunnel for a while, for the agent that comes back.
+
+mod message;
+
+pub use message::{Answer, Applied, Ask, MAX_MESSAGE, MAX_NETS, PROTOCOL, Refusal, RefusalKind, SOCKET, Tun};
