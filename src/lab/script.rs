@@ -41,7 +41,7 @@ impl Script {
                 if wanted.is_empty() {
                     continue;
                 }
-                let way = |to| here.map(|from| Way { to, from, interface: INTERFACE });
+                let way = |to| here.map(|from| Way { to, from, interface: INTERFACE, mtu: None });
                 let near =
                     wanted.into_iter().filter_map(way).filter(|way| way.to.is_ipv4() == way.from.is_ipv4());
                 if signals_in.send(Signal::Ways(near.collect())).await.is_err() {

@@ -4,6 +4,7 @@
 //! Nothing here parses what the kernel tells of links, addresses, routes and rules: any change leads to the same question,
 //! asked of the kernel itself, so a message that was lost (ENOBUFS) loses nothing. Between changes nothing wakes up.
 
+mod ask;
 mod changes;
 mod hold;
 mod listen;
@@ -46,6 +47,8 @@ pub struct Way {
     pub from: IpAddr,
     /// Index of the interface that the kernel would use; 0: not known. The same address on another interface is another way.
     pub interface: u32,
+    /// The largest packet that fits, octets: the interface's MTU, or the path's where the kernel knows that it is smaller.
+    pub mtu: Option<u32>,
 }
 
 /// What the present networks say about themselves (for trusted network detection).

@@ -3,6 +3,7 @@
 use crate::ear::Ear;
 use crate::interop::{self, BEHIND_GATEWAY, Pair, Stopwatch};
 use anyhow::{Context as _, Result, bail, ensure};
+use ikeep::plan::{MARK, TABLE};
 use ikeep::sense::{Signal, Way};
 use rustix::net::netdevice::name_to_index;
 use std::fmt::Write as _;
@@ -145,6 +146,49 @@ fn addresses_of_both_families_are_watched_at_once() -> Result<()> {
     })
 }
 
+/// A tunnel of ours takes everything but what is marked: the way to the gateway stays the one outside. The path's MTU is the
+/// smaller one of the interface's and of what is known of the route.
+#[test]
+fn a_full_tunnel_of_ours_does_not_stand_in_the_way() -> Result<()> {
+    if !interop::enabled("a_full_tunnel_of_ours_does_not_stand_in_the_way") {
+        return Ok(());
+    }
+    on_laptop(async |mut laptop| {
+        let outside: SocketAddr = "[fd10::1]:500".parse()?;
+        laptop.ip("route add default via 10.9.0.1 mtu 1400")?;
+        laptop.ip("-6 route add fd10::/64 via fd09::1")?;
+        laptop.ear.senses.gateway.send_replace(vec![gateway(), outside]);
+        laptop.ear.until("both", |ways| ways.len() == 2).await?;
+        laptop.quiet().await;
+        laptop.ip("link add tunnel type veth peer name far")?;
+        laptop.ip("link set far up")?;
+        laptop.ip("addr add 192.0.2.77/32 dev tunnel")?;
+        laptop.ip("-6 addr add 2001:db8::77/128 dev tunnel nodad")?;
+        laptop.ip("link set tunnel up")?;
+        for family in ["-4", "-6"] {
+            laptop.ip(&format!("{family} route add default dev tunnel table {TABLE}"))?;
+            laptop.ip(&format!("{family} rule add not fwmark {MARK:#x} lookup {TABLE} priority 100"))?;
+        }
+        laptop.quiet().await;
+        let captured = UdpSocket::bind("0.0.0.0:0")?;
+        captured.connect(gateway())?;
+        ensure!(captured.local_addr()?.ip().to_string() == "192.0.2.77", "what is not marked is captured");
+        let way = |to, from: &str, mtu| {
+            Ok::<_, anyhow::Error>(Some(Way {
+                to,
+                from: from.parse()?,
+                interface: laptop.eth0,
+                mtu: Some(mtu),
+            }))
+        };
+        ensure!(ikeep::sense::way_to(gateway())? == way(gateway(), "10.9.0.2", 1400)?, "IPv4");
+        ensure!(ikeep::sense::way_to(outside)? == way(outside, "fd09::2", 1500)?, "IPv6");
+        laptop.ip("link set eth0 mtu 1300")?;
+        ensure!(ikeep::sense::way_to(gateway())? == way(gateway(), "10.9.0.2", 1300)?, "a smaller link");
+        Ok(())
+    })
+}
+
 /// The default route flaps ten times a second. Each change is acted on when it comes.
 #[test]
 fn a_flapping_route_is_followed() -> Result<()> {
@@ -219,7 +263,8 @@ fn a_storm_costs_little_and_its_end_is_not_missed() -> Result<()> {
         };
         let took = storm.elapsed();
         ensure!(status.success(), "ip -batch: {status}");
-        let wanted = Way { to: gateway(), from: "10.9.1.2".parse()?, interface: laptop.eth1 };
+        let wanted =
+            Way { to: gateway(), from: "10.9.1.2".parse()?, interface: laptop.eth1, mtu: Some(1500) };
         if last != [wanted] {
             laptop.until("the last word of the storm", "10.9.1.2", laptop.eth1).await?;
         }

@@ -131,7 +131,7 @@ impl Stage {
                 let (to, from) = (asked.borrow_and_update().clone(), carried.borrow_and_update().clone());
                 let way = |to: SocketAddr| {
                     let from = from.iter().find(|from| from.is_ipv4() == to.is_ipv4())?;
-                    Some(Way { to, from: *from, interface: 1 })
+                    Some(Way { to, from: *from, interface: 1, mtu: None })
                 };
                 let ways = to.iter().copied().filter_map(way).collect();
                 if !to.is_empty() && signals_in.send(Signal::Ways(ways)).await.is_err() {

@@ -300,7 +300,7 @@ mod tests {
     fn whereabouts(known: &[&str], ways: &[&str]) -> Whereabouts {
         let ways = ways.iter().map(|to| {
             let to: IpAddr = to.parse().unwrap();
-            Way { to: SocketAddr::new(to, 500), from: to, interface: 1 }
+            Way { to: SocketAddr::new(to, 500), from: to, interface: 1, mtu: None }
         });
         Whereabouts {
             known: known.iter().map(|ip| ip.parse().unwrap()).collect(),
