@@ -9,6 +9,7 @@ pub mod socks;
 pub mod stack;
 #[cfg(test)]
 mod testing;
+pub mod tun;
 
 pub use link::MTU;
 
