@@ -13,7 +13,7 @@ pub const MAX_MESSAGE: usize = 128 << 10;
 /// Networks in each list of a [`Network`], and addresses, servers and domains together, at most.
 pub const MAX_NETS: usize = 2048;
 
-/// What the agent asks.
+/// What the agent asks. (Empty braces, since serde would take any field with a variant that has none.)
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Ask {
@@ -26,7 +26,7 @@ pub enum Ask {
     },
     /// The tunnel's device, the one that is held for this user or a new one. With a descriptor beside it: this is the device
     /// that a helper before this one has made; it is taken over. Answered with [`Answer::Tun`] and its descriptor.
-    Tun,
+    Tun {},
     /// A UDP socket: marked with [`crate::plan::MARK`], with large buffers, not bound. Answered with [`Answer::Udp`] and its
     /// descriptor.
     Udp {
@@ -39,8 +39,8 @@ pub enum Ask {
         /// What the machine has to look like.
         network: Network,
     },
-    /// Everything is as before, and the device gone. Answered with [`Answer::Reverted`].
-    Revert,
+    /// Everything is as before, and the device gone once its last descriptor is closed. Answered with [`Answer::Reverted`].
+    Revert {},
 }
 
 /// What the helper answers.
@@ -57,7 +57,7 @@ pub enum Answer {
     /// To [`Ask::Tun`].
     Tun(Tun),
     /// To [`Ask::Udp`].
-    Udp,
+    Udp {},
     /// To [`Ask::Apply`].
     Applied(Applied),
     /// To [`Ask::Revert`]: what could not be put back, for people; empty where all is as before.
@@ -79,7 +79,8 @@ pub struct Tun {
     pub index: u32,
     /// It was there before, with what was applied to it.
     pub kept: bool,
-    /// Packets carry `struct virtio_net_hdr` (10 octets) and may be larger than the MTU (TSO, both families).
+    /// Packets carry `struct virtio_net_hdr` (10 octets) and may be larger than the MTU: TCP of both families, and UDP where
+    /// the kernel has it. A reader that takes less says so to the device (`tunnel::tun::offload`).
     pub offload: bool,
 }
 

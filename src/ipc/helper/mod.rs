@@ -4,6 +4,12 @@
 //! The agent asks and waits for the answer, one request at a time. Its connection is its hold on what it asked for: when it
 //! ends, the helper keeps the tunnel for a while, for the agent that comes back.
 
+mod channel;
+mod client;
 mod message;
+mod peer;
 
+pub use channel::{Channel, ChannelError, decode, encode, listen, watched};
+pub use client::{Helper, HelperError};
 pub use message::{Answer, Applied, Ask, MAX_MESSAGE, MAX_NETS, PROTOCOL, Refusal, RefusalKind, SOCKET, Tun};
+pub use peer::Peer;
