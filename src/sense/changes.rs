@@ -75,7 +75,7 @@ impl Changes {
 /// Rings when something has changed: at once, in a storm once in [`PAUSE`] on average, and once more [`PAUSE`] after the last
 /// ring, since some changes are told before they are made (RTM_NEWLINK of a link that goes down comes before its routes are gone).
 #[derive(Debug)]
-pub(super) struct Bell {
+pub struct Bell {
     changes: Option<Changes>,
     /// A change was heard of, and the bell has not rung for it.
     heard: bool,
@@ -89,7 +89,7 @@ pub(super) struct Bell {
 
 impl Bell {
     /// A bell, and why it will never ring where it cannot: the kernel has no route netlink, or a sandbox forbids it.
-    pub(super) fn hang() -> (Self, Option<io::Error>) {
+    pub fn hang() -> (Self, Option<io::Error>) {
         let (changes, error) = match Changes::open() {
             Ok(changes) => (Some(changes), None),
             Err(error) => (None, Some(error)),
@@ -98,7 +98,7 @@ impl Bell {
     }
 
     /// Waits for a ring. Dropped early, it loses nothing.
-    pub(super) async fn rings(&mut self) {
+    pub async fn rings(&mut self) {
         let Some(changes) = &self.changes else { return pending().await };
         if !self.heard {
             tokio::select! {

@@ -16,11 +16,11 @@ mod resolver;
 mod route;
 mod wakes;
 
+pub use changes::Bell;
 pub use hold::Hold;
 pub use resolver::Files;
 pub use route::way_to;
 
-use changes::Bell;
 use listen::Listener;
 use nights::Nights;
 use resolver::Resolver;

@@ -74,7 +74,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "time",
         ],
     ),
-    shell("netd", &["tunnel", "journal", "ipc", "config", "plan", "time"]),
+    shell("netd", &["tunnel", "sense", "journal", "ipc", "config", "plan", "time"]),
     shell("tunnel", &["esp", "plan", "crypto", "time"]),
     shell("sense", &["config", "reconnect", "plan", "time"]),
     shell("store", &["ipc", "config", "session", "crypto", "time"]),

@@ -1,0 +1,90 @@
+//! The tunnel's device: MTU, no addresses of the kernel's own, up.
+
+use super::kernel::{Kernel, Request, is};
+use super::{Device, NetError};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute, LinkFlags, LinkMessage,
+};
+use rustix::io::Errno;
+
+/// The narrowest link that may have IPv6 (RFC 8200 5), octets.
+pub(super) const MIN_IPV6_MTU: u16 = 1280;
+
+/// What the device lacks, in the order in which it is made.
+///
+/// # Errors
+/// It is gone.
+pub(super) async fn lacks(
+    kernel: &Kernel,
+    device: &Device,
+    mtu: u16,
+    ipv6: bool,
+) -> Result<Vec<Request>, NetError> {
+    let gone = || NetError::NoDevice { name: device.name.clone() };
+    let question = RouteNetlinkMessage::GetLink(message(device, []));
+    let link = match kernel.get("look at the tunnel's device", question).await {
+        Ok(Some(RouteNetlinkMessage::NewLink(link))) => link,
+        Ok(_) => return Err(gone()),
+        Err(NetError::Refused { source, .. }) if is(&source, &[Errno::NODEV]) => return Err(gone()),
+        Err(error) => return Err(error),
+    };
+    let name = LinkAttribute::IfName(device.name.clone());
+    if !link.attributes.contains(&name) {
+        return Err(gone());
+    }
+    let mut lacks = Vec::new();
+    let mut set = |what: &str, message: LinkMessage| {
+        lacks.push(Request {
+            doing: format!("set {what} of {}", device.name),
+            message: RouteNetlinkMessage::NewLink(message),
+            flags: 0,
+        });
+    };
+    let mtu = LinkAttribute::Mtu(mtu.into());
+    if !link.attributes.contains(&mtu) {
+        set("the MTU", message(device, [mtu]));
+    }
+    // With the MTU it gets here, the device may have IPv6, or not yet.
+    if ipv6 && has_ipv6(&link) && !generates_nothing(&link) {
+        let mode = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
+        set("the address mode", message(device, [LinkAttribute::AfSpecUnspec(vec![mode])]));
+    }
+    if !link.header.flags.contains(LinkFlags::Up) {
+        let mut up = message(device, []);
+        up.header.flags = LinkFlags::Up;
+        up.header.change_mask = LinkFlags::Up;
+        set("the state", up);
+    }
+    Ok(lacks)
+}
+
+fn message<const N: usize>(device: &Device, attributes: [LinkAttribute; N]) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = device.index;
+    message.attributes = attributes.into();
+    message
+}
+
+fn inet6(link: &LinkMessage) -> impl Iterator<Item = &AfSpecInet6> {
+    link.attributes
+        .iter()
+        .filter_map(|attribute| match attribute {
+            LinkAttribute::AfSpecUnspec(families) => Some(families),
+            _ => None,
+        })
+        .flatten()
+        .filter_map(|family| match family {
+            AfSpecUnspec::Inet6(attributes) => Some(attributes),
+            _ => None,
+        })
+        .flatten()
+}
+
+fn has_ipv6(link: &LinkMessage) -> bool {
+    inet6(link).next().is_some()
+}
+
+fn generates_nothing(link: &LinkMessage) -> bool {
+    inet6(link).any(|attribute| *attribute == AfSpecInet6::AddrGenMode(In6AddrGenMode::None))
+}
