@@ -1,6 +1,6 @@
 //! Attempts: which address, which credentials, and what their end means.
 
-use super::nat64;
+use super::race::Race;
 use super::serving::Serving;
 use super::{AuthKind, Client, Event, IkeKeys, Liveness};
 use crate::crypto::{Group, Random};
@@ -28,10 +28,14 @@ pub(super) struct Attempt {
     pub(super) auth: AuthKind,
     /// IKE_SA_INIT goes here; with the marker where it is the NAT port.
     pub(super) first: SocketAddr,
-    marker: bool,
+    pub(super) marker: bool,
     /// The other port of the same address, tried now and then where `first` does not answer.
     other: Option<SocketAddr>,
     init_sent: u32,
+    /// The other addresses that it goes to.
+    pub(super) race: Race,
+    /// A redirect led here: nobody else is asked.
+    pub(super) led: bool,
     /// Everything after goes here.
     nat: SocketAddr,
     form: Option<(Form, Instant)>,
@@ -56,7 +60,7 @@ impl Attempt {
     }
 
     /// The same octets go to another address of the gateway from now on.
-    fn retarget(&mut self, first: SocketAddr, nat_port: u16) {
+    pub(super) fn retarget(&mut self, first: SocketAddr, nat_port: u16) {
         self.nat = SocketAddr::new(first.ip(), nat_port);
         self.other = self.other.map(|other| SocketAddr::new(first.ip(), other.port()));
         self.first = SocketAddr::new(first.ip(), self.first.port());
@@ -74,6 +78,7 @@ impl Attempt {
         if listening {
             self.retarget(first, nat_port);
             self.init_sent = 0;
+            (self.race, self.led) = (Race::default(), true);
             self.initiator.go_to(now, first, random);
         }
         listening
@@ -96,53 +101,12 @@ impl Client {
         self.begin(now, credentials, AuthKind::AnyConnect, first, from);
     }
 
-    fn login_candidates(&self) -> Vec<SocketAddr> {
-        self.settings.addresses.iter().map(|ip| SocketAddr::new(*ip, self.settings.port)).collect()
-    }
-
-    /// First the address and port that answered last, then that name's other addresses of either family (law 5).
-    fn token_candidates(&self) -> Vec<SocketAddr> {
-        let Some(session) = &self.session else { return Vec::new() };
-        let others = self.settings.addresses.iter().filter(|ip| **ip != session.peer.ip());
-        let others: Vec<_> = others.map(|ip| SocketAddr::new(*ip, self.settings.nat_port)).collect();
-        // Another network's NAT64 leads nowhere; the same one's is among the others.
-        let foreign = others.iter().any(|other| match (session.peer.ip(), other.ip()) {
-            (IpAddr::V6(peer), IpAddr::V4(other)) => nat64::is_mapped(peer, other),
-            _ => false,
-        });
-        let known = self.settings.addresses.contains(&session.peer.ip());
-        std::iter::once(session.peer).filter(|_| known || !foreign).chain(others).collect()
-    }
-
-    /// Addresses of this family are tried first from here on, by the attempt under way too.
-    pub(super) fn prefer_family(&mut self, ipv4: bool) {
-        let token = self.attempt.as_ref().map_or(self.session.is_some(), |a| a.auth == AuthKind::Token);
-        let mut candidates = if token { self.token_candidates() } else { self.login_candidates() };
-        candidates.retain(|to| self.paths.to(to.ip()).is_some());
-        let Some(at) = candidates.iter().position(|to| to.is_ipv4() == ipv4) else { return };
-        let (to, nat_port) = (candidates[at], self.settings.nat_port);
-        match self.attempt.as_mut() {
-            Some(attempt) if !attempt.initiator.is_in_init() && attempt.nat.is_ipv4() != ipv4 => {
-                self.address = at.wrapping_sub(1); // where its failure goes on from
-            }
-            attempt => {
-                self.address = at;
-                if let Some(attempt) = attempt.filter(|attempt| attempt.initiator.is_in_init()) {
-                    attempt.retarget(to, nat_port);
-                }
-            }
-        }
-    }
-
-    /// The one whose turn it is, of those that can be reached; without any network of all: the attempt waits for it.
-    fn candidate(&self, mut candidates: Vec<SocketAddr>) -> Option<SocketAddr> {
-        candidates.retain(|to| !self.paths.any() || self.paths.to(to.ip()).is_some());
-        candidates.get(self.address % candidates.len().max(1)).copied()
-    }
-
     fn no_candidate(&mut self, now: Now) {
+        let reached = |ip: &IpAddr| self.paths.to(*ip).is_some();
         let hint = if self.settings.addresses.is_empty() {
             "the gateway's address is not known"
+        } else if self.settings.addresses.iter().any(reached) {
+            "no address of the gateway is of a family that the profile allows (IPProtocolSupport)"
         } else {
             "no address of the gateway is of a family that this network carries"
         };
@@ -172,6 +136,7 @@ impl Client {
                 }
             }
         }
+        self.begin_race(now);
         if let Some(attempt) = self.attempt.as_mut() {
             attempt.repeat(now.at);
         }
@@ -233,6 +198,8 @@ impl Client {
             marker,
             other,
             init_sent: 0,
+            race: Race::default(),
+            led: redirected_from.is_some(),
             nat,
             form: None,
             asked: false,
@@ -240,14 +207,7 @@ impl Client {
             moved: false,
             verified: false,
         });
-        self.pump_attempt(now);
-    }
-
-    pub(super) fn attempt_datagram(&mut self, now: Now, datagram: &[u8]) {
-        let Some(attempt) = self.attempt.as_mut() else { return };
-        if let Err(dropped) = attempt.initiator.handle_datagram(now, datagram, &mut *self.random) {
-            self.count_drop(now.at, &dropped.to_string());
-        }
+        self.begin_race(now);
         self.pump_attempt(now);
     }
 
@@ -258,6 +218,7 @@ impl Client {
         let paths = self.paths;
         if let Some(attempt) = self.attempt.as_mut().filter(|attempt| paths.to(attempt.remote()).is_some()) {
             attempt.initiator.handle_timeout(now.at);
+            self.race_timeout(now);
         }
         self.pump_attempt(now);
     }
@@ -281,7 +242,13 @@ impl Client {
                     }
                     Leg::Auth => (attempt.nat, true),
                 };
-                self.send_ike(now.at, to, marker, &datagram);
+                let others = match leg {
+                    Leg::Init => attempt.race.asked().to_vec(),
+                    Leg::Auth => Vec::new(),
+                };
+                for ip in std::iter::once(to.ip()).chain(others) {
+                    self.send_ike(now.at, SocketAddr::new(ip, to.port()), marker, &datagram);
+                }
                 continue;
             }
             let Some(event) = attempt.initiator.poll_event() else { return };
@@ -386,6 +353,7 @@ impl Client {
         let peer = self.session.as_ref().map(|session| session.peer.ip());
         let elsewhere = attempt.auth == AuthKind::Token
             && peer.is_some_and(|peer| peer != attempt.nat.ip() && self.paths.to(peer).is_some());
+        self.strangers |= elsewhere && matches!(failure, Failure::Refused { .. });
         self.fail_at(now, failure, elsewhere);
     }
 
@@ -450,6 +418,7 @@ impl Client {
             now.at,
             outcome.dpd_interval.filter(|d| !d.is_zero()).unwrap_or(self.settings.dpd_interval),
         ));
+        (self.answered_last, self.strangers) = (Some(nat.ip()), false);
         self.proof = Proof::Strong;
         self.proved_path = self.serving_path().filter(|_| !moved);
         self.distrust_esp = false;

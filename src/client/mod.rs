@@ -9,6 +9,7 @@ mod liveness;
 pub mod nat64;
 mod paths;
 mod proof;
+mod race;
 mod redirect;
 mod serving;
 mod settings;
@@ -119,6 +120,10 @@ pub struct Client {
     replay: Vec<(Form, Answers)>,
     logins: u32,
     address: usize,
+    /// Whoever answered last.
+    answered_last: Option<IpAddr>,
+    /// Another address of the gateway's has refused the token that this one issued.
+    strangers: bool,
     since: Option<Instant>,
     error: Option<Failure>,
     drops: u64,
@@ -163,6 +168,8 @@ impl Client {
             replay: Vec::new(),
             logins: 0,
             address: 0,
+            answered_last: None,
+            strangers: false,
             since: None,
             error: None,
             drops: 0,
@@ -187,6 +194,7 @@ impl Client {
             return false;
         }
         self.token_until = Some(now.at + left);
+        self.answered_last = Some(session.peer.ip());
         self.session = Some(session);
         true
     }
@@ -233,28 +241,28 @@ impl Client {
     ) -> Option<Range<usize>> {
         let raw = from.port() == self.settings.port && self.settings.port != self.settings.nat_port;
         if raw {
-            self.handle_ike(now, path, datagram);
+            self.handle_ike(now, path, from, datagram);
             return None;
         }
         match datagram {
             [0xff] => None, // a keepalive
             [0, 0, 0, 0, ike @ ..] => {
                 let ike = ike.to_vec();
-                self.handle_ike(now, path, &ike);
+                self.handle_ike(now, path, from, &ike);
                 None
             }
             _ => self.handle_esp(now, path, datagram),
         }
     }
 
-    fn handle_ike(&mut self, now: Now, path: PathId, datagram: &[u8]) {
+    fn handle_ike(&mut self, now: Now, path: PathId, from: SocketAddr, datagram: &[u8]) {
         let header = match Header::decode(datagram) {
             Ok(header) => header,
             Err(error) => return self.count_drop(now.at, &error.to_string()),
         };
         let (spi_i, spi_r) = (&header.spi_i, &header.spi_r);
         if self.attempt.as_ref().is_some_and(|a| a.initiator.spi_i() == spi_i) {
-            self.attempt_datagram(now, datagram);
+            self.attempt_datagram(now, from, datagram);
         } else if self.serving.as_ref().is_some_and(|s| s.ike.owns(spi_i, spi_r)) {
             self.serving_datagram(now, path, datagram);
         } else if self.retiring.as_ref().is_some_and(|r| r.serving.ike.owns(spi_i, spi_r)) {
@@ -286,6 +294,9 @@ impl Client {
         let due = [
             self.policy.poll_timeout(&self.context()),
             attempt.and_then(|attempt| attempt.initiator.poll_timeout()),
+            attempt.and_then(|attempt| {
+                Some((attempt.race.poll_timeout(self.paths)?, "the gateway's next address"))
+            }),
             serving.and(self.liveness.as_ref()).and_then(Liveness::poll_timeout),
             reached.and_then(|serving| serving.ike.poll_timeout()),
             reached.map(|_| (self.last_out + KEEPALIVE, "NAT keepalive")),

@@ -4,7 +4,9 @@ use crate::ike::cert::Trust;
 use crate::ike::dialect::{ANYCONNECT_ID, Dialect};
 use crate::ike::eap::{Device, LoginParams};
 use crate::ike::proposal::Algorithms;
-use crate::profile::{AutoReconnectBehavior, HostEntry, NotUsable, Profile, TrustedNetworkPolicy};
+use crate::profile::{
+    AutoReconnectBehavior, HostEntry, IpProtocolSupport, NotUsable, Profile, TrustedNetworkPolicy,
+};
 use crate::reconnect::{OnSuspend, OnTrusted, Rules};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,6 +20,8 @@ pub struct Settings {
     pub host_address: String,
     /// Addresses of the gateway, in the order to try them.
     pub addresses: Vec<IpAddr>,
+    /// Of which families the gateway's address may be, and which is tried first.
+    pub families: IpProtocolSupport,
     /// Port of first contact.
     pub port: u16,
     /// Port of everything after.
@@ -87,6 +91,7 @@ impl Settings {
             host_name: host.name.clone(),
             host_address: host.address.clone(),
             addresses: host.address.parse().into_iter().collect(),
+            families: preferences.ip_protocol_support.value,
             port: 500,
             nat_port: 4500,
             ike: Algorithms::ike(),

@@ -185,7 +185,7 @@ const CLIENT: Spec = group(
         value::<bool>("ClearSmartcardPin").default("true").user(true).ignored(NO_CERTIFICATE),
         value::<IpProtocolSupport>("IPProtocolSupport")
             .default("IPv4,IPv6")
-            .ignored("not yet: the gateway decides which families it assigns"),
+            .honoured("honours_ip_protocol_support"),
         value::<bool>("AutoReconnect")
             .default("true")
             .user(false)

@@ -4,6 +4,7 @@ use super::position::Position;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use std::fmt;
+use std::net::IpAddr;
 
 /// A type of value that an element may hold.
 pub trait Value: Sized + Default {
@@ -254,7 +255,7 @@ keywords! {
 }
 
 keywords! {
-    /// Families inside the tunnel, the wanted one first.
+    /// Families of the gateway's address, the one to try first before the other.
     IpProtocolSupport {
         /// IPv4 only.
         V4 = "IPv4",
@@ -265,6 +266,26 @@ keywords! {
         V4V6 = "IPv4,IPv6",
         /// Both, IPv6 first.
         V6V4 = "IPv6,IPv4",
+    }
+}
+
+impl IpProtocolSupport {
+    /// True where the gateway may be reached at this address.
+    pub fn allows(self, ip: IpAddr) -> bool {
+        match self {
+            Self::V4 => ip.is_ipv4(),
+            Self::V6 => ip.is_ipv6(),
+            Self::V4V6 | Self::V6V4 => true,
+        }
+    }
+
+    /// 0 for an address of the family that is tried first, else 1.
+    pub fn rank(self, ip: IpAddr) -> u8 {
+        let first = match self {
+            Self::V4 | Self::V4V6 => ip.is_ipv4(),
+            Self::V6 | Self::V6V4 => ip.is_ipv6(),
+        };
+        u8::from(!first)
     }
 }
 

@@ -70,6 +70,43 @@ fn honours_host_address() {
 }
 
 #[test]
+fn honours_ip_protocol_support() {
+    // (what the profile says, the families that the network carries) -> the gateway's address
+    for (text, (ipv4, ipv6), expected) in [
+        ("IPv4,IPv6", (true, true), Some("10.9.0.1")),
+        ("IPv6,IPv4", (true, true), Some("fd09::1")),
+        ("IPv4,IPv6", (false, true), Some("fd09::1")),
+        ("IPv6,IPv4", (true, false), Some("10.9.0.1")),
+        ("IPv6", (true, true), Some("fd09::1")),
+        ("IPv6", (true, false), None),
+        ("IPv4", (true, true), Some("10.9.0.1")),
+        ("IPv4", (false, true), None),
+    ] {
+        let text = format!("<IPProtocolSupport>{text}<");
+        let seed = SEED.replace("<IPProtocolSupport>IPv4,IPv6<", &text);
+        let profile = Profile::parse(seed.as_bytes()).expect("a sound profile").0;
+        let both = ["fd09::1", "10.9.0.1"].map(|ip| ip.parse().expect("an address"));
+        let mut world =
+            World::of(&profile, 1, |_| {}, |settings| settings.addresses = both.to_vec()).expect("a host");
+        (world.places[0].ipv4, world.places[0].ipv6) = (ipv4, ipv6);
+        world.roam();
+        if expected.is_none() {
+            // It fails while the order is taken, which no random schedule can show.
+            let (now, client) = (world.now, world.client.as_mut().expect("the client runs"));
+            client.order(now, Order::Connect);
+            let told = std::iter::from_fn(|| client.poll_event()).collect::<Vec<_>>();
+            assert!(format!("{told:?}").contains("IPProtocolSupport"), "{told:?}");
+            assert_eq!((client.poll_transmit(), client.state().name()), (None, "disconnected"), "{text}");
+            continue;
+        }
+        world.order(Order::Connect);
+        world.run_for(5 * SECOND);
+        let gateway = world.client().status(world.now.at).gateway.map(|gateway| gateway.ip().to_string());
+        assert_eq!(gateway.as_deref(), expected, "{text} {ipv4} {ipv6}: {}", world.history());
+    }
+}
+
+#[test]
 fn honours_primary_protocol() {
     connected(&seed());
     let ssl = refused(&profile("<PrimaryProtocol>IPsec", "<PrimaryProtocol>SSL"));

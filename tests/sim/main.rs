@@ -9,6 +9,7 @@ mod herd;
 mod honours;
 mod logins;
 mod mobike;
+mod race;
 mod redirect;
 mod runner;
 mod scenarios;

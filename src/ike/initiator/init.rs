@@ -313,6 +313,14 @@ impl Init {
         None
     }
 
+    pub(super) fn request(&self) -> &[u8] {
+        &self.request
+    }
+
+    pub(super) fn answered_by(&mut self, remote: SocketAddr) {
+        self.remote = remote;
+    }
+
     pub(super) fn due(&self) -> Instant {
         self.due.min(self.deadline)
     }

@@ -230,6 +230,27 @@ impl Initiator {
         matches!(self.stage, Stage::Init(_))
     }
 
+    /// What is sent until IKE_SA_INIT is answered; `None` afterwards. Other octets than before: somebody has answered with a
+    /// cookie or another group.
+    pub fn init_request(&self) -> Option<&[u8]> {
+        match &self.stage {
+            Stage::Init(init) => Some(init.request()),
+            Stage::Auth(_) | Stage::Over => None,
+        }
+    }
+
+    /// True where [`InitiatorEvent::Redirected`] waits to be taken.
+    pub fn is_redirected(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, InitiatorEvent::Redirected(_)))
+    }
+
+    /// The octets went to several addresses, and this one has answered. Nothing once IKE_SA_INIT is over.
+    pub fn answered_by(&mut self, remote: SocketAddr) {
+        if let Stage::Init(init) = &mut self.stage {
+            init.answered_by(remote);
+        }
+    }
+
     /// True while a person is asked: no clock runs.
     pub fn is_asking(&self) -> bool {
         matches!(&self.stage, Stage::Auth(auth) if auth.is_asking())
