@@ -1,21 +1,25 @@
 //! One connection while it lasts: client, driver and tunnel, from the order to the last word.
 
 use super::clock::{Clock, OsRandom};
-use super::driver::{Command, Driver, Ends, Local, Output, Picture};
+use super::driver::{Command, Driver, Ends, Local, Output, Picture, Sockets};
+use super::helpers::Helpers;
 use super::keylog::KeyLog;
+use super::network::Ground;
 use super::report::Reporter;
 use super::service::Whereabouts;
 use super::target::Target;
 use crate::client::{AuthKind, Client, Event, Order, Settings};
 use crate::config::Tunnel;
 use crate::ike::initiator::Failure;
-use crate::plan::Plan;
+use crate::ipc::helper::Applied;
+use crate::plan::{Network, Plan};
 use crate::reconnect::{State, Why};
 use crate::session::Session;
 use crate::time::Now;
 use crate::tunnel::{self, Ports, proxy};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -81,6 +85,20 @@ pub(super) struct Connection {
     /// Where the gateway is, and the ways there.
     pub(super) whereabouts: Whereabouts,
     pub(super) outputs: mpsc::Receiver<Output>,
+    /// The machine's network, where the tunnel is a device.
+    pub(super) ground: Option<Ground>,
+    /// It is being made; what comes after the plan waits.
+    pub(super) laying: bool,
+    /// What was asked of the machine last.
+    pub(super) network_asked: Option<Network>,
+    /// What was done for it.
+    pub(super) applied: Option<Applied>,
+    /// The device's name.
+    pub(super) device: Option<String>,
+    /// The largest inner packet that the path carries in one piece.
+    pub(super) mtu: Option<u32>,
+    /// What has to be said about the choice of the tunnel.
+    pub(super) about_tunnel: Option<String>,
     commands: mpsc::Sender<Command>,
     plan: watch::Sender<Option<Plan>>,
     proxy: Option<SocketAddr>,
@@ -106,11 +124,9 @@ impl Connection {
         reporter: Reporter,
         clock: &Clock,
         around: &Surroundings,
+        runtime: &Path,
     ) -> Result<Self, String> {
-        let listener = match target.tunnel {
-            Tunnel::Proxy => Some(proxy::Proxy::bind(target.proxy).await.map_err(|error| error.to_string())?),
-            Tunnel::Tun | Tunnel::None => None,
-        };
+        let Choice { listener, ground, sockets, about } = choose(&target, runtime).await?;
         let key_log = match &target.key_log {
             Some(folder) => Some(KeyLog::open(folder).map_err(|error| error.to_string())?),
             None => None,
@@ -121,7 +137,11 @@ impl Connection {
         let whereabouts = Whereabouts::new(last, target.settings.addresses.clone());
         let mut client = Client::new(now, target.settings.clone(), Box::new(OsRandom::new()));
         let restored = session.is_some_and(|session| client.restore(now, session));
-        let (driver, Ends { commands, outputs, outward, inward }) = Driver::new(client, clock.clone());
+        if let Some(ground) = ground.as_ref().filter(|_| restored) {
+            ground.hold();
+        }
+        let (driver, Ends { commands, outputs, outward, inward }) =
+            Driver::new(client, clock.clone(), sockets);
         let (plan, plans) = watch::channel(None);
         let ports = (around.tap)(Ports { outward, inward, plan: plans });
         let run = async move {
@@ -159,6 +179,13 @@ impl Connection {
             trusted: None,
             whereabouts,
             outputs,
+            ground,
+            laying: false,
+            network_asked: None,
+            applied: None,
+            device: None,
+            mtu: None,
+            about_tunnel: about,
             commands,
             plan,
             proxy,
@@ -168,10 +195,26 @@ impl Connection {
 
     /// For people: where packets enter.
     pub(super) fn tunnel(&self) -> String {
-        match self.proxy {
-            Some(proxy) => format!("SOCKS5 proxy at {proxy}"),
-            None => "no tunnel, the IKE SA alone".to_owned(),
+        match (self.proxy, &self.ground, &self.device) {
+            (Some(proxy), ..) => format!("SOCKS5 proxy at {proxy}"),
+            (None, Some(_), Some(device)) => format!("device {device}, for all programs"),
+            (None, Some(_), None) => "a device, for all programs".to_owned(),
+            (None, None, _) => "no tunnel, the IKE SA alone".to_owned(),
         }
+    }
+
+    /// For programs: `tun`, `proxy` or `none`.
+    pub(super) fn tunnel_kind(&self) -> &'static str {
+        match (self.proxy, &self.ground) {
+            (Some(_), _) => "proxy",
+            (None, Some(_)) => "tun",
+            (None, None) => "none",
+        }
+    }
+
+    /// What the gateway assigned.
+    pub(super) fn plan(&self) -> Option<Plan> {
+        self.plan.borrow().clone()
     }
 
     /// Where the proxy listens.
@@ -249,4 +292,41 @@ impl Connection {
             tracing::warn!(%error, "the key log cannot be written");
         }
     }
+}
+
+/// Where packets will enter and leave.
+struct Choice {
+    listener: Option<proxy::Proxy>,
+    ground: Option<Ground>,
+    sockets: Sockets,
+    about: Option<String>,
+}
+
+/// A device where that is wanted, or where nothing is said and there is a helper; else the proxy.
+async fn choose(target: &Target, runtime: &Path) -> Result<Choice, String> {
+    let mut choice = Choice { listener: None, ground: None, sockets: Sockets::Own, about: None };
+    let mut tunnel = target.tunnel;
+    if matches!(tunnel, None | Some(Tunnel::Tun)) {
+        let helpers = Helpers::new(target.helper.clone(), runtime);
+        match helpers.reach().await {
+            Ok(helper) => {
+                let (ground, sockets) = Ground::new(helper, helpers);
+                (choice.ground, choice.sockets) = (Some(ground), sockets);
+            }
+            Err(error) if tunnel.is_some() => {
+                return Err(format!("a tunnel device needs the helper: {error}"));
+            }
+            Err(error) => {
+                let at = target.proxy;
+                choice.about = Some(format!(
+                    "The tunnel is a SOCKS5 proxy at {at}, for programs that are told of it: {error}"
+                ));
+                tunnel = Some(Tunnel::Proxy);
+            }
+        }
+    }
+    if tunnel == Some(Tunnel::Proxy) {
+        choice.listener = Some(proxy::Proxy::bind(target.proxy).await.map_err(|error| error.to_string())?);
+    }
+    Ok(choice)
 }

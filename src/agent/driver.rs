@@ -4,26 +4,29 @@
 //! owner to take an event, or for the client's next deadline. Nothing that a peer or an owner does can hold it up: what finds
 //! no room is lost and counted, as on any link.
 
+mod bulk;
+
 use super::clock::Clock;
-use super::socket;
+use super::socket::Udp;
 use crate::client::{Client, Event, Order, PathId, Paths, Signal, Status};
 use crate::esp;
 use crate::session::Session;
 use crate::time::{Instant, Now};
+use crate::tunnel::tun::Device;
+use bulk::{Bulk, Inside};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Sleep;
 
-/// The largest UDP payload.
-const DATAGRAM: usize = 1 << 16;
-/// Datagrams of one socket, and packets of the tunnel, handled in one go.
+/// Packets of the tunnel handled in one go.
 const BATCH: usize = 64;
 /// Orders and signals that may wait.
 const COMMANDS: usize = 64;
@@ -67,6 +70,8 @@ pub enum Command {
         /// Its addresses, none where it has none.
         addresses: Vec<IpAddr>,
     },
+    /// The tunnel is this device now, or (`None`) none: packets go to and come from the owner's ends.
+    Device(Option<Arc<Device>>),
     /// A picture, please.
     Status(oneshot::Sender<Picture>),
     /// The session as it is, for an owner that ends and keeps it.
@@ -80,11 +85,19 @@ pub struct Local {
     pub address: SocketAddr,
     /// Index of the interface that packets leave by; 0 where it is not known. Another one is another way.
     pub interface: u32,
+    /// What the way carries as far as this machine knows, octets; `None`: as Ethernet does. Another value is no other way.
+    pub mtu: Option<u32>,
+}
+
+impl Local {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.address, self.interface) == (other.address, other.interface)
+    }
 }
 
 impl From<SocketAddr> for Local {
     fn from(address: SocketAddr) -> Self {
-        Self { address, interface: 0 }
+        Self { address, interface: 0, mtu: None }
     }
 }
 
@@ -113,6 +126,39 @@ pub enum Output {
         /// Why.
         error: io::Error,
     },
+    /// The device is gone or down; packets go to the owner's ends again.
+    NoDevice(io::Error),
+    /// The largest inner packet that the present path carries in one piece is another one now, octets.
+    Mtu(u32),
+}
+
+/// Where sockets come from.
+#[derive(Debug, Default)]
+pub enum Sockets {
+    /// They are made here.
+    #[default]
+    Own,
+    /// Somebody with more rights makes them: marked ones, not bound, of IPv4 and IPv6, a few in advance.
+    Made {
+        /// Of IPv4.
+        ipv4: mpsc::Receiver<OwnedFd>,
+        /// Of IPv6.
+        ipv6: mpsc::Receiver<OwnedFd>,
+    },
+}
+
+impl Sockets {
+    fn open(&mut self, local: SocketAddr) -> io::Result<Udp> {
+        let raw = match self {
+            Self::Own => None,
+            Self::Made { ipv4, ipv6 } => {
+                let made = if local.is_ipv4() { ipv4 } else { ipv6 };
+                let none = || io::Error::other("the helper has made no socket yet");
+                Some(made.try_recv().map_err(|_| none())?)
+            }
+        };
+        Udp::open(local, raw)
+    }
 }
 
 /// What did not find its way. Counted since the driver began.
@@ -143,7 +189,9 @@ pub struct Ends {
 struct Path {
     id: PathId,
     local: Local,
-    socket: UdpSocket,
+    socket: Udp,
+    /// What an ICMP message told of the way, and when.
+    told_mtu: Option<(u32, Instant)>,
     /// Another one took its place: until when it still receives.
     until: Option<Instant>,
 }
@@ -160,7 +208,8 @@ pub struct Driver {
     inward: mpsc::Sender<Vec<u8>>,
     /// What the owner has not taken yet.
     backlog: VecDeque<Output>,
-    buffer: Vec<u8>,
+    bulk: Bulk,
+    sockets: Sockets,
     losses: Losses,
     /// The runtime's timer and the deadline it was set for.
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
@@ -178,7 +227,7 @@ enum Wake {
 
 impl Driver {
     /// A driver for `client`, and the owner's ends. It does nothing until [`Driver::run`] is polled.
-    pub fn new(client: Client, clock: Clock) -> (Self, Ends) {
+    pub fn new(client: Client, clock: Clock, sockets: Sockets) -> (Self, Ends) {
         let (commands_in, commands) = mpsc::channel(COMMANDS);
         let (outputs, outputs_out) = mpsc::channel(EVENTS);
         let (outward_in, outward) = mpsc::channel(PACKETS);
@@ -193,7 +242,8 @@ impl Driver {
             outward,
             inward,
             backlog: VecDeque::new(),
-            buffer: vec![0; DATAGRAM],
+            bulk: Bulk::default(),
+            sockets,
             losses: Losses::default(),
             timer: None,
         };
@@ -216,6 +266,7 @@ impl Driver {
             }
             self.receive(now);
             self.send_packets(now);
+            self.read_device(now);
             self.due(now);
             if self.inward.capacity() < PACKETS / 2 {
                 // The tunnel is on the same thread, perhaps: it gets its turn before the queue is full. What comes meanwhile
@@ -229,7 +280,7 @@ impl Driver {
 
     async fn wait(&mut self) -> Wake {
         self.arm();
-        let Self { commands, outputs, outward, paths, backlog, timer, .. } = self;
+        let Self { commands, outputs, outward, paths, backlog, timer, bulk, .. } = self;
         tokio::select! {
             biased;
             command = commands.recv() => command.map_or(Wake::End, Wake::Command),
@@ -242,7 +293,7 @@ impl Driver {
                 Wake::Delivered
             }
             () = elapsed(timer) => Wake::Time,
-            () = readable(paths) => Wake::Readable,
+            () = readable(paths, bulk) => Wake::Readable,
             Some(packet) = outward.recv() => Wake::Packet(packet),
         }
     }
@@ -287,6 +338,11 @@ impl Driver {
             }
             Command::Portal { captive } => self.client.signal(now, Signal::Portal { captive }),
             Command::Trusted(trusted) => self.client.signal(now, Signal::Trusted(trusted)),
+            Command::Device(device) => {
+                self.bulk.outbox.clear();
+                self.bulk.blocked = None;
+                self.bulk.inside = device.map(Inside::new);
+            }
             // An owner that no longer wants the answer is no error.
             Command::Status(answer) => {
                 let status = self.client.status(now.at);
@@ -303,7 +359,8 @@ impl Driver {
     fn paths(&mut self, now: Now, locals: &[Local]) {
         let first = |ipv4: bool| locals.iter().copied().find(|local| local.address.is_ipv4() == ipv4);
         let wanted = [first(true), first(false)];
-        for path in self.paths.iter_mut().filter(|path| !wanted.contains(&Some(path.local))) {
+        let is_wanted = |path: &Path| wanted.iter().flatten().any(|local| local.is_same(&path.local));
+        for path in self.paths.iter_mut().filter(|path| !is_wanted(path)) {
             path.until.get_or_insert(now.at + LINGER);
         }
         let [ipv4, ipv6] = wanted.map(|local| self.path(local?));
@@ -312,14 +369,16 @@ impl Driver {
 
     /// The socket of a way, the one that is there or a new one.
     fn path(&mut self, local: Local) -> Option<PathId> {
-        if let Some(path) = self.paths.iter().find(|path| path.local == local && path.until.is_none()) {
+        let same = |path: &&mut Path| path.local.is_same(&local) && path.until.is_none();
+        if let Some(path) = self.paths.iter_mut().find(same) {
+            path.local = local;
             return Some(path.id);
         }
-        match socket::open(local.address) {
+        match self.sockets.open(local.address) {
             Ok(socket) => {
                 let id = PathId(self.next_path);
                 self.next_path = self.next_path.wrapping_add(1);
-                self.paths.push(Path { id, local, socket, until: None });
+                self.paths.push(Path { id, local, socket, told_mtu: None, until: None });
                 if self.paths.len() > SOCKETS {
                     // The oldest, of those that nobody uses any more.
                     let old = self.paths.iter().position(|path| path.until.is_some()).unwrap_or_default();
@@ -330,30 +389,6 @@ impl Driver {
             Err(error) => {
                 self.backlog.push_back(Output::NoSocket { local: local.address, error });
                 None
-            }
-        }
-    }
-
-    /// Takes what has arrived, a batch of each socket.
-    fn receive(&mut self, now: Now) {
-        let Self { client, paths, inward, buffer, losses, .. } = self;
-        for path in paths {
-            for _ in 0..BATCH {
-                let (length, from) = match path.socket.try_recv_from(buffer) {
-                    Ok(received) => received,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    // An ICMP error about an earlier datagram: anybody can send one, so it decides nothing.
-                    Err(error) => {
-                        tracing::debug!(%error, "socket error");
-                        continue;
-                    }
-                };
-                let datagram = &mut buffer[..length];
-                let Some(inner) = client.handle_datagram(now, path.id, from, datagram) else { continue };
-                let packet = datagram.get(inner).map(<[u8]>::to_vec).unwrap_or_default();
-                if inward.try_send(packet).is_err() {
-                    losses.inward += 1;
-                }
             }
         }
     }
@@ -389,6 +424,8 @@ impl Driver {
             send(&self.paths, &mut self.losses, transmit.path, transmit.to, &transmit.payload);
         }
         let now = self.clock.now();
+        // Before the plan that it belongs to.
+        self.measure(now.at);
         while let Some(event) = self.client.poll_event() {
             self.backlog.push_back(Output::Event(now, event));
         }
@@ -401,7 +438,7 @@ fn send(paths: &[Path], losses: &mut Losses, path: PathId, to: SocketAddr, datag
         losses.unsent += 1;
         return;
     };
-    if let Err(error) = socket::send(&path.socket, datagram, to) {
+    if let Err(error) = path.socket.send(datagram, to) {
         tracing::debug!(%error, %to, octets = datagram.len(), "datagram not sent");
         losses.unsent += 1;
     }
@@ -414,10 +451,16 @@ async fn elapsed(timer: &mut Option<(Instant, Pin<Box<Sleep>>)>) {
     }
 }
 
-/// Waits until one of the sockets has something.
-async fn readable(paths: &[Path]) {
+/// Waits until one of the sockets or the device has something, or a full socket has room.
+async fn readable(paths: &[Path], bulk: &Bulk) {
     poll_fn(|context| {
-        let ready = paths.iter().filter(|path| path.socket.poll_recv_ready(context).is_ready()).count();
+        let mut ready = paths.iter().filter(|path| path.socket.poll_readable(context).is_ready()).count();
+        let blocked = bulk.blocked.and_then(|id| paths.iter().find(|path| path.id == id));
+        let device = match blocked {
+            Some(path) => path.socket.poll_writable(context),
+            None => bulk.inside.as_ref().map_or(Poll::Pending, |inside| inside.poll_readable(context)),
+        };
+        ready += usize::from(device.is_ready());
         if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;

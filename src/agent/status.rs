@@ -18,8 +18,12 @@ pub struct About<'a> {
     pub settings: &'a Settings,
     /// Where the profile came from.
     pub profile: &'a str,
-    /// `proxy` or `none`.
+    /// `tun`, `proxy` or `none`.
     pub tunnel: &'a str,
+    /// The device's name.
+    pub device: Option<&'a str>,
+    /// Of the device, octets.
+    pub mtu: Option<usize>,
     /// Where the proxy listens.
     pub proxy: Option<SocketAddr>,
 }
@@ -77,9 +81,10 @@ pub fn json(picture: &Picture, about: About<'_>) -> Value {
         "dns": plan.map(|plan| plan.dns.iter().map(ToString::to_string).collect::<Vec<_>>()),
         "domains": plan.map(|plan| plan.domains.clone()),
         "routes": nets(|plan| &plan.include),
-        "mtu": status.plan.is_some().then_some(crate::tunnel::MTU),
+        "mtu": about.mtu.or(status.plan.is_some().then_some(crate::tunnel::MTU)),
         "tunnel": about.tunnel,
         "proxy": about.proxy.map(|at| at.to_string()),
+        "device": about.device,
         "next": status.next.map(|next| json!({ "what": next.what, "in_ms": next.at.since(now.at).as_millis() })),
         "error": status.error.as_ref().map(|error| json!({ "code": code(error), "message": error.to_string() })),
     })
@@ -87,7 +92,7 @@ pub fn json(picture: &Picture, about: About<'_>) -> Value {
 
 /// The same keys where nothing is connected. `message`: why not, where the user did not want it so.
 pub fn idle(state: &str, message: Option<&str>, last: Option<&Connect>) -> Value {
-    const KEYS: [&str; 22] = [
+    const KEYS: [&str; 23] = [
         "gateway",
         "user",
         "since",
@@ -107,6 +112,7 @@ pub fn idle(state: &str, message: Option<&str>, last: Option<&Connect>) -> Value
         "mtu",
         "tunnel",
         "proxy",
+        "device",
         "next",
         "confirmed",
         "profile",

@@ -4,6 +4,7 @@ use super::device::device;
 use crate::client::Settings;
 use crate::config::{Config, Tunnel, files, paths};
 use crate::ipc::{Connect, Failure, FailureKind};
+use crate::plan::Wishes as NetworkWishes;
 use crate::profile::{AutomaticVpnPolicy, HostEntry, MAX_SIZE, NotUsable, Profile, ProfileError};
 use crate::sense::portal::Probe;
 use std::net::{IpAddr, SocketAddr};
@@ -32,8 +33,12 @@ pub struct Target {
     pub may_disconnect: bool,
     /// How a captive portal is found; `None`: it is not looked for.
     pub portal: Option<Probe>,
-    /// Where packets enter and leave.
-    pub tunnel: Tunnel,
+    /// Where packets enter and leave; `None`: a device where there is a helper, else the proxy.
+    pub tunnel: Option<Tunnel>,
+    /// What profile and config want of the tunnel's plan.
+    pub network: NetworkWishes,
+    /// The helper's socket, where the config file names one.
+    pub helper: Option<PathBuf>,
     /// Where the proxy listens.
     pub proxy: SocketAddr,
     /// The config file names the gateway's addresses: DNS is not asked.
@@ -112,18 +117,13 @@ pub enum TargetError {
         /// What to do.
         mend: &'static str,
     },
-    /// `--tunnel tun`.
-    #[error(
-        "a tunnel device needs a privileged helper that this version does not have: use --tunnel proxy, or none"
-    )]
-    NoTun,
 }
 
 impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
         use TargetError::*;
         let kind = match &error {
-            NoProfile { .. } | WhichHost { .. } | UnknownHost { .. } | NoTun => FailureKind::Usage,
+            NoProfile { .. } | WhichHost { .. } | UnknownHost { .. } => FailureKind::Usage,
             Damaged { .. } | NoHost { .. } | NotUsable(_) => FailureKind::Profile,
             Read { .. } | Config(_) | Trust { .. } => FailureKind::Other,
         };
@@ -193,10 +193,8 @@ impl Target {
         settings.reconnect_window = config.agent.reconnect_window;
         settings.rules.refusal_retry.clone_from(&config.agent.refusal_retry);
         settings.key_log = config.agent.key_log.is_some();
-        let tunnel = wishes.tunnel.unwrap_or(config.agent.tunnel);
-        if tunnel == Tunnel::Tun {
-            return Err(TargetError::NoTun);
-        }
+        // Whoever says where the proxy listens wants one.
+        let tunnel = wishes.tunnel.or(wishes.proxy.map(|_| Tunnel::Proxy)).or(config.agent.tunnel);
         wishes.host = Some(host.name.clone());
         wishes.profile = Some(file.clone());
         Ok(Self {
@@ -211,6 +209,11 @@ impl Target {
                 .map(|url| Probe { url, expect: config.portal.expect, timeout: PORTAL_TIMEOUT }),
             may_disconnect: may_disconnect(&profile.client.automatic_vpn_policy),
             tunnel,
+            network: NetworkWishes {
+                local_lan: profile.client.local_lan_access.value,
+                bypass: config.agent.client_bypass_protocol,
+            },
+            helper: config.agent.helper,
             proxy: wishes.proxy.unwrap_or(config.agent.proxy),
             key_log: config.agent.key_log,
             fixed_address: !gateway.address.is_empty(),
@@ -231,6 +234,7 @@ impl Target {
             && self.automatic == other.automatic
             && self.portal == other.portal
             && self.may_disconnect == other.may_disconnect
+            && self.network == other.network
             && a.login == b.login
             && (a.dpd_interval, a.reconnect_window) == (b.dpd_interval, b.reconnect_window)
             && self.fixed_address == other.fixed_address
@@ -244,6 +248,7 @@ impl Target {
             && self.profile_file == other.profile_file
             && self.tunnel == other.tunnel
             && self.proxy == other.proxy
+            && self.helper == other.helper
     }
 }
 

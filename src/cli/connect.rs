@@ -45,7 +45,7 @@ pub(super) struct Command {
 /// [`Tunnel`] on the command line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Where {
-    /// A network device for all programs (not in this version)
+    /// A network device for all programs; needs the helper `ikeep-netd`
     Tun,
     /// A local SOCKS5 proxy; needs no privilege
     Proxy,
@@ -56,7 +56,7 @@ enum Where {
 impl Command {
     pub(super) fn run(self, global: &Global) -> Result<Exit, Error> {
         let tunnel = match self.tunnel {
-            Some(Where::Tun) => return Err(Error::NoTun),
+            Some(Where::Tun) => Some(Tunnel::Tun),
             Some(Where::Proxy) => Some(Tunnel::Proxy),
             Some(Where::None) => Some(Tunnel::None),
             None => None,

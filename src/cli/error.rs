@@ -102,12 +102,6 @@ pub enum Error {
     /// The agent, or the gateway through it, refuses.
     #[error("{}", lines(&.0.message))]
     Refused(Failure),
-    /// A TUN device is wanted.
-    #[error(
-        "--tunnel tun needs a privileged helper that this version does not have: use --tunnel proxy (programs go through a \
-         local SOCKS5 proxy, no privilege needed) or --tunnel none"
-    )]
-    NoTun,
     /// There is a question and no terminal.
     #[error(
         "{}the gateway asks for {asked}, and there is no terminal to ask at: give --user and --group, and the secrets on \
@@ -207,7 +201,7 @@ impl Error {
                 FailureKind::Other => Exit::Other,
             },
             Self::TooLate { .. } => Exit::NoAnswer,
-            Self::NoTun | Self::Passwords { .. } => Exit::Usage,
+            Self::Passwords { .. } => Exit::Usage,
             Self::Ended(exit) => *exit,
             Self::Read { .. }
             | Self::Config(_)

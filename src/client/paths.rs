@@ -103,7 +103,7 @@ impl Client {
     }
 
     /// The way that the serving SA uses now.
-    pub(super) fn serving_path(&self) -> Option<PathId> {
+    pub fn serving_path(&self) -> Option<PathId> {
         self.paths.to(self.serving.as_ref()?.remote.ip())
     }
 }

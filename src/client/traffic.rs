@@ -14,6 +14,10 @@ const REKEY_AGAIN: u64 = 1 << 16;
 /// Datagrams that may wait for the shell; it drains them after every call, so more means that it is stuck.
 const TRANSMIT_LIMIT: usize = 256;
 
+/// Octets of the outer headers.
+const IPV4_UDP: usize = 20 + 8;
+const IPV6_UDP: usize = 40 + 8;
+
 /// Where a sealed packet goes; its octets are `frame[range]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sealed {
@@ -31,6 +35,36 @@ impl Client {
     pub fn send_packet(&mut self, now: Now, frame: &mut Vec<u8>) -> Result<Option<Sealed>, SealError> {
         let Some(remote) = self.serving.as_ref().map(|s| s.remote) else { return Err(SealError::NoSa) };
         let range = self.esp.seal(frame, &mut *self.random)?;
+        Ok(self.sealed(now, remote, range))
+    }
+
+    /// Where an inner packet of `length` octets has to stand in a buffer for [`Client::send_slice`], and how long the buffer
+    /// has to be; `None` where there is no SA.
+    pub fn room_for(&self, length: usize) -> Option<(usize, usize)> {
+        self.esp.room_for(length)
+    }
+
+    /// As [`Client::send_packet`], in a buffer of the caller's: see [`Client::room_for`].
+    pub fn send_slice(
+        &mut self,
+        now: Now,
+        buffer: &mut [u8],
+        length: usize,
+    ) -> Result<Option<Sealed>, SealError> {
+        let Some(remote) = self.serving.as_ref().map(|s| s.remote) else { return Err(SealError::NoSa) };
+        let whole = self.esp.seal_slice(buffer, length, &mut *self.random)?;
+        Ok(self.sealed(now, remote, 0..whole))
+    }
+
+    /// Octets of the largest inner packet whose ESP the way to the gateway carries in one piece; `outer`: the way's MTU, IP
+    /// header included. `None` where there is no SA.
+    pub fn largest_inner(&self, outer: usize) -> Option<usize> {
+        let remote = self.serving.as_ref()?.remote;
+        let headers = if remote.is_ipv4() { IPV4_UDP } else { IPV6_UDP };
+        self.esp.current()?.largest_inner(outer.checked_sub(headers)?)
+    }
+
+    fn sealed(&mut self, now: Now, remote: SocketAddr, range: Range<usize>) -> Option<Sealed> {
         if let Some(liveness) = self.liveness.as_mut() {
             liveness.sent(now.at);
         }
@@ -46,9 +80,9 @@ impl Client {
             serving.ike.rekey_child(now.at, spi_in, &mut *self.random);
             self.pump_serving(now);
         }
-        let Some(path) = self.paths.to(remote.ip()).filter(|_| !self.asleep) else { return Ok(None) };
+        let path = self.paths.to(remote.ip()).filter(|_| !self.asleep)?;
         self.last_out = now.at;
-        Ok(Some(Sealed { path, to: remote, range }))
+        Some(Sealed { path, to: remote, range })
     }
 
     pub(super) fn handle_esp(&mut self, now: Now, path: PathId, packet: &mut [u8]) -> Option<Range<usize>> {

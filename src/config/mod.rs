@@ -49,13 +49,12 @@ pub struct Config {
 }
 
 /// Where packets enter and leave.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tunnel {
     /// A TUN device; needs the privileged helper.
     Tun,
     /// A local proxy; needs no privilege.
-    #[default]
     Proxy,
     /// The IKE SA alone.
     None,
@@ -65,10 +64,14 @@ pub enum Tunnel {
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Agent {
-    /// Where packets enter and leave.
-    pub tunnel: Tunnel,
+    /// Where packets enter and leave; `None`: a device where there is a helper, else the proxy.
+    pub tunnel: Option<Tunnel>,
     /// The local proxy's address and port.
     pub proxy: SocketAddr,
+    /// The socket of the privileged helper, instead of the usual one.
+    pub helper: Option<PathBuf>,
+    /// With a full tunnel that has no address of one family: packets of that family go past the tunnel, instead of nowhere.
+    pub client_bypass_protocol: bool,
     /// Between liveness requests on an idle IKE SA; 5 s to 1 h.
     #[serde(deserialize_with = "duration::one::<5_000, 3_600_000, _>")]
     pub dpd_interval: Duration,
@@ -85,7 +88,9 @@ pub struct Agent {
 impl Default for Agent {
     fn default() -> Self {
         Self {
-            tunnel: Tunnel::default(),
+            tunnel: None,
+            helper: None,
+            client_bypass_protocol: false,
             proxy: SocketAddr::from(([127, 0, 0, 1], 1080)),
             dpd_interval: Duration::from_secs(30),
             reconnect_window: Duration::from_secs(900),

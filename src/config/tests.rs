@@ -15,7 +15,7 @@ fn bad(text: &str) -> String {
 fn an_empty_file_is_the_defaults() {
     let config = good("");
     assert_eq!(config, Config::default());
-    assert_eq!(config.agent.tunnel, Tunnel::Proxy);
+    assert_eq!(config.agent.tunnel, None);
     assert_eq!(config.agent.dpd_interval, Duration::from_secs(30));
     assert_eq!(config.agent.reconnect_window, Duration::from_secs(900));
     let gateway = config.gateway("anything");
@@ -49,7 +49,7 @@ session_id_attribute = 28731
 initial_id_type = 11
 "#;
     let config = Config::parse(text.as_bytes(), &folder.path().join("config.toml")).unwrap();
-    assert_eq!(config.agent.tunnel, Tunnel::None);
+    assert_eq!(config.agent.tunnel, Some(Tunnel::None));
     assert_eq!(config.agent.refusal_retry, [Duration::from_secs(1), Duration::from_millis(500)]);
     assert!(!config.trust.system);
     assert_eq!(config.trust.roots.len(), 1);

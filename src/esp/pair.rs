@@ -127,6 +127,31 @@ pub fn spi_of(packet: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*packet.first_chunk()?))
 }
 
+/// Unpredictable IVs, fetched many at a time: the operating system is asked once for 32 packets.
+struct Ivs {
+    octets: [u8; 512],
+    used: usize,
+}
+
+impl Default for Ivs {
+    fn default() -> Self {
+        Self { octets: [0; 512], used: 512 }
+    }
+}
+
+impl Ivs {
+    fn next(&mut self, random: &mut dyn Random) -> [u8; 16] {
+        if self.used == self.octets.len() {
+            random.fill(&mut self.octets);
+            self.used = 0;
+        }
+        let mut iv = [0; 16];
+        iv.copy_from_slice(&self.octets[self.used..self.used + 16]);
+        self.used += 16;
+        iv
+    }
+}
+
 /// A Child SA in use. `Debug` prints SPIs and algorithms.
 pub struct SaPair {
     params: SaParams,
@@ -135,6 +160,7 @@ pub struct SaPair {
     window: ReplayWindow,
     /// The sequence number sent last; 0 before the first packet.
     sent: u64,
+    ivs: Ivs,
     stats: SaStats,
 }
 
@@ -147,7 +173,15 @@ impl SaPair {
         };
         let inbound = protection(&mut params.encr_in, &mut params.integ_in);
         let outbound = protection(&mut params.encr_out, &mut params.integ_out);
-        Self { params, inbound, outbound, window: ReplayWindow::new(), sent: 0, stats: SaStats::default() }
+        Self {
+            params,
+            inbound,
+            outbound,
+            window: ReplayWindow::new(),
+            sent: 0,
+            ivs: Ivs::default(),
+            stats: SaStats::default(),
+        }
     }
 
     /// The SPI of inbound packets.
@@ -175,13 +209,59 @@ impl SaPair {
         self.sent.max(self.window.highest())
     }
 
+    /// Octets in front of the inner packet in what [`SaPair::seal_slice`] makes.
+    pub fn lead(&self) -> usize {
+        HEADER + self.outbound.iv_len()
+    }
+
+    /// Octets of the ESP packet around an inner packet of `length`.
+    pub fn sealed_len(&self, length: usize) -> usize {
+        self.lead() + length + self.padding(length) + TRAILER + self.outbound.icv_len()
+    }
+
+    /// Octets of the largest inner packet whose ESP packet is not longer than `room`; `None` where there is no room for any.
+    pub fn largest_inner(&self, room: usize) -> Option<usize> {
+        let blocks = room.checked_sub(self.lead() + self.outbound.icv_len())?;
+        let multiple = self.outbound.block_len().max(4);
+        (blocks / multiple * multiple).checked_sub(TRAILER)
+    }
+
+    /// RFC 4303 2.4: pad to the cipher's block and to 4 octets.
+    fn padding(&self, length: usize) -> usize {
+        let multiple = self.outbound.block_len().max(4);
+        (length + TRAILER).next_multiple_of(multiple) - (length + TRAILER)
+    }
+
     /// `frame[HEADROOM..]` is an inner IP packet; afterwards `frame[range]` is the ESP packet (no UDP header).
     /// The vector grows by padding and ICV, [`TAILROOM`] at most; nothing is allocated where its capacity suffices.
     /// After an error the frame is as it was, and no sequence number is spent.
     pub fn seal(&mut self, frame: &mut Vec<u8>, random: &mut dyn Random) -> Result<Range<usize>, SealError> {
-        let packet = frame.get(HEADROOM..).ok_or(SealError::NotIp)?;
-        let inner = InnerPacket::parse(packet).ok_or(SealError::NotIp)?;
-        if inner.length != packet.len() {
+        let length = frame.len().checked_sub(HEADROOM).ok_or(SealError::NotIp)?;
+        let start = HEADROOM - self.lead();
+        frame.resize(start + self.sealed_len(length), 0);
+        let sealed = self.seal_slice(&mut frame[start..], length, random);
+        if sealed.is_err() {
+            frame.truncate(HEADROOM + length);
+        }
+        Ok(start..start + sealed?)
+    }
+
+    /// The inner IP packet stands in `buffer` behind [`SaPair::lead`] octets and is `length` long; afterwards the ESP packet
+    /// stands at the front of it, its length is returned. Nothing is allocated.
+    ///
+    /// # Errors
+    /// The buffer is as it was, and no sequence number is spent. [`SealError::NotIp`] also where the buffer is shorter than
+    /// [`SaPair::sealed_len`].
+    pub fn seal_slice(
+        &mut self,
+        buffer: &mut [u8],
+        length: usize,
+        random: &mut dyn Random,
+    ) -> Result<usize, SealError> {
+        let (lead, whole) = (self.lead(), self.sealed_len(length));
+        let buffer = buffer.get_mut(..whole).ok_or(SealError::NotIp)?;
+        let inner = InnerPacket::parse(&buffer[lead..lead + length]).ok_or(SealError::NotIp)?;
+        if inner.length != length {
             return Err(SealError::NotIp);
         }
         if !TrafficSelector::cover(&self.params.local, &self.params.remote, &inner, true) {
@@ -189,35 +269,32 @@ impl SaPair {
         }
         let sequence = self.next_sequence().ok_or(SealError::Exhausted)?;
 
-        // RFC 4303 2.4: pad to the cipher's block and to 4 octets, with 1, 2, 3..
-        let multiple = self.outbound.block_len().max(4);
-        let padding = (inner.length + TRAILER).next_multiple_of(multiple) - (inner.length + TRAILER);
-        let icv_len = self.outbound.icv_len();
-        frame.reserve(padding + TRAILER + icv_len);
-        frame.extend((1..=padding).map(|n| n as u8));
-        frame.push(padding as u8);
-        frame.push(if inner.version() == 4 { NEXT_HEADER_IPV4 } else { NEXT_HEADER_IPV6 });
-        frame.resize(frame.len() + icv_len, 0);
+        // Padding is 1, 2, 3.. (RFC 4303 2.4).
+        let padding = self.padding(length);
+        let trailer = &mut buffer[lead + length..];
+        for (place, number) in trailer[..padding].iter_mut().zip(1..) {
+            *place = number;
+        }
+        // At most 15 octets.
+        trailer[padding] = padding as u8;
+        trailer[padding + 1] = if inner.version() == 4 { NEXT_HEADER_IPV4 } else { NEXT_HEADER_IPV6 };
 
-        let iv_len = self.outbound.iv_len();
-        let start = HEADROOM - iv_len - HEADER;
-        let packet = &mut frame[start..];
-        packet[..4].copy_from_slice(&self.params.spi_out.to_be_bytes());
-        packet[4..HEADER].copy_from_slice(&(sequence as u32).to_be_bytes());
+        buffer[..4].copy_from_slice(&self.params.spi_out.to_be_bytes());
+        buffer[4..HEADER].copy_from_slice(&(sequence as u32).to_be_bytes());
         let esn_high = self.params.esn.then_some((sequence >> 32) as u32);
         let mut iv = [0; 16];
         if self.params.encr.is_aead() {
             // The sequence number never repeats under one key (RFC 4106 3.1).
             iv[..8].copy_from_slice(&sequence.to_be_bytes());
         } else {
-            random.fill(&mut iv);
+            iv = self.ivs.next(random);
         }
-        self.outbound.seal(packet, HEADER, &iv[..iv_len], esn_high);
+        self.outbound.seal(buffer, HEADER, &iv[..lead - HEADER], esn_high);
 
         self.sent = sequence;
         self.stats.packets_out += 1;
-        self.stats.bytes_out += inner.length as u64;
-        Ok(start..frame.len())
+        self.stats.bytes_out += length as u64;
+        Ok(whole)
     }
 
     /// Opens an ESP packet in place; the range of the inner IP packet. Octets behind it (padding for traffic flow

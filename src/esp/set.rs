@@ -100,6 +100,22 @@ impl SaSet {
         self.get_mut(sender).ok_or(SealError::NoSa)?.seal(frame, random)
     }
 
+    /// [`SaPair::lead`] and [`SaPair::sealed_len`] of the pair that sends, for an inner packet of `length`.
+    pub fn room_for(&self, length: usize) -> Option<(usize, usize)> {
+        self.current().map(|pair| (pair.lead(), pair.sealed_len(length)))
+    }
+
+    /// Seals with the pair that sends, see [`SaPair::seal_slice`].
+    pub fn seal_slice(
+        &mut self,
+        buffer: &mut [u8],
+        length: usize,
+        random: &mut dyn Random,
+    ) -> Result<usize, SealError> {
+        let sender = self.sender.ok_or(SealError::NoSa)?;
+        self.get_mut(sender).ok_or(SealError::NoSa)?.seal_slice(buffer, length, random)
+    }
+
     /// Opens with the pair the SPI names; also that SPI. After [`OpenError::Dummy`] the packet still holds it: [`spi_of`].
     pub fn open(&mut self, packet: &mut [u8]) -> Result<(u32, Range<usize>), OpenError> {
         let Some(spi_in) = spi_of(packet) else {

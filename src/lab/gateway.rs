@@ -3,7 +3,7 @@
 use super::inside::Inside;
 use super::line::Line;
 use crate::agent::clock::{Clock, OsRandom};
-use crate::agent::socket;
+use crate::agent::socket::{Inbox, Udp};
 use crate::gateway::{Gateway, GatewayConfig, GatewayEvent, Port};
 use crate::time::{Instant, Now};
 use std::collections::{BTreeMap, VecDeque};
@@ -12,13 +12,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
-/// The largest UDP payload.
-const DATAGRAM: usize = 1 << 16;
-/// Datagrams of one socket handled in one go.
-const BATCH: usize = 64;
+/// Receives of one socket in one go.
+const BATCH: usize = 16;
 /// Events remembered; the oldest go first.
 const EVENTS: usize = 1000;
 /// Timers of the gateway that may come due in one simulated sleep; more means that one of them never goes away.
@@ -192,10 +189,10 @@ impl Handle {
 /// The gateway's task: [`Runner::run`] it.
 pub struct Runner {
     site: Site,
-    ike: UdpSocket,
-    nat: UdpSocket,
+    ike: Udp,
+    nat: Udp,
     questions: mpsc::Receiver<Question>,
-    buffer: Vec<u8>,
+    inbox: Inbox,
 }
 
 impl Runner {
@@ -204,8 +201,8 @@ impl Runner {
     /// # Errors
     /// A port cannot be opened.
     pub fn new(mut config: GatewayConfig, address: IpAddr, clock: Clock) -> io::Result<(Self, Handle)> {
-        let ike = socket::open(SocketAddr::new(address, config.ports.0))?;
-        let nat = socket::open(SocketAddr::new(address, config.ports.1))?;
+        let ike = Udp::open(SocketAddr::new(address, config.ports.0), None)?;
+        let nat = Udp::open(SocketAddr::new(address, config.ports.1), None)?;
         let ports = (ike.local_addr()?, nat.local_addr()?);
         config.ports = (ports.0.port(), ports.1.port());
         let inside = Inside::new(config.inside.clone(), Box::new(OsRandom::new()));
@@ -223,7 +220,7 @@ impl Runner {
             random: OsRandom::new(),
         };
         let (questions_in, questions) = mpsc::channel(16);
-        let runner = Self { site, ike, nat, questions, buffer: vec![0; DATAGRAM] };
+        let runner = Self { site, ike, nat, questions, inbox: Inbox::default() };
         Ok((runner, Handle { questions: questions_in, ports }))
     }
 
@@ -261,14 +258,18 @@ impl Runner {
     fn receive(&mut self) {
         for (port, socket) in [(Port::Ike, &self.ike), (Port::Nat, &self.nat)] {
             for _ in 0..BATCH {
-                match socket.try_recv_from(&mut self.buffer) {
-                    Ok((length, client)) => {
-                        let payload = self.buffer[..length].to_vec();
-                        self.site.put(Datagram { inbound: true, client, port, payload });
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                match socket.receive(&mut self.inbox) {
+                    Ok(true) => {}
+                    Ok(false) => break,
                     // An ICMP error about an answer to somebody who has gone.
-                    Err(error) => tracing::debug!(%error, "socket error"),
+                    Err(error) => {
+                        tracing::debug!(%error, "socket error");
+                        continue;
+                    }
+                }
+                for (client, place) in &self.inbox.datagrams {
+                    let payload = self.inbox.buffer[place.clone()].to_vec();
+                    self.site.put(Datagram { inbound: true, client: *client, port, payload });
                 }
             }
         }
@@ -288,16 +289,16 @@ impl Runner {
                 Port::Ike => &self.ike,
                 Port::Nat => &self.nat,
             };
-            if let Err(error) = socket::send(socket, &datagram.payload, client) {
+            if let Err(error) = socket.send(&datagram.payload, client) {
                 tracing::debug!(%error, %client, "datagram not sent");
             }
         }
     }
 }
 
-async fn readable(sockets: [&UdpSocket; 2]) {
+async fn readable(sockets: [&Udp; 2]) {
     poll_fn(|context| {
-        let ready = sockets.iter().filter(|socket| socket.poll_recv_ready(context).is_ready()).count();
+        let ready = sockets.iter().filter(|socket| socket.poll_readable(context).is_ready()).count();
         if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;

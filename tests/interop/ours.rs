@@ -68,7 +68,7 @@ impl Ours {
             last_contact: now.wall,
         };
         ensure!(client.restore(now, session), "the session is taken over");
-        let (driver, ends) = Driver::new(client, clock);
+        let (driver, ends) = Driver::new(client, clock, ikeep::agent::driver::Sockets::Own);
         tokio::spawn(driver.run());
         Ok(Self { ends, addresses: Vec::new(), echo: 0, events: Vec::new() })
     }
@@ -102,6 +102,8 @@ impl Ours {
                     }
                 }
                 Output::NoSocket { local, error } => bail!("no socket at {local}: {error}"),
+                Output::Mtu(_) => {}
+                Output::NoDevice(error) => bail!("a device, without one: {error}"),
             }
         }
     }

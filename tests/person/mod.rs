@@ -75,8 +75,10 @@ impl Person {
 
     /// Writes the config file: where the gateway is, and more lines for `[agent]`.
     pub(crate) fn configure(&self, (ike, nat): (SocketAddr, SocketAddr), agent: &str) -> Result<()> {
+        // Tests never change the network of the machine that they run on, whatever rights they have.
+        let tunnel = if agent.contains("tunnel = ") { "" } else { "tunnel = \"proxy\"\n" };
         let text = format!(
-            "[agent]\nproxy = \"127.0.0.1:0\"\n{agent}\n[portal]\nprobe = \"off\"\n[trust]\nsystem = false\n\
+            "[agent]\n{tunnel}proxy = \"127.0.0.1:0\"\n{agent}\n[portal]\nprobe = \"off\"\n[trust]\nsystem = false\n\
              [gateway.\"flexvpn-c8kv.example.com\"]\naddress = \"{}\"\nport = {}\nnat_port = {}\n",
             ike.ip(),
             ike.port(),

@@ -169,7 +169,16 @@ impl Service {
             }
         }
         let wishes = target.wishes.clone();
-        let mut connection = Connection::start(target, session, reporter, &self.clock, &self.around).await?;
+        let runtime = self.places.runtime.clone();
+        let mut connection =
+            Connection::start(target, session, reporter, &self.clock, &self.around, &runtime).await?;
+        if let Some(about) = connection.about_tunnel.take() {
+            tracing::warn!("{about}");
+            connection.reporter.say(self.clock.now(), Kind::Warning, &about);
+            if let Some(asker) = &self.asker {
+                tell(asker, Reply::Notice { kind: crate::ipc::NoticeKind::Warning, text: about });
+            }
+        }
         connection.waiting_order = Some(Order::Connect);
         self.connection = Some(connection);
         self.ended_in_trust = None;

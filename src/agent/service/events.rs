@@ -32,6 +32,13 @@ impl Service {
                     }));
                 }
             }
+            Some(Output::NoDevice(error)) => self.device_gone(&error).await,
+            Some(Output::Mtu(mtu)) => {
+                if let Some(connection) = self.connection.as_mut() {
+                    connection.mtu = Some(mtu);
+                }
+                self.ground_changed();
+            }
             None => {
                 let message = "The connection's driver has stopped unexpectedly: see the agent's log, then `ikeep connect`";
                 self.say(Kind::Error, message);
@@ -61,6 +68,7 @@ impl Service {
                 self.tell_asker(Reply::Notice { kind: NoticeKind::Warning, text });
             }
             Event::Reconnected(_) => {
+                self.ground_changed();
                 self.answer_connected();
                 self.tell_watchers().await;
             }
@@ -68,6 +76,7 @@ impl Service {
                 for note in notes {
                     tracing::warn!("the gateway's configuration: {note}");
                 }
+                self.planned();
                 self.tell_watchers().await;
             }
             // Where the gateway is may have changed too, with or without a move of ours.
@@ -81,6 +90,9 @@ impl Service {
 
     async fn state(&mut self, state: &State) {
         self.portal_in(state).await;
+        if Self::is_groundless(state) {
+            self.leave_ground().await;
+        }
         match state {
             State::Connected => self.answer_connected(),
             State::Disconnected { why: None } => return self.end_for_good().await,
@@ -165,6 +177,7 @@ impl Service {
         if idle.is_some() {
             self.idle = idle;
         }
+        self.leave_ground().await;
         self.connection = None;
         let message = self.idle.as_ref().map(|idle| idle.message.clone());
         let message = message.unwrap_or_else(|| "the connection was ended by `ikeep disconnect`".to_owned());

@@ -8,16 +8,19 @@ mod keep;
 mod machine;
 mod portal;
 mod text;
+mod tunnel;
 mod ways;
 
 use crate::sense::portal::Verdict;
 use portal::Portal;
+use tunnel::Word;
 pub(super) use ways::Whereabouts;
 use ways::{Found, LookUps};
 
 use super::clock::{Clock, OsRandom};
 use super::connection::{Connection, Surroundings};
 use super::driver::{Command, Output};
+use super::network::Report;
 use super::questions::Asked;
 use super::report::Reporter;
 use super::status;
@@ -117,6 +120,7 @@ enum Wake {
     Signal(Option<Signal>),
     Output(Option<Output>),
     Kept(Option<KeepingDone>),
+    Ground(Report),
     LookedUp(Result<Found, String>),
     Probed(Verdict),
     Missing,
@@ -187,6 +191,7 @@ impl Service {
                 }
                 Wake::Output(output) => self.output(output).await,
                 Wake::Kept(kept) => self.kept(kept),
+                Wake::Ground(report) => self.ground(report).await,
                 Wake::LookedUp(result) => self.looked_up(result).await,
                 Wake::Probed(verdict) => self.probed(verdict).await,
                 Wake::Missing => self.warn_of_missing(),
@@ -202,13 +207,15 @@ impl Service {
             biased;
             signal = senses.signals.recv() => Wake::Signal(signal),
             kept = async { keeping.as_mut()?.await.ok() }, if keeps => Wake::Kept(kept),
-            // What comes after "keep this session" waits until it is kept: Connected is not announced before.
-            output = async {
+            said = async {
                 match connection {
-                    Some(connection) => connection.outputs.recv().await,
+                    Some(connection) => connection.next_word(keeps).await,
                     None => std::future::pending().await,
                 }
-            }, if !keeps => Wake::Output(output),
+            } => match said {
+                Word::Ground(report) => Wake::Ground(report),
+                Word::Output(output) => Wake::Output(output),
+            },
             // Before calls: whoever asks next must not be told that somebody who has left is in the way.
             () = async {
                 match asker {
@@ -390,12 +397,14 @@ impl Service {
             let about = status::About {
                 settings: &connection.target.settings,
                 profile: &connection.target.profile_file.display().to_string(),
-                tunnel: if connection.proxy().is_some() { "proxy" } else { "none" },
+                tunnel: connection.tunnel_kind(),
                 proxy: connection.proxy(),
+                device: connection.device.as_deref(),
+                mtu: connection.network_asked.as_ref().map(|network| network.mtu.into()),
             };
             let mut status = status::json(&picture, about);
-            if self.keeping.is_some() {
-                // The driver is ahead: what it says is not announced before the session is kept.
+            if self.keeping.is_some() || connection.laying {
+                // The driver is ahead: what it says is not announced before the session is kept and the routes are there.
                 status["state"] = connection.state.name().into();
             }
             return status;

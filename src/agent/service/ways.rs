@@ -138,9 +138,20 @@ impl Whereabouts {
         usable
     }
 
+    /// Where the gateway may be: who answered last, and every address to try.
+    pub(super) fn gateways(&self) -> Vec<IpAddr> {
+        let mut all = self.usable();
+        all.extend(self.last.map(|last| last.ip()));
+        all
+    }
+
     /// Our ends, one for each family: of the way to the address that is tried first.
     fn locals(&self) -> Vec<Local> {
-        let local = |way: &Way| Local { address: SocketAddr::new(way.from, 0), interface: way.interface };
+        let local = |way: &Way| Local {
+            address: SocketAddr::new(way.from, 0),
+            interface: way.interface,
+            mtu: way.mtu,
+        };
         let first = |ipv4: bool| self.ways.iter().find(|way| way.to.is_ipv4() == ipv4).map(local);
         [first(true), first(false)].into_iter().flatten().collect()
     }

@@ -51,11 +51,11 @@ fn the_config_file_says_how_the_gateway_is_reached() {
     assert_eq!(settings.addresses, ["10.9.0.1".parse::<IpAddr>().unwrap()]);
     assert!(target.fixed_address && target.key_log.is_none() && !settings.key_log);
     assert_eq!(settings.dpd_interval.as_secs(), 10);
-    assert_eq!((target.tunnel, target.proxy), (Tunnel::Proxy, "127.0.0.1:1090".parse().unwrap()));
+    assert_eq!((target.tunnel, target.proxy), (None, "127.0.0.1:1090".parse().unwrap()));
     assert_eq!(target.wishes.host.as_deref(), Some(settings.host_name.as_str()));
     let wish = Connect { proxy: Some("127.0.0.1:9".parse().unwrap()), tunnel: Some(Tunnel::None), ..wishes };
     let target = find(&wish, None).unwrap();
-    assert_eq!((target.tunnel, target.proxy), (Tunnel::None, "127.0.0.1:9".parse().unwrap()));
+    assert_eq!((target.tunnel, target.proxy), (Some(Tunnel::None), "127.0.0.1:9".parse().unwrap()));
 }
 
 #[test]
@@ -112,12 +112,9 @@ fn a_damaged_profile_and_one_for_another_client_say_so() {
 }
 
 #[test]
-fn trust_is_read_now_and_a_device_is_refused_with_what_works() {
+fn trust_is_read_now() {
     let (folder, wishes) = profile(&[("Berlin", "b.example.com")], "");
     let none = Connect { trust: vec![folder.path().join("p.xml")], ..wishes.clone() };
     let failure = find(&none, None).unwrap_err();
     assert!(failure.message.contains("holds no certificate"), "{failure}");
-    let failure = find(&Connect { tunnel: Some(Tunnel::Tun), ..wishes }, None).unwrap_err();
-    assert_eq!(failure.kind, FailureKind::Usage);
-    assert!(failure.message.contains("--tunnel proxy"), "{failure}");
 }

@@ -369,3 +369,33 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn the_largest_packet_fits_and_a_larger_one_does_not(suite in 0..SUITES.len(), room in 0..3000_usize) {
+        let pair = SaPair::new(params(SUITES[suite], true, 1));
+        match pair.largest_inner(room) {
+            Some(inner) => {
+                prop_assert!(pair.sealed_len(inner) <= room);
+                prop_assert!(pair.sealed_len(inner + 1) > room);
+            }
+            None => prop_assert!(pair.sealed_len(0) > room),
+        }
+    }
+
+    #[test]
+    fn a_slice_is_sealed_as_a_frame_is(suite in 0..SUITES.len(), size in 0..200_usize) {
+        let params = params(SUITES[suite], true, 1);
+        let inner = datagram(true, &vec![0x33; size]);
+        let mut pair = SaPair::new(params.clone());
+        let (lead, whole) = (pair.lead(), pair.sealed_len(inner.len()));
+        let mut buffer = vec![0xee; whole + 7];
+        buffer[lead..lead + inner.len()].copy_from_slice(&inner);
+        prop_assert_eq!(pair.seal_slice(&mut buffer, inner.len(), &mut Seeded::new(1)), Ok(whole));
+        prop_assert_eq!(&buffer[whole..], &[0xee; 7][..], "nothing behind it is touched");
+        prop_assert_eq!(open(&mut SaPair::new(mirrored(params)), &buffer[..whole]), Ok(inner.clone()));
+        // Too short a buffer costs nothing.
+        prop_assert_eq!(pair.seal_slice(&mut buffer[..whole - 1], inner.len(), &mut Seeded::new(1)), Err(SealError::NotIp));
+        prop_assert_eq!(pair.stats().packets_out, 1);
+    }
+}

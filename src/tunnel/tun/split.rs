@@ -56,6 +56,17 @@ impl<'a> Split<'a> {
         Ok(Self { packet, kind, done: 0, ended: packet.is_empty() })
     }
 
+    /// How far this is, for [`Split::go_on`].
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Goes on where another one with the same read stopped; `done` is its [`Split::done`].
+    pub fn go_on(mut self, done: usize) -> Self {
+        self.done = done.min(self.packet.len());
+        self
+    }
+
     /// Octets of the largest packet that [`Split::next`] will write.
     pub fn largest(&self) -> usize {
         match self.kind {

@@ -1,0 +1,119 @@
+//! Where a helper is found, and when one is started: an agent that may itself change the network (CAP_NET_ADMIN) starts its own.
+
+use crate::ipc::helper::{Helper, HelperError, SOCKET};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The helper's program, beside this one or where packages put it.
+const PROGRAM: &str = "ikeep-netd";
+const PACKAGED: &str = "/usr/lib/ikeep/ikeep-netd";
+/// Bit of CAP_NET_ADMIN (linux/capability.h).
+const CAP_NET_ADMIN: u32 = 12;
+/// A helper that was started listens within this time, asked in these steps.
+const START: Duration = Duration::from_secs(3);
+const STEP: Duration = Duration::from_millis(10);
+/// A helper of ours ends when it has nothing to do for so many seconds.
+const IDLE: &str = "5";
+
+/// How a helper is reached.
+#[derive(Clone, Debug)]
+pub(super) struct Helpers {
+    /// The config file names its socket: no other is looked for.
+    configured: Option<PathBuf>,
+    /// Where one of our own keeps its things.
+    folder: PathBuf,
+}
+
+impl Helpers {
+    /// `configured`: the socket that the config file names. `runtime`: the agent's own folder.
+    pub(super) fn new(configured: Option<PathBuf>, runtime: &Path) -> Self {
+        Self { configured, folder: runtime.join("netd") }
+    }
+
+    /// A conversation with the helper; one is started where this process has the right to.
+    ///
+    /// # Errors
+    /// There is none, or it refuses this user.
+    pub(super) async fn reach(&self) -> Result<Helper, HelperError> {
+        if let Some(socket) = &self.configured {
+            return Helper::connect(socket).await;
+        }
+        let absent = match Helper::connect(Path::new(SOCKET)).await {
+            Err(error @ HelperError::Absent { .. }) => error,
+            other => return other,
+        };
+        let Some(program) = program().filter(|_| is_capable()) else { return Err(absent) };
+        let socket = self.folder.join("netd.sock");
+        match Helper::connect(&socket).await {
+            Err(HelperError::Absent { .. }) => {}
+            other => return other,
+        }
+        self.start(&program, &socket).map_err(HelperError::Io)?;
+        for _ in 0..START.as_millis() / STEP.as_millis() {
+            tokio::time::sleep(STEP).await;
+            match Helper::connect(&socket).await {
+                Err(HelperError::Absent { .. }) => {}
+                other => return other,
+            }
+        }
+        Err(absent)
+    }
+
+    /// The helper outlives this agent for as long as it keeps the tunnel.
+    fn start(&self, program: &Path, socket: &Path) -> io::Result<()> {
+        crate::config::Places::make_private(&self.folder)?;
+        let mut command = Command::new(program);
+        command.arg("--socket").arg(socket).args(["--exit-idle", IDLE]);
+        command.arg("--state").arg(&self.folder).arg("--runtime").arg(&self.folder);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
+        let child = command.spawn()?;
+        // Somebody has to take its last word, or it stays a zombie until this agent ends.
+        std::thread::spawn(move || {
+            let mut child = child;
+            let _ = child.wait();
+        });
+        Ok(())
+    }
+}
+
+fn program() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let beside = own.parent()?.join(PROGRAM);
+    [beside, PathBuf::from(PACKAGED)].into_iter().find(|path| path.is_file())
+}
+
+/// This process may change the network.
+fn is_capable() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| has_capability(&status, CAP_NET_ADMIN))
+}
+
+fn has_capability(status: &str, bit: u32) -> bool {
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let mask = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> bit & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capability_is_a_bit_of_the_effective_mask() {
+        let status = "Name:\tikeep\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000001000\n";
+        assert!(has_capability(status, CAP_NET_ADMIN));
+        assert!(!has_capability(status, 13));
+        assert!(!has_capability("CapEff:\tnonsense\n", CAP_NET_ADMIN));
+        assert!(!has_capability("", CAP_NET_ADMIN));
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_is_named_and_not_there_is_said_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("none.sock");
+        let helpers = Helpers::new(Some(socket.clone()), folder.path());
+        let error = helpers.reach().await.unwrap_err();
+        assert!(error.to_string().contains(&socket.display().to_string()), "{error}");
+    }
+}
