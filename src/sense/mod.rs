@@ -5,11 +5,13 @@
 //! asked of the kernel itself, so a message that was lost (ENOBUFS) loses nothing. Between changes nothing wakes up.
 
 mod ask;
+pub mod bus;
 mod changes;
 mod hold;
 mod listen;
 mod logind;
 mod nights;
+pub mod outside;
 pub mod portal;
 pub mod resolv_conf;
 mod resolver;

@@ -12,11 +12,33 @@ pub const MAX_DOMAINS: usize = 32;
 /// Octets of a domain name (RFC 1035 2.3.4).
 const MAX_NAME: usize = 253;
 
+/// The line that the settings of our own tunnel begin with, where the helper writes them into the file.
+pub const BEGIN: &str = "# Begin of the settings of ikeep";
+/// Between [`BEGIN`] and [`END`]: what follows on the line stood in the file before.
+pub const BEFORE: &str = "# ikeep-before: ";
+/// The line that they end with.
+pub const END: &str = "# End of the settings of ikeep";
+
+/// The file as it would be without the settings of our own tunnel: its lines, without their ends. Of a file that has none these
+/// are all its lines.
+pub fn without_ours(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut ours = false;
+    octets.split(|octet| *octet == b'\n').filter_map(move |line| {
+        if !ours {
+            ours = line.starts_with(BEGIN.as_bytes());
+            return (!ours).then_some(line);
+        }
+        ours = !line.starts_with(END.as_bytes());
+        line.strip_prefix(BEFORE.as_bytes())
+    })
+}
+
 /// Reads a resolv.conf. What it does not know it leaves out, as resolvers do; of `search` and `domain` the last one counts.
+/// The settings of our own tunnel say nothing of the networks: what was there before counts instead.
 pub fn parse(octets: &[u8]) -> Networks {
     let octets = octets.get(..MAX_SIZE).unwrap_or(octets);
     let mut networks = Networks::default();
-    for line in octets.split(|octet| *octet == b'\n') {
+    for line in without_ours(octets) {
         // A comment begins with the line; a keyword is followed by blanks.
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let (keyword, rest) = (words.next(), words.filter_map(|word| std::str::from_utf8(word).ok()));
@@ -32,7 +54,7 @@ pub fn parse(octets: &[u8]) -> Networks {
 }
 
 /// The stub of systemd-resolved is all that the file names: which servers it asks is told elsewhere.
-pub(super) fn names_only_the_stub(networks: &Networks) -> bool {
+pub fn names_only_the_stub(networks: &Networks) -> bool {
     let stub = |ip: &IpAddr| matches!(ip, IpAddr::V4(ip) if matches!(ip.octets(), [127, 0, 0, 53 | 54]));
     !networks.dns_servers.is_empty() && networks.dns_servers.iter().all(stub)
 }
@@ -43,7 +65,7 @@ fn server(word: &str) -> Option<IpAddr> {
 }
 
 /// A name as it is compared: lower case, no final dot. The root is no network's name.
-fn domain(word: &str) -> Option<String> {
+pub(super) fn domain(word: &str) -> Option<String> {
     let name = word.strip_suffix('.').unwrap_or(word);
     let good = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
     let whole = name.split('.').all(|label| !label.is_empty());
@@ -73,6 +95,22 @@ mod tests {
             (vec![], vec!["c.example".to_owned()])
         );
         assert_eq!(read("search a.example\nsearch ."), (vec![], vec![]));
+    }
+
+    #[test]
+    fn the_settings_of_our_own_tunnel_say_nothing_of_the_networks() {
+        let ours = format!(
+            "nameserver 10.0.0.1\n{BEGIN}: more\n{BEFORE}nameserver 10.0.0.2\n{BEFORE}search home.example\n\
+             nameserver 10.1.1.1\nsearch corp.example\n{END}\nnameserver 10.0.0.3\n"
+        );
+        let servers = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(str::to_owned).to_vec();
+        assert_eq!(read(&ours), (servers.clone(), vec!["home.example".to_owned()]));
+        // Outside of our settings the words mean nothing.
+        let stray = format!("{BEFORE}nameserver 10.0.0.1\n{END}\nnameserver 10.0.0.2\n");
+        assert_eq!(read(&stray).0, ["10.0.0.2"]);
+        // Settings without an end, as a file that is being written.
+        let torn = ours.replace(&format!("{END}\n"), "");
+        assert_eq!(read(&torn).0, servers[..2]);
     }
 
     #[test]
