@@ -7,13 +7,14 @@
 mod bulk;
 
 use super::clock::Clock;
+use super::pump::Pump;
 use super::socket::Udp;
 use crate::client::{Client, Event, Order, PathId, Paths, Signal, Status};
 use crate::esp;
 use crate::session::Session;
 use crate::time::{Instant, Now};
 use crate::tunnel::tun::Device;
-use bulk::{Bulk, Inside};
+use bulk::Bulk;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -275,7 +276,8 @@ impl Driver {
             }
         }
         self.flush();
-        (self.client, self.losses)
+        let losses = self.losses();
+        (self.client, losses)
     }
 
     async fn wait(&mut self) -> Wake {
@@ -339,9 +341,8 @@ impl Driver {
             Command::Portal { captive } => self.client.signal(now, Signal::Portal { captive }),
             Command::Trusted(trusted) => self.client.signal(now, Signal::Trusted(trusted)),
             Command::Device(device) => {
-                self.bulk.outbox.clear();
-                self.bulk.blocked = None;
-                self.bulk.inside = device.map(Inside::new);
+                self.drop_device();
+                self.bulk.pump = device.map(Pump::new);
             }
             // An owner that no longer wants the answer is no error.
             Command::Status(answer) => {
@@ -350,7 +351,7 @@ impl Driver {
                 let mut live = self.paths.iter().filter(|path| path.until.is_none());
                 let path = live.find(|path| family.is_none_or(|ipv4| path.local.address.is_ipv4() == ipv4));
                 let local = path.and_then(|path| path.socket.local_addr().ok());
-                drop(answer.send(Picture { now, status, local, losses: self.losses }));
+                drop(answer.send(Picture { now, status, local, losses: self.losses() }));
             }
             Command::Session(answer) => drop(answer.send(self.client.session().cloned())),
         }
@@ -455,10 +456,10 @@ async fn elapsed(timer: &mut Option<(Instant, Pin<Box<Sleep>>)>) {
 async fn readable(paths: &[Path], bulk: &Bulk) {
     poll_fn(|context| {
         let mut ready = paths.iter().filter(|path| path.socket.poll_readable(context).is_ready()).count();
-        let blocked = bulk.blocked.and_then(|id| paths.iter().find(|path| path.id == id));
+        let blocked = bulk.blocked().and_then(|id| paths.iter().find(|path| path.id == id));
         let device = match blocked {
             Some(path) => path.socket.poll_writable(context),
-            None => bulk.inside.as_ref().map_or(Poll::Pending, |inside| inside.poll_readable(context)),
+            None => bulk.pump.as_ref().map_or(Poll::Pending, |pump| pump.poll_readable(context)),
         };
         ready += usize::from(device.is_ready());
         if ready > 0 { Poll::Ready(()) } else { Poll::Pending }

@@ -9,6 +9,7 @@ mod helpers;
 mod keylog;
 mod network;
 pub(crate) mod outbox;
+pub(crate) mod pump;
 mod questions;
 pub mod report;
 pub mod run;

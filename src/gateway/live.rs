@@ -15,6 +15,7 @@ use crate::ike::message::{Exchange, Header, Identity, Notify, Payload, Spi, noti
 use crate::ike::sa::Retransmission;
 use crate::time::{Instant, Now};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 /// A Child SA that was replaced by a reconnect or deleted goes on receiving this long: packets may be under way.
@@ -294,18 +295,36 @@ impl Gateway {
         }
     }
 
-    /// Takes an ESP packet; it is opened in place.
+    /// Takes an ESP packet; what is inside goes to the hosts behind us, or to the owner.
     pub(super) fn handle_esp(&mut self, now: Now, path: Path, packet: &mut [u8]) {
-        let Some(spi) = spi_of(packet) else { return self.out.dropped(DropReason::Malformed) };
-        let Some(&connection) = self.by_esp.get(&spi) else {
-            return self.out.dropped(DropReason::UnknownSpi);
+        let Some(inner) = self.open_esp(now, path, packet).and_then(|range| packet.get(range)) else {
+            return;
         };
-        let Some(live) = self.live.get_mut(&connection) else { return };
+        match self.behind.handle(inner) {
+            Some(answer) => self.send_packet(now, &answer),
+            None => self.out.tell(GatewayEvent::Inner(inner.to_vec())),
+        }
+    }
+
+    /// Opens an ESP packet in place; where the inner packet is.
+    pub(super) fn open_esp(&mut self, now: Now, path: Path, packet: &mut [u8]) -> Option<Range<usize>> {
+        let Some(spi) = spi_of(packet) else {
+            self.out.dropped(DropReason::Malformed);
+            return None;
+        };
+        let Some(&connection) = self.by_esp.get(&spi) else {
+            self.out.dropped(DropReason::UnknownSpi);
+            return None;
+        };
+        let live = self.live.get_mut(&connection)?;
         let inner = match live.children.open(packet) {
             Ok((_, inner)) => Some(inner),
             // A dummy (RFC 4303 2.6) or not for us: a sign of life all the same.
             Err(error) if error.is_authentic() => None,
-            Err(_) => return self.out.dropped(DropReason::Esp),
+            Err(_) => {
+                self.out.dropped(DropReason::Esp);
+                return None;
+            }
         };
         live.hear(now.at);
         if live.untried == Some(spi) {
@@ -316,13 +335,10 @@ impl Gateway {
             self.follow(connection, path);
         }
         self.check_volume(now, connection);
-        let Some(inner) = inner.and_then(|range| packet.get(range)) else {
-            return self.out.dropped(DropReason::Esp);
-        };
-        match self.behind.handle(inner) {
-            Some(answer) => self.send_packet(now, &answer),
-            None => self.out.tell(GatewayEvent::Inner(inner.to_vec())),
+        if inner.is_none() {
+            self.out.dropped(DropReason::Esp);
         }
+        inner
     }
 
     /// Starts the rekey of a Child SA whose volume is nearly used up.

@@ -49,6 +49,7 @@ use pool::Pool;
 use sessions::Sessions;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 use timers::{Timer, Timers};
 
@@ -108,6 +109,42 @@ impl Gateway {
             (Port::Nat, [0, 0, 0, 0, message @ ..]) => self.handle_ike(now, path, message),
             (Port::Nat, _) => self.handle_esp(now, path, datagram),
         }
+    }
+
+    /// Takes a datagram of the NAT port for an owner who is the network behind this gateway: where the inner packet is, if it
+    /// is ESP and authenticated, opened in place. Everything else as [`Gateway::handle_datagram`].
+    pub fn open_datagram(&mut self, now: Now, from: SocketAddr, datagram: &mut [u8]) -> Option<Range<usize>> {
+        if self.faults.silent || datagram.len() < 4 || datagram.starts_with(&[0; 4]) {
+            self.handle_datagram(now, from, Port::Nat, datagram);
+            return None;
+        }
+        self.open_esp(now, Path { peer: from, port: Port::Nat }, datagram)
+    }
+
+    /// Where an inner packet of `length` octets for this address has to stand in a buffer for [`Gateway::seal_packet`], and how
+    /// long the buffer has to be; `None` where no session owns the address.
+    pub fn room_for(&self, destination: IpAddr, length: usize) -> Option<(usize, usize)> {
+        self.live.get(self.by_address.get(&destination)?)?.children.room_for(length)
+    }
+
+    /// Seals the inner packet in `buffer` (see [`Gateway::room_for`]) for the session that owns `destination`: to whom the
+    /// datagram at the front of `buffer` goes from the NAT port, and its length. `None`: it is lost.
+    pub fn seal_packet(
+        &mut self,
+        now: Now,
+        destination: IpAddr,
+        buffer: &mut [u8],
+        length: usize,
+    ) -> Option<(SocketAddr, usize)> {
+        let connection = *self.by_address.get(&destination)?;
+        let live = self.live.get_mut(&connection)?;
+        if live.path.port != Port::Nat || self.faults.silent {
+            return None;
+        }
+        let sealed = live.children.seal_slice(buffer, length, &mut *self.random).ok()?;
+        let peer = live.path.peer;
+        self.check_volume(now, connection);
+        Some((peer, sealed))
     }
 
     fn handle_ike(&mut self, now: Now, path: Path, message: &[u8]) {

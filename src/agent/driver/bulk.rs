@@ -1,67 +1,82 @@
-//! Packets between the gateway and the tunnel, many at a time: super-packets of the device become batches of ESP, and back.
+//! Packets between the gateway and the tunnel, many at a time.
 
-use super::{Driver, Output, Path};
-use crate::agent::outbox::Outbox;
+use super::{Driver, Losses, Output, Path};
+use crate::agent::pump::{Pump, Road};
 use crate::agent::socket::Inbox;
-use crate::client::PathId;
+use crate::client::{Client, PathId};
 use crate::time::{Instant, Now};
-use crate::tunnel::tun::{Device, LARGEST, Merge, Split, clamp};
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
-/// Reads of the device in one go.
-const READS: usize = 32;
 /// Receives of a socket in one go.
 const RECEIVES: usize = 8;
 /// Of a link that says nothing else, octets.
 const ETHERNET: u32 = 1500;
-/// IPv6 needs this much (RFC 8200 5), and so a device does that carries it; IPv4 is content with 576.
+/// Every way of IPv4 carries this much (RFC 791 3.2).
 const SMALLEST: u32 = 576;
-/// A path MTU that was told is forgotten after this time (RFC 1191 6.3): the path may be better now.
-const TOLD: Duration = Duration::from_secs(600);
+/// A path MTU that was told is forgotten after ten minutes (RFC 1191 6.3): the path may be better now.
+const TOLD: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Where a batch goes.
-pub(super) type Way = (PathId, SocketAddr);
-
-/// The device and what belongs to it.
-pub(super) struct Inside {
-    device: Arc<Device>,
-    read: Vec<u8>,
-    /// Of a read that was stopped by a full socket: its octets, and how far it got.
-    rest: Option<(usize, usize)>,
-    merge: Merge,
-}
-
-impl Inside {
-    pub(super) fn new(device: Arc<Device>) -> Self {
-        Self { device, read: vec![0; LARGEST], rest: None, merge: Merge::default() }
-    }
-
-    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.device.poll_readable(context)
-    }
-}
+type Way = (PathId, SocketAddr);
 
 /// Packets that move, and what moves them.
 #[derive(Default)]
 pub(super) struct Bulk {
-    pub(super) inside: Option<Inside>,
-    pub(super) outbox: Outbox<Way>,
-    pub(super) inbox: Inbox,
-    /// The socket has no room: what waits is sent when it has, and nothing is read from the device meanwhile.
-    pub(super) blocked: Option<PathId>,
+    pub(super) pump: Option<Pump<Way>>,
+    inbox: Inbox,
     /// The largest inner packet that the present path carries in one piece.
-    pub(super) mtu: Option<u32>,
+    mtu: Option<u32>,
+}
+
+impl Bulk {
+    /// The path whose socket has no room.
+    pub(super) fn blocked(&self) -> Option<PathId> {
+        self.pump.as_ref()?.blocked().map(|(path, _)| path)
+    }
+
+    fn mtu(&self) -> usize {
+        self.mtu.and_then(|mtu| usize::try_from(mtu).ok()).unwrap_or(usize::MAX)
+    }
+}
+
+/// The client's SA and sockets, as the device's packets use them.
+struct Out<'a> {
+    now: Now,
+    client: &'a mut Client,
+    paths: &'a [Path],
+}
+
+impl Road for Out<'_> {
+    type Way = Way;
+
+    fn room(&self, _: IpAddr, length: usize) -> Option<(usize, usize)> {
+        self.client.room_for(length)
+    }
+
+    fn seal(&mut self, _: IpAddr, buffer: &mut [u8], length: usize) -> Option<(Way, usize)> {
+        let sealed = self.client.send_slice(self.now, buffer, length).ok()??;
+        Some(((sealed.path, sealed.to), sealed.range.len()))
+    }
+
+    fn batch(&self, (id, _): Way) -> usize {
+        self.paths.iter().find(|path| path.id == id).map_or(1, |path| path.socket.batch())
+    }
+
+    fn send(&mut self, (id, to): Way, octets: &[u8], segment: usize) -> (usize, io::Result<()>) {
+        match self.paths.iter().find(|path| path.id == id) {
+            Some(path) => path.socket.send_batch(octets, segment, to),
+            None => (0, Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
 }
 
 impl Driver {
     /// Takes what has arrived, a batch of each socket.
     pub(super) fn receive(&mut self, now: Now) {
         let Self { client, paths, inward, losses, bulk, .. } = self;
-        let Bulk { inside, inbox, mtu, .. } = bulk;
-        let mtu = mtu.map_or(usize::MAX, |mtu| mtu as usize);
+        let mtu = bulk.mtu();
+        let Bulk { pump, inbox, .. } = bulk;
         for path in paths {
             for _ in 0..RECEIVES {
                 match path.socket.receive(inbox) {
@@ -78,108 +93,52 @@ impl Driver {
                     let datagram = &mut buffer[place.clone()];
                     let Some(inner) = client.handle_datagram(now, path.id, *from, datagram) else { continue };
                     let inner = place.start + inner.start..place.start + inner.end;
-                    match inside.as_mut() {
-                        Some(inside) => {
-                            clamp(&mut buffer[inner.clone()], mtu);
-                            inside.merge.push(buffer, inner);
-                        }
-                        None => {
-                            if inward.try_send(buffer[inner].to_vec()).is_err() {
-                                losses.inward += 1;
-                            }
-                        }
+                    match pump.as_mut() {
+                        Some(pump) => pump.put(buffer, inner, mtu),
+                        None if inward.try_send(buffer[inner].to_vec()).is_err() => losses.inward += 1,
+                        None => {}
                     }
                 }
-                let Some(Inside { device, merge, .. }) = inside.as_mut() else { continue };
-                merge.flush(buffer, |buffer, packet| {
-                    if let Err(error) = device.write(buffer, packet) {
-                        tracing::debug!(%error, "the device does not take a packet");
-                        losses.inward += 1;
-                    }
-                });
+                if let Some(pump) = pump.as_mut() {
+                    pump.flush(buffer);
+                }
             }
         }
     }
 
     /// Sends what the machine gave the device, as long as the socket takes it.
     pub(super) fn read_device(&mut self, now: Now) {
-        self.send_batch();
-        let Self { client, paths, losses, bulk, backlog, .. } = self;
-        let Bulk { inside, outbox, blocked, mtu, .. } = bulk;
-        let Some(Inside { device, read, rest, .. }) = inside.as_mut() else { return };
-        let mtu = mtu.map_or(usize::MAX, |mtu| mtu as usize);
-        let mut gone = None;
-        for _ in 0..READS {
-            if blocked.is_some() {
-                break;
-            }
-            let (octets, done) = match rest.take() {
-                Some(rest) => rest,
-                None => match device.try_read(read) {
-                    Ok(Some(octets)) => (octets, 0),
-                    Ok(None) => break,
-                    Err(error) => {
-                        gone = Some(error);
-                        break;
-                    }
-                },
-            };
-            let Ok(split) = Split::new(&read[..octets]) else {
-                losses.outward += 1;
-                continue;
-            };
-            let mut split = split.go_on(done);
-            let largest = split.largest();
-            loop {
-                let Some((lead, whole)) = client.room_for(largest).filter(|(_, whole)| *whole < LARGEST)
-                else {
-                    losses.outward += 1;
-                    break;
-                };
-                let Some(place) = outbox.place().get_mut(..whole) else { break };
-                let Some(packet) = split.next(&mut place[lead..lead + largest]) else { break };
-                clamp(&mut place[lead..lead + packet], mtu);
-                let sealed = match client.send_slice(now, place, packet) {
-                    Ok(Some(sealed)) => sealed,
-                    Ok(None) | Err(_) => {
-                        losses.outward += 1;
-                        continue;
-                    }
-                };
-                let (to, length) = ((sealed.path, sealed.to), sealed.range.len());
-                let most = paths.iter().find(|path| path.id == to.0).map_or(1, |path| path.socket.batch());
-                if outbox.is_full_for(to, length, most) {
-                    *blocked = send(paths, outbox, &mut losses.unsent);
-                    if blocked.is_some() {
-                        // This one packet is lost, the rest waits.
-                        losses.unsent += 1;
-                        *rest = Some((octets, split.done()));
-                        break;
-                    }
-                    outbox.clear_before(length);
-                }
-                outbox.take(to, length);
-            }
-        }
-        *blocked = blocked.or_else(|| send(paths, outbox, &mut losses.unsent));
-        if let Some(error) = gone {
-            *inside = None;
-            backlog.push_back(Output::NoDevice(error));
+        let Self { client, paths, bulk, .. } = self;
+        let mtu = bulk.mtu();
+        let Some(pump) = bulk.pump.as_mut() else { return };
+        if let Err(error) = pump.run(&mut Out { now, client, paths }, mtu) {
+            self.drop_device();
+            self.backlog.push_back(Output::NoDevice(error));
         }
     }
 
-    /// Sends what waits, if the socket takes it now.
-    fn send_batch(&mut self) {
-        let Bulk { outbox, blocked, .. } = &mut self.bulk;
-        *blocked = send(&mut self.paths, outbox, &mut self.losses.unsent);
+    /// There is no device any more; what it lost is kept in mind.
+    pub(super) fn drop_device(&mut self) {
+        self.losses = self.losses();
+        self.bulk.pump = None;
+    }
+
+    /// What did not find its way so far.
+    pub(super) fn losses(&self) -> Losses {
+        let lost = self.bulk.pump.as_ref().map(|pump| pump.lost).unwrap_or_default();
+        Losses {
+            unsent: self.losses.unsent + lost.unsent,
+            inward: self.losses.inward + lost.inward,
+            outward: self.losses.outward + lost.unsealed,
+        }
     }
 
     /// What the present path carries, and word of it where that is news.
     pub(super) fn measure(&mut self, now: Instant) {
         let Some(path) = self.client.serving_path() else { return };
         let Some(path) = self.paths.iter().find(|known| known.id == path) else { return };
-        let outer = path.mtu(now).max(SMALLEST);
-        let inner = self.client.largest_inner(outer as usize).and_then(|inner| u32::try_from(inner).ok());
+        let outer = usize::try_from(path.mtu(now).max(SMALLEST)).unwrap_or_default();
+        let inner = self.client.largest_inner(outer).and_then(|inner| u32::try_from(inner).ok());
         if let Some(inner) = inner.filter(|inner| self.bulk.mtu != Some(*inner)) {
             self.bulk.mtu = Some(inner);
             self.backlog.push_back(Output::Mtu(inner));
@@ -200,27 +159,4 @@ impl Path {
             self.told_mtu = Some((mtu, now));
         }
     }
-}
-
-/// Sends what waits. The path whose socket has no room, where that is why something still waits.
-fn send(paths: &mut [Path], outbox: &mut Outbox<Way>, unsent: &mut u64) -> Option<PathId> {
-    while let Some(((id, to), octets, segment)) = outbox.waiting() {
-        let Some(path) = paths.iter().find(|known| known.id == id) else {
-            *unsent += octets.len().div_ceil(segment) as u64;
-            outbox.clear();
-            return None;
-        };
-        let (sent, result) = path.socket.send_batch(octets, segment, to);
-        outbox.sent(sent);
-        match result {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Some(id),
-            Err(error) => {
-                tracing::debug!(%error, %to, "datagrams not sent");
-                *unsent += 1;
-                outbox.sent(segment);
-            }
-        }
-    }
-    None
 }
