@@ -4,6 +4,7 @@
 mod changes;
 #[path = "../interop/mod.rs"]
 mod interop;
+mod leaks;
 mod others;
 #[path = "../person/mod.rs"]
 mod person;

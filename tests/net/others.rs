@@ -119,7 +119,8 @@ fn thousands_of_routes_take_a_moment() -> Result<()> {
             });
             Ok(Network { include: nets.collect(), ..plan(&[])? })
         };
-        let limit = Duration::from_secs(1);
+        // A tenth of it where nothing else runs.
+        let limit = Duration::from_secs(2);
         for (what, network) in
             [("made", many(10, MANY)?), ("looked at", many(10, MANY)?), ("exchanged", many(11, MANY)?)]
         {

@@ -7,12 +7,12 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
     /// The kernel says no to one change.
-    #[error("the kernel refuses to {doing}: {source}")]
+    #[error("the kernel refuses to {doing}: {why}")]
     Refused {
         /// What was asked: `add the route 10.0.0.0/8`.
         doing: String,
         /// Its answer.
-        source: io::Error,
+        why: io::Error,
     },
     /// The kernel does not answer.
     #[error("the kernel does not answer when asked to {doing}; the helper has to be started again")]

@@ -93,7 +93,7 @@ impl Kernel {
                 };
                 let error = io::Error::from_raw_os_error(code.saturating_neg());
                 if code != 0 && !is(&error, &[Errno::NOENT]) {
-                    return Err(NetError::Refused { doing: doing(), source: error });
+                    return Err(NetError::Refused { doing: doing(), why: error });
                 }
             }
             if whole {
@@ -118,7 +118,7 @@ impl Kernel {
             match answer.payload {
                 NetlinkPayload::InnerMessage(message) => found = Some(message),
                 NetlinkPayload::Error(error) => {
-                    return Err(NetError::Refused { doing: doing.to_owned(), source: error.to_io() });
+                    return Err(NetError::Refused { doing: doing.to_owned(), why: error.to_io() });
                 }
                 _ => {}
             }
@@ -144,7 +144,7 @@ impl Kernel {
             let Some((at, doing, mut answers)) = under_way.pop_front() else { return Ok(refused) };
             while let Some(answer) = next(&mut answers, &doing).await? {
                 if let NetlinkPayload::Error(error) = answer.payload {
-                    refused.push((at, NetError::Refused { doing: doing.clone(), source: error.to_io() }));
+                    refused.push((at, NetError::Refused { doing: doing.clone(), why: error.to_io() }));
                 }
             }
         }

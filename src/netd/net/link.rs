@@ -11,50 +11,61 @@ use rustix::io::Errno;
 /// The narrowest link that may have IPv6 (RFC 8200 5), octets.
 pub(super) const MIN_IPV6_MTU: u16 = 1280;
 
-/// What the device lacks, in the order in which it is made.
+/// What the device lacks.
+#[derive(Debug, Default)]
+pub(super) struct Lacks {
+    /// Made before there are routes, in this order.
+    pub(super) first: Vec<Request>,
+    /// Made when the routes are as they have to be: with an MTU that is too small for it, the kernel takes IPv6 from the
+    /// device, and its routes; what is refused in their place has to be there before.
+    pub(super) last: Vec<Request>,
+}
+
+impl Lacks {
+    /// All is as it has to be.
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.last.is_empty()
+    }
+}
+
+/// What the device lacks.
 ///
 /// # Errors
 /// It is gone.
-pub(super) async fn lacks(
-    kernel: &Kernel,
-    device: &Device,
-    mtu: u16,
-    ipv6: bool,
-) -> Result<Vec<Request>, NetError> {
+pub(super) async fn lacks(kernel: &Kernel, device: &Device, mtu: u16, ipv6: bool) -> Result<Lacks, NetError> {
     let gone = || NetError::NoDevice { name: device.name.clone() };
     let question = RouteNetlinkMessage::GetLink(message(device, []));
     let link = match kernel.get("look at the tunnel's device", question).await {
         Ok(Some(RouteNetlinkMessage::NewLink(link))) => link,
         Ok(_) => return Err(gone()),
-        Err(NetError::Refused { source, .. }) if is(&source, &[Errno::NODEV]) => return Err(gone()),
+        Err(NetError::Refused { why, .. }) if is(&why, &[Errno::NODEV]) => return Err(gone()),
         Err(error) => return Err(error),
     };
     let name = LinkAttribute::IfName(device.name.clone());
     if !link.attributes.contains(&name) {
         return Err(gone());
     }
-    let mut lacks = Vec::new();
-    let mut set = |what: &str, message: LinkMessage| {
-        lacks.push(Request {
-            doing: format!("set {what} of {}", device.name),
-            message: RouteNetlinkMessage::NewLink(message),
-            flags: 0,
-        });
+    let set = |what: &str, message: LinkMessage| Request {
+        doing: format!("set {what} of {}", device.name),
+        message: RouteNetlinkMessage::NewLink(message),
+        flags: 0,
     };
-    let mtu = LinkAttribute::Mtu(mtu.into());
-    if !link.attributes.contains(&mtu) {
-        set("the MTU", message(device, [mtu]));
+    let mut lacks = Lacks::default();
+    let attribute = LinkAttribute::Mtu(mtu.into());
+    if !link.attributes.contains(&attribute) {
+        let when = if mtu < MIN_IPV6_MTU { &mut lacks.last } else { &mut lacks.first };
+        when.push(set("the MTU", message(device, [attribute])));
     }
-    // With the MTU it gets here, the device may have IPv6, or not yet.
+    // Where the MTU is too small as yet, the device has no IPv6 before the next look.
     if ipv6 && has_ipv6(&link) && !generates_nothing(&link) {
         let mode = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
-        set("the address mode", message(device, [LinkAttribute::AfSpecUnspec(vec![mode])]));
+        lacks.first.push(set("the address mode", message(device, [LinkAttribute::AfSpecUnspec(vec![mode])])));
     }
     if !link.header.flags.contains(LinkFlags::Up) {
         let mut up = message(device, []);
         up.header.flags = LinkFlags::Up;
         up.header.change_mask = LinkFlags::Up;
-        set("the state", up);
+        lacks.first.push(set("the state", up));
     }
     Ok(lacks)
 }

@@ -85,12 +85,11 @@ impl Net {
         self.remember(None);
         for _ in 0..ROUNDS {
             let lacks = link::lacks(&self.kernel, device, network.mtu, machine::has_ipv6()).await?;
-            if let Some((_, error)) = self.kernel.change(lacks).await?.into_iter().next() {
-                return Err(error);
-            }
+            let link_is_right = lacks.is_empty();
+            first(self.kernel.change(lacks.first).await?.into_iter().map(|(_, error)| error))?;
             let look = self.look(device, network).await?;
             let blocked = blocked(&look.there, &look.wanted);
-            if look.steps.is_empty() && blocked.is_none() {
+            if link_is_right && look.steps.is_empty() && blocked.is_none() {
                 self.remember(Some((device.clone(), network.clone())));
                 return Ok(look.notes(network));
             }
@@ -100,12 +99,9 @@ impl Net {
             if let Some(foreign) = blocked {
                 return Err(NetError::Foreign { to: foreign.to, protocol: foreign.protocol });
             }
-            if let Some(error) = failed.into_iter().next() {
-                return Err(error);
-            }
-            if let Some(error) = self.run(&removals).await?.into_iter().next() {
-                return Err(error);
-            }
+            first(failed)?;
+            first(self.kernel.change(lacks.last).await?.into_iter().map(|(_, error)| error))?;
+            first(self.run(&removals).await?)?;
         }
         Err(NetError::Unsettled)
     }
@@ -180,15 +176,15 @@ impl Net {
         let requests: Vec<Request> = steps.iter().map(Step::request).collect();
         let refused = self.kernel.change(requests).await?;
         let failed = refused.into_iter().filter(|(at, error)| {
-            let NetError::Refused { source, .. } = error else { return true };
+            let NetError::Refused { why, .. } = error else { return true };
             let removes = steps.get(*at).is_some_and(Step::removes);
             // The next look tells what is true then.
             let raced: &[Errno] = if removes {
-                &[Errno::SRCH, Errno::NOENT, Errno::ADDRNOTAVAIL, Errno::NODEV]
+                &[Errno::SRCH, Errno::NOENT, Errno::ADDRNOTAVAIL, Errno::NODEV, Errno::NXIO]
             } else {
                 &[Errno::EXIST, Errno::NOENT]
             };
-            !is(source, raced)
+            !is(why, raced)
         });
         Ok(failed.map(|(_, error)| error).collect())
     }
@@ -196,6 +192,11 @@ impl Net {
     fn remember(&self, applied: Option<(Device, Network)>) {
         *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied;
     }
+}
+
+/// The first of these errors, where there is one.
+fn first(errors: impl IntoIterator<Item = NetError>) -> Result<(), NetError> {
+    errors.into_iter().next().map_or(Ok(()), Err)
 }
 
 impl Look {

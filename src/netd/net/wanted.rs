@@ -136,7 +136,8 @@ fn routes(network: &Network, machine: &Machine) -> BTreeMap<Net, Kind> {
 
 /// The gateway's addresses and ports that need a rule of their own. Our sockets carry the mark and need none, but the kernel
 /// looks the way back up without it: it would find the tunnel (strict), or that there is no way (a refused family), and drop
-/// what the gateway sends. A route for the address would let everything else that is sent there out, too.
+/// what the gateway sends. A route for the address would let everything else that is sent there out, too. (The kernel looks the
+/// ports up the other way round, as it should, since 5.13.)
 fn past_tunnel(
     network: &Network,
     routes: &BTreeMap<Net, Kind>,
