@@ -7,11 +7,13 @@ use crate::agent::clock::Clock;
 use crate::config::files;
 use crate::crypto::Secret;
 use crate::gateway::{Dpd, Elsewhere, GatewayConfig, GatewayId, User};
+use crate::lab::road::Road;
 use crate::lab::serve::{self, Told};
 use crate::plan::Net;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -105,6 +107,10 @@ pub(super) struct Serve {
     /// Offer MOBIKE (RFC 4555): clients move their tunnel to another address
     #[arg(long)]
     mobike: bool,
+    /// The network behind the gateway is this machine: make a device, with this address here; may be given for both families;
+    /// needs CAP_NET_ADMIN [default: hosts in --include that answer pings]
+    #[arg(long = "tun", value_name = "ADDR")]
+    tun: Vec<IpAddr>,
     /// Send logins to another gateway (RFC 5685), for clients that follow
     #[arg(long, value_name = "HOST")]
     redirect: Option<GatewayId>,
@@ -153,6 +159,10 @@ impl Serve {
             eprintln!("ikeep: the CA's certificate is in {}: ikeep connect --trust {0}", shown.display());
         }
         runtime::block_on(async {
+            let road = match &self.tun[..] {
+                [] => None,
+                own => Some(Road::open(own.to_vec(), &self.pools()).await?),
+            };
             let mut signals = Signals::new()?;
             let stop = async move {
                 signals.wait().await;
@@ -174,10 +184,16 @@ impl Serve {
                     broken = written;
                 }
             };
-            serve::run(config, self.listen, console(), stop, tell).await?;
+            serve::run(config, self.listen, road, console(), stop, tell).await?;
             broken
         })?;
         Ok(Exit::Done)
+    }
+
+    fn pools(&self) -> Vec<RangeInclusive<IpAddr>> {
+        let four = IpAddr::V4(self.pool.0)..=IpAddr::V4(self.pool.1);
+        let six = self.pool6.map(|pool| IpAddr::V6(pool.0)..=IpAddr::V6(pool.1));
+        [Some(four), six].into_iter().flatten().collect()
     }
 
     fn config(&self, seed: GatewayConfig, users: Option<BTreeMap<String, User>>) -> GatewayConfig {
@@ -193,7 +209,13 @@ impl Serve {
             pool4: (self.pool.0, self.pool.1),
             pool6: self.pool6.map(|pool| (pool.0, pool.1)),
             // What clients send here is to be answered by something.
-            inside: if include.is_empty() { seed.inside.clone() } else { include.clone() },
+            inside: if !self.tun.is_empty() {
+                Vec::new()
+            } else if include.is_empty() {
+                seed.inside.clone()
+            } else {
+                include.clone()
+            },
             include,
             dns: if self.dns.is_empty() { seed.dns.clone() } else { self.dns.clone() },
             domain: Some(self.domain.clone()).filter(|domain| !domain.is_empty()),

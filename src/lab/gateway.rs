@@ -2,6 +2,7 @@
 
 use super::inside::Inside;
 use super::line::Line;
+use super::road::Road;
 use crate::agent::clock::{Clock, OsRandom};
 use crate::agent::socket::{Inbox, Udp};
 use crate::gateway::{Gateway, GatewayConfig, GatewayEvent, Port};
@@ -193,6 +194,7 @@ pub struct Runner {
     nat: Udp,
     questions: mpsc::Receiver<Question>,
     inbox: Inbox,
+    road: Option<Road>,
 }
 
 impl Runner {
@@ -220,14 +222,26 @@ impl Runner {
             random: OsRandom::new(),
         };
         let (questions_in, questions) = mpsc::channel(16);
-        let runner = Self { site, ike, nat, questions, inbox: Inbox::default() };
+        let runner = Self { site, ike, nat, questions, inbox: Inbox::default(), road: None };
         Ok((runner, Handle { questions: questions_in, ports }))
+    }
+
+    /// The network behind the gateway is this machine: packets enter and leave by `road`.
+    pub fn with_road(self, road: Option<Road>) -> Self {
+        Self { road, ..self }
     }
 
     /// Runs until every handle is dropped.
     pub async fn run(mut self) {
+        self.serve().await;
+        if let Some(road) = self.road {
+            road.close().await;
+        }
+    }
+
+    async fn serve(&mut self) {
         loop {
-            let Self { site, ike, nat, questions, .. } = &mut self;
+            let Self { site, ike, nat, questions, road, .. } = &mut *self;
             let now = site.clock.now().at;
             let due = [site.poll_timeout(now), site.under_way.keys().next().map(|(at, _)| *at)];
             let left = due.into_iter().flatten().min().map(|at| at.since(now));
@@ -243,13 +257,19 @@ impl Runner {
                         None => std::future::pending().await,
                     }
                 } => {}
-                () = readable([ike, nat]) => {}
+                () = readable([ike, nat], road.as_ref()) => {}
             }
             self.receive();
             let site = &mut self.site;
             let now = site.clock.now();
             if site.gateway.poll_timeout().is_some_and(|(at, _)| at <= now.at) {
                 site.gateway.handle_timeout(now);
+            }
+            if let Some(road) = self.road.as_mut()
+                && let Err(error) = road.send(now, &mut self.site.gateway, &self.nat)
+            {
+                tracing::error!(%error, "the gateway's device is gone");
+                self.road = None;
             }
             self.deliver();
         }
@@ -266,6 +286,20 @@ impl Runner {
                         tracing::debug!(%error, "socket error");
                         continue;
                     }
+                }
+                if let Some(road) = self.road.as_mut().filter(|_| port == Port::Nat) {
+                    let now = self.site.clock.now();
+                    let Inbox { buffer, datagrams } = &mut self.inbox;
+                    for (client, place) in datagrams.iter() {
+                        let datagram = &mut buffer[place.clone()];
+                        let Some(inner) = self.site.gateway.open_datagram(now, *client, datagram) else {
+                            continue;
+                        };
+                        let inner = place.start + inner.start..place.start + inner.end;
+                        road.pump.put(buffer, inner, road.mtu());
+                    }
+                    road.pump.flush(buffer);
+                    continue;
                 }
                 for (client, place) in &self.inbox.datagrams {
                     let payload = self.inbox.buffer[place.clone()].to_vec();
@@ -296,9 +330,17 @@ impl Runner {
     }
 }
 
-async fn readable(sockets: [&Udp; 2]) {
+async fn readable(sockets: [&Udp; 2], road: Option<&Road>) {
     poll_fn(|context| {
-        let ready = sockets.iter().filter(|socket| socket.poll_readable(context).is_ready()).count();
+        let mut ready = sockets.iter().filter(|socket| socket.poll_readable(context).is_ready()).count();
+        if let Some(road) = road {
+            let [_, nat] = sockets;
+            let device = match road.pump.blocked() {
+                Some(_) => nat.poll_writable(context),
+                None => road.pump.poll_readable(context),
+            };
+            ready += usize::from(device.is_ready());
+        }
         if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;

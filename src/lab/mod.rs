@@ -14,6 +14,7 @@ pub mod inside;
 pub mod line;
 pub mod pki;
 pub mod report;
+pub mod road;
 mod scenario;
 mod script;
 mod seen;
@@ -79,6 +80,9 @@ pub enum LabError {
         /// Why not; told in the text above.
         source: io::Error,
     },
+    /// `--tun`.
+    #[error("the gateway's device cannot be made: {0}")]
+    Device(String),
     /// A file cannot be written.
     #[error("cannot write {}: {source}", .path.display())]
     Write {

@@ -3,6 +3,7 @@
 use super::console::{self, Answer};
 use super::gateway::{Runner, Site};
 use super::pki::{IssuedBy, Leaf, Pki};
+use super::road::Road;
 use super::{LabError, PROFILE};
 use crate::agent::clock::Clock;
 use crate::gateway::{GatewayConfig, GatewayEvent, address_identity};
@@ -87,13 +88,14 @@ pub fn write_public(path: &Path, text: &str) -> Result<(), LabError> {
     })
 }
 
-/// Runs a gateway until `stop`, or until it is told to quit. `commands` are lines of its console; it may end before.
+/// Runs a gateway, before the network behind `road` or else one of its own that answers pings and the like, until `stop`, or until it is told to quit. `commands` are lines of its console; it may end before.
 ///
 /// # Errors
 /// A port cannot be opened.
 pub async fn run(
     config: GatewayConfig,
     address: IpAddr,
+    road: Option<Road>,
     mut commands: mpsc::Receiver<String>,
     stop: impl Future<Output = ()>,
     mut tell: impl FnMut(Told),
@@ -102,7 +104,7 @@ pub async fn run(
     let (runner, handle) = Runner::new(config, address, Clock::system())
         .map_err(|source| LabError::Listen { address, ports, source })?;
     let (heard, mut events) = mpsc::channel(EVENTS);
-    let running = tokio::spawn(runner.run());
+    let running = tokio::spawn(runner.with_road(road).run());
     let mut start = None;
     let watch = move |now: Now, event: &GatewayEvent| {
         if let Some(text) = event_text(event) {

@@ -42,6 +42,36 @@ impl Net {
             && Self::new(address, self.prefix).is_some_and(|net| net.address == self.address)
     }
 
+    /// The fewest networks that hold exactly the addresses from `first` to `last`; none where they are of two families or the
+    /// wrong way round.
+    pub fn cover(first: IpAddr, last: IpAddr) -> Vec<Self> {
+        let (bits, mut at, end) = match (first, last) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => (32, u128::from(u32::from(a)), u128::from(u32::from(b))),
+            (IpAddr::V6(a), IpAddr::V6(b)) => (128, u128::from(a), u128::from(b)),
+            _ => return Vec::new(),
+        };
+        let address = |number: u128| -> IpAddr {
+            if bits == 32 { Ipv4Addr::from(number as u32).into() } else { Ipv6Addr::from(number).into() }
+        };
+        let mut nets = Vec::new();
+        while at <= end {
+            // As large as its first address allows, and no larger than what is left.
+            let mut free = at.trailing_zeros().min(bits);
+            while free > 0 && (free == 128 || end - at < (1 << free) - 1) {
+                if free == 128 && at == 0 && end == u128::MAX {
+                    break;
+                }
+                free -= 1;
+            }
+            nets.push(Self { address: address(at), prefix: (bits - free) as u8 });
+            match 1_u128.checked_shl(free).and_then(|size| at.checked_add(size)) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        nets
+    }
+
     /// First and last address.
     pub fn range(&self) -> (IpAddr, IpAddr) {
         let last = match self.address {

@@ -296,3 +296,29 @@ proptest! {
         prop_assert_eq!(net.contains(address), (first..=last).contains(&address));
     }
 }
+
+proptest! {
+    #[test]
+    fn networks_cover_a_range_exactly(first: u32, length in 0..5000_u32) {
+        let (first, last) = (first.min(u32::MAX - 5000), first.min(u32::MAX - 5000) + length);
+        let nets = Net::cover(Ipv4Addr::from(first).into(), Ipv4Addr::from(last).into());
+        let mut next = u64::from(first);
+        for net in &nets {
+            let (IpAddr::V4(a), IpAddr::V4(b)) = net.range() else { panic!("{net}") };
+            prop_assert_eq!(u64::from(u32::from(a)), next);
+            next = u64::from(u32::from(b)) + 1;
+        }
+        prop_assert_eq!(next, u64::from(last) + 1);
+        prop_assert!(nets.len() <= 64);
+    }
+}
+
+#[test]
+fn whole_families_are_one_network() {
+    let all4 = Net::cover(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into());
+    assert_eq!(all4, [Net { address: Ipv4Addr::UNSPECIFIED.into(), prefix: 0 }]);
+    let all6 = Net::cover(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from(u128::MAX).into());
+    assert_eq!(all6, [Net { address: Ipv6Addr::UNSPECIFIED.into(), prefix: 0 }]);
+    assert!(Net::cover(Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()).is_empty());
+    assert!(Net::cover(Ipv4Addr::BROADCAST.into(), Ipv4Addr::UNSPECIFIED.into()).is_empty());
+}
