@@ -2,8 +2,10 @@
 
 use crate::interop::{self, Netns, Stopwatch};
 use crate::world::{GATEWAY, TUN, on_laptop, plan};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use ikeep::plan::{MARK, Network, Refused};
+use nix::sys::socket::{setsockopt, sockopt};
+use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -37,24 +39,15 @@ fn with_echo<T>(host: &Netns, ports: [u16; 2], work: impl FnOnce() -> Result<T>)
 }
 
 /// Whether the gateway's answer comes back to a socket as netd opens it.
-fn answered(laptop: &Netns, port: u16) -> Result<bool> {
-    let ask = format!(
-        "import socket as s, sys
-ask = s.socket(s.AF_INET, s.SOCK_DGRAM)
-ask.setsockopt(s.SOL_SOCKET, s.SO_MARK, {MARK})
-ask.settimeout({})
-ask.sendto(b'ike', ('{GATEWAY}', {port}))
-try:
-    ask.recv(64)
-except TimeoutError:
-    sys.exit(3)",
-        SOON.as_secs_f32()
-    );
-    let status = laptop.command("/usr/bin/python3").args(["-c", &ask]).status()?;
-    match status.code() {
-        Some(0) => Ok(true),
-        Some(3) => Ok(false),
-        _ => bail!("asking the gateway: {status}"),
+fn answered(port: u16) -> Result<bool> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    setsockopt(&socket, sockopt::Mark, &MARK)?;
+    socket.set_read_timeout(Some(SOON))?;
+    socket.send_to(b"ike", (GATEWAY, port))?;
+    match socket.recv_from(&mut [0; 64]) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(false),
+        Err(error) => Err(error).context("receiving"),
     }
 }
 
@@ -70,11 +63,7 @@ fn the_gateway_is_heard_where_reverse_paths_are_checked() -> Result<()> {
         let watch = Stopwatch::start();
         let full = plan(&["0.0.0.0/0", "::/0"])?;
         let nobody = Network { gateways: Vec::new(), ..full.clone() };
-        let heard = || {
-            with_echo(world.router, [500, 4500], || {
-                Ok([answered(world.laptop, 500)?, answered(world.laptop, 4500)?])
-            })
-        };
+        let heard = || with_echo(world.router, [500, 4500], || Ok([answered(500)?, answered(4500)?]));
         ensure!(heard()? == [true, true], "there is no tunnel");
         world.net.apply(&device, &nobody).await?;
         ensure!(heard()? == [false, false], "this kernel checks nothing: the test shows nothing");

@@ -1,8 +1,8 @@
 //! What is true of this machine, and what of ours is there.
 
-use super::item::{Item, There};
+use super::item::{Item, Kind, There};
 use super::kernel::Kernel;
-use super::message::{MAIN, family, read_address, read_route, read_rule};
+use super::message::{Listed, MAIN, family, read_address, read_route, read_rule};
 use super::wanted::{Ipv6, Machine, ReversePath};
 use super::{Device, NetError, link};
 use crate::plan::{Net, Network, PROTOCOL, TABLE};
@@ -10,7 +10,10 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
 use netlink_packet_route::rule::RuleMessage;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// The loopback's index, in every namespace.
@@ -19,9 +22,10 @@ const LOOPBACK: u32 = 1;
 const IPV4: &str = "/proc/sys/net/ipv4/conf";
 const IPV6: &str = "/proc/sys/net/ipv6/conf";
 
-/// Whether the kernel has IPv6 at all.
+/// Whether the kernel has IPv6 at all. Where that cannot be told it has: what the tunnel should take must not leave beside it.
 pub(super) fn has_ipv6() -> bool {
-    Path::new(IPV6).exists()
+    let socket = socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
+    !matches!(socket, Err(Errno::AFNOSUPPORT))
 }
 
 /// What matters of the machine for this plan.
@@ -44,22 +48,22 @@ pub(super) async fn look(kernel: &Kernel, device: &Device, network: &Network) ->
     })
 }
 
-/// Whether the device may not have IPv6. One that has no folder here has none either.
+/// Whether the device may not have IPv6. One that has no folder here, or none that can be read, has none either.
 fn is_off(device: &str) -> bool {
     let file = Path::new(IPV6).join(device).join("disable_ipv6");
     fs::read_to_string(file).map_or(true, |text| text.trim() != "0")
 }
 
 /// The strictest `rp_filter` of the other interfaces. The kernel takes the greater of an interface's and everybody's; 1 is
-/// strict, 2 loose.
+/// strict, 2 loose. What cannot be read may be strict.
 fn reverse_path(device: &str) -> ReversePath {
     let read = |name: &str| -> u8 {
         let text = fs::read_to_string(Path::new(IPV4).join(name).join("rp_filter"));
         text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     };
     let all = read("all");
-    let folders = fs::read_dir(IPV4).into_iter().flatten().flatten();
-    let names = folders.filter_map(|folder| folder.file_name().into_string().ok());
+    let Ok(folders) = fs::read_dir(IPV4) else { return ReversePath::Strict };
+    let names = folders.flatten().filter_map(|folder| folder.file_name().into_string().ok());
     names
         .filter(|name| !["all", "default", "lo", device].contains(&name.as_str()))
         .map(|name| match all.max(read(&name)) {
@@ -78,12 +82,12 @@ async fn on_link(kernel: &Kernel, device: &Device, ipv6: Ipv6) -> Result<Vec<Net
     let mut found = Vec::new();
     for (v6, protocol) in sources.into_iter().filter(|(v6, _)| !v6 || ipv6 != Ipv6::Absent) {
         for listed in routes(kernel, v6, MAIN, Some(protocol)).await? {
-            let super::item::Kind::Device(index) = listed.route.kind else { continue };
+            let Kind::Device(index) = listed.route.kind else { continue };
             let to = listed.route.to;
             let other = index != device.index && index != LOOPBACK;
             let local = match to.address {
-                std::net::IpAddr::V4(_) => listed.link_scope,
-                std::net::IpAddr::V6(ip) => !ip.is_unicast_link_local() && !ip.is_multicast(),
+                IpAddr::V4(_) => listed.link_scope,
+                IpAddr::V6(ip) => !ip.is_unicast_link_local() && !ip.is_multicast(),
             };
             if other && local && to.prefix > 0 && listed.protocol == u8::from(protocol) {
                 found.push(to);
@@ -140,7 +144,7 @@ async fn routes(
     ipv6: bool,
     table: u32,
     protocol: Option<RouteProtocol>,
-) -> Result<Vec<super::message::Listed>, NetError> {
+) -> Result<Vec<Listed>, NetError> {
     let mut question = RouteMessage::default();
     question.header.address_family = family(ipv6);
     question.header.protocol = protocol.unwrap_or_default();
