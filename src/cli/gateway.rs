@@ -6,7 +6,7 @@ use super::{Error, Exit, help, output};
 use crate::agent::clock::Clock;
 use crate::config::files;
 use crate::crypto::Secret;
-use crate::gateway::{Dpd, Elsewhere, GatewayConfig, GatewayId, User};
+use crate::gateway::{Dpd, Elsewhere, EspChoice, GatewayConfig, GatewayId, User};
 use crate::lab::road::Road;
 use crate::lab::serve::{self, Told};
 use crate::plan::Net;
@@ -101,6 +101,9 @@ pub(super) struct Serve {
     /// Ask a silent client after this time whether it is alive
     #[arg(long, value_name = "SECONDS", default_value = "45", value_parser = clap::value_parser!(u32).range(1..=3600))]
     dpd: u32,
+    /// Of ESP take this suite alone [default: any, the seed's first]
+    #[arg(long, value_name = "SUITE")]
+    esp: Option<EspSuite>,
     /// Offer IKE fragmentation (RFC 7383)
     #[arg(long)]
     fragmentation: bool,
@@ -117,6 +120,16 @@ pub(super) struct Serve {
     /// Send them only when the user has logged in
     #[arg(long, requires = "redirect")]
     redirect_after_login: bool,
+}
+
+/// What protects packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[value(rename_all = "kebab-case")]
+enum EspSuite {
+    /// AES-CBC with 256 bit and HMAC-SHA-384-192: the seed's
+    AesCbc256Sha384,
+    /// AES-GCM with 256 bit
+    AesGcm256,
 }
 
 /// First and last address.
@@ -225,6 +238,11 @@ impl Serve {
                 .map(|seconds| Duration::from_secs(seconds.into())),
             lenient: !self.strict,
             dpd: Dpd { interval: Duration::from_secs(self.dpd.into()), ..seed.dpd },
+            esp: match self.esp {
+                Some(EspSuite::AesCbc256Sha384) => seed.esp.only(EspChoice::AesCbc256Sha384),
+                Some(EspSuite::AesGcm256) => seed.esp.only(EspChoice::AesGcm256),
+                None => seed.esp.clone(),
+            },
             fragmentation: self.fragmentation,
             mobike: self.mobike,
             redirect: self

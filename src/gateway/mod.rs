@@ -30,6 +30,7 @@ mod status;
 mod testing;
 mod timers;
 
+pub use crate::ike::proposal::EspChoice;
 pub use behind::Behind;
 pub use config::{Dpd, Elsewhere, GatewayConfig, User, address_identity};
 pub use event::{Counters, DownReason, DropReason, GatewayEvent, GatewayTransmit, Port, Refusal};

@@ -54,7 +54,25 @@ const GROUPS: [Group; 5] = [Group::Ecp256, Group::Modp2048, Group::Ecp521, Group
 /// Strongest first within CBC (what the seed offers) and within AEAD.
 const ENCR: [Encr; 4] = [Encr::AesCbc256, Encr::AesCbc128, Encr::AesGcm256, Encr::AesGcm128];
 
+/// One suite of ESP, for a peer that takes no other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EspChoice {
+    /// AES-CBC-256 with HMAC-SHA-384-192: the seed's.
+    AesCbc256Sha384,
+    /// AES-GCM-256.
+    AesGcm256,
+}
+
 impl Algorithms {
+    /// The same with this suite of ESP alone.
+    pub fn only(&self, choice: EspChoice) -> Self {
+        let (encr, integ) = match choice {
+            EspChoice::AesCbc256Sha384 => (Encr::AesCbc256, vec![Integ::HmacSha384_192]),
+            EspChoice::AesGcm256 => (Encr::AesGcm256, self.integ.clone()),
+        };
+        Self { encr: vec![encr], integ, ..self.clone() }
+    }
+
     /// The seed's IKE suite first (AES-CBC-256, PRF and integrity SHA-512, group 19), then what good practice adds.
     pub fn ike() -> Self {
         Self {
