@@ -7,6 +7,7 @@ pub mod driver;
 mod elsewhere;
 mod helpers;
 mod keylog;
+pub mod lookup;
 mod network;
 pub(crate) mod outbox;
 pub(crate) mod pump;

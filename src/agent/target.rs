@@ -230,6 +230,7 @@ impl Target {
             && (a.port, a.nat_port) == (b.port, b.nat_port)
             && a.dialect == b.dialect
             && a.mobike == b.mobike
+            && a.families == b.families
             && a.rules == b.rules
             && self.automatic == other.automatic
             && self.portal == other.portal

@@ -97,6 +97,7 @@ impl Client {
     fn is_reachable(&self) -> bool {
         let known = self.settings.addresses.iter().copied();
         let known = known.chain(self.session.as_ref().map(|session| session.peer.ip()));
+        let known = known.filter(|ip| self.settings.families.allows(*ip));
         let mut known = known.chain(self.serving.iter().flat_map(Serving::addresses)).peekable();
         // Without any address it is the look-up that fails, with a better reason.
         if known.peek().is_none() { self.paths.any() } else { known.any(|ip| self.paths.to(ip).is_some()) }

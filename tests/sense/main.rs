@@ -9,4 +9,5 @@ mod interop;
 mod logind;
 #[path = "../person/mod.rs"]
 mod person;
+mod resolved;
 mod routes;
