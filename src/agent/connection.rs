@@ -72,6 +72,8 @@ pub(super) struct Connection {
     pub(super) auth: Option<AuthKind>,
     /// The last failure, until an SA comes up.
     pub(super) failure: Option<Failure>,
+    /// The last login got no answer at all.
+    pub(super) unanswered: bool,
     /// Why there is no connection any more.
     pub(super) ended: Option<Why>,
     /// The user has said disconnect.
@@ -172,6 +174,7 @@ impl Connection {
             state: State::Disconnected { why: None },
             auth: None,
             failure: None,
+            unanswered: false,
             ended: None,
             ending: false,
             restored,
@@ -270,7 +273,11 @@ impl Connection {
     pub(super) fn note(&mut self, now: Now, event: &Event) {
         self.reporter.event(now, event);
         match event {
-            Event::State(state) => self.state = state.clone(),
+            Event::State(state) => {
+                self.unanswered &= *state != State::Connecting;
+                self.state = state.clone();
+            }
+            Event::Unanswered => self.unanswered = true,
             Event::Plan { plan, .. } => {
                 self.plan.send_replace(Some((**plan).clone()));
             }

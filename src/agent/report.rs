@@ -150,6 +150,7 @@ impl Reporter {
             // Told by others: a plan that did not change, the session in the store, the DELETE (a trouble follows), what a
             // silence turns out to be.
             Event::Silent
+            | Event::Unanswered
             | Event::Plan { .. }
             | Event::StoreSession(_)
             | Event::DeletedByGateway

@@ -11,6 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// A gateway with backup servers is silent after this.
+const SILENCE: Duration = Duration::from_secs(10);
 /// A page that takes longer says nothing about a portal.
 const PORTAL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -19,6 +21,10 @@ const PORTAL_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Target {
     /// The wishes with everything filled in that the next start of the agent needs.
     pub wishes: Connect,
+    /// HostName and HostAddress of the profile's entry, whichever of its gateways is meant.
+    pub primary: (String, String),
+    /// Its backup servers, in the order to try them.
+    pub backups: Vec<String>,
     /// The profile's file.
     pub profile_file: PathBuf,
     /// The settings. Their addresses are empty where DNS has to be asked.
@@ -149,6 +155,7 @@ fn complete(wishes: &Connect, last: Option<&Connect>) -> Connect {
     whole.tunnel = wishes.tunnel.or(last.tunnel);
     whole.proxy = wishes.proxy.or(last.proxy);
     whole.config = wishes.config.clone().or_else(|| last.config.clone());
+    whole.backups.clone_from(&last.backups);
     if whole.trust.is_empty() {
         whole.trust.clone_from(&last.trust);
     }
@@ -168,10 +175,19 @@ impl Target {
             Some(file) => vec![(file.clone(), read(file)?)],
             None => found(&mut notes)?,
         };
-        let (file, profile, host) = choose(&profiles, wishes.host.as_deref())?;
+        let (file, profile, mut host) = choose(&profiles, wishes.host.as_deref())?;
         let mut profile = profile.clone();
         notes.extend(config.preferences.apply(&mut profile.client));
         let profile = &profile;
+        let primary = (host.name.clone(), host.address.clone());
+        let (backups, strange) = host.backups(&profile.client, &wishes.backups);
+        notes.extend(
+            strange.iter().map(|name| format!("the backup server {name} is no plain host name or address")),
+        );
+        wishes.backup = wishes.backup.filter(|wanted| backups.contains(wanted));
+        if let Some(backup) = &wishes.backup {
+            host = host.backed_by(backup, &profile.hosts);
+        }
         let mut settings = Settings::from_profile(profile, &host, device(unique_id))?;
         let gateway = config.gateway(&host.address);
         let (mut trust, problems) = config.trust_for(&host);
@@ -195,9 +211,11 @@ impl Target {
         settings.key_log = config.agent.key_log.is_some();
         // Whoever says where the proxy listens wants one.
         let tunnel = wishes.tunnel.or(wishes.proxy.map(|_| Tunnel::Proxy)).or(config.agent.tunnel);
-        wishes.host = Some(host.name.clone());
+        wishes.host = Some(primary.0.clone());
         wishes.profile = Some(file.clone());
-        Ok(Self {
+        let mut target = Self {
+            primary,
+            backups,
             profile_file: file.clone(),
             preferences: profile.preference_settings(),
             automatic: profile.client.automatic_vpn_policy.clone(),
@@ -220,13 +238,22 @@ impl Target {
             settings,
             wishes,
             notes,
-        })
+        };
+        target.settings.silence_limit = target.next_backup().map(|_| SILENCE);
+        Ok(target)
+    }
+
+    /// Whom to try after this one, where it gives no answer.
+    pub fn next_backup(&self) -> Option<&String> {
+        let now = self.backups.iter().position(|backup| Some(backup) == self.wishes.backup.as_ref());
+        self.backups.get(now.map_or(0, |at| at + 1))
     }
 
     /// What a running client cannot change is as in `other`.
     pub fn has_settings_of(&self, other: &Self) -> bool {
         let (a, b) = (&self.settings, &other.settings);
-        a.trust == b.trust
+        a.host_address == b.host_address
+            && a.trust == b.trust
             && (a.port, a.nat_port) == (b.port, b.nat_port)
             && a.dialect == b.dialect
             && a.mobike == b.mobike
@@ -243,9 +270,9 @@ impl Target {
             && self.key_log == other.key_log
     }
 
-    /// The same gateway, reached in the same way.
+    /// The same gateway or one of its backups, reached in the same way.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.settings.host_address == other.settings.host_address
+        self.primary.1 == other.primary.1
             && self.profile_file == other.profile_file
             && self.tunnel == other.tunnel
             && self.proxy == other.proxy

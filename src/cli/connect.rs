@@ -70,6 +70,7 @@ impl Command {
             proxy: self.proxy,
             trust: self.trust.iter().map(|file| absolute(file)).collect::<Result<_, _>>()?,
             config: global.config.as_deref().map(absolute).transpose()?,
+            ..Connect::default()
         });
         let places = Places::of_user()?;
         let wait = Duration::from_secs(self.wait.into());

@@ -43,6 +43,8 @@ pub(super) struct Attempt {
     slow: bool,
     /// The path changed after IKE_SA_INIT: which IKE_AUTH the gateway took, and from where, is not known.
     moved: bool,
+    /// There was a valid answer to IKE_SA_INIT.
+    answered: bool,
     /// The gateway has proved itself.
     verified: bool,
 }
@@ -186,6 +188,7 @@ impl Client {
             fragment: settings.fragment,
             retransmission,
             exchange_timeout: settings.exchange_timeout,
+            init_timeout: settings.silence_limit.filter(|_| auth == AuthKind::AnyConnect),
         };
         let marker = first.port() == settings.nat_port && settings.nat_port != settings.port;
         let other = marker.then(|| SocketAddr::new(first.ip(), settings.port));
@@ -205,6 +208,7 @@ impl Client {
             asked: false,
             slow: false,
             moved: false,
+            answered: false,
             verified: false,
         });
         self.begin_race(now);
@@ -261,6 +265,9 @@ impl Client {
             InitiatorEvent::Redirected(to) => self.redirected(now, to),
             InitiatorEvent::InitAnswered => {
                 self.redirects.stop_waiting();
+                if let Some(attempt) = self.attempt.as_mut() {
+                    attempt.answered = true;
+                }
                 let sa = self.attempt.as_ref().and_then(|attempt| attempt.initiator.sa());
                 if let Some(sa) = sa.filter(|_| self.settings.key_log) {
                     self.events.push_back(Event::IkeKeys(IkeKeys::of(sa)));
@@ -349,6 +356,10 @@ impl Client {
             }
         }
         let failure = self.redirects.explain(failure);
+        let login = attempt.auth == AuthKind::AnyConnect;
+        if login && !attempt.answered && failure == (Failure::NoAnswer { hint: None }) {
+            self.events.push_back(Event::Unanswered);
+        }
         // Whoever never issued the session cannot tell that it is over: the one who did is asked again.
         let peer = self.session.as_ref().map(|session| session.peer.ip());
         let elsewhere = attempt.auth == AuthKind::Token

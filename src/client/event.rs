@@ -94,6 +94,8 @@ pub enum Event {
     },
     /// An attempt failed. In a reconnect the next one is planned already.
     Failed(Failure),
+    /// A login has ended, and none of the gateway's addresses has answered a word; [`Event::Failed`] follows.
+    Unanswered,
     /// An attempt was repeated without any answer, as behind a captive portal. Once for each attempt.
     Silent,
     /// The gateway deleted the IKE SA.

@@ -40,6 +40,9 @@ pub struct Settings {
     pub login: LoginParams,
     /// AuthenticationTimeout, for each exchange.
     pub exchange_timeout: Duration,
+    /// A login that nobody answers at all, while there is a path, is over after this, where AuthenticationTimeout is longer:
+    /// another gateway can be tried ([`super::Event::Unanswered`]).
+    pub silence_limit: Option<Duration>,
     /// What to do when something breaks.
     pub rules: Rules,
     /// Liveness is checked after this much silence.
@@ -101,6 +104,7 @@ impl Settings {
             identity: host.ike_identity.clone().unwrap_or_else(|| ANYCONNECT_ID.into()),
             login: LoginParams { device, group_access: host.user_group.clone() },
             exchange_timeout: preferences.authentication_timeout(),
+            silence_limit: None,
             rules,
             dpd_interval: Duration::from_secs(30),
             reconnect_window: Duration::from_secs(900),

@@ -70,6 +70,12 @@ pub struct Connect {
     pub trust: Vec<PathBuf>,
     /// The config file, an absolute path, instead of the user's.
     pub config: Option<PathBuf>,
+    /// The agent's own: the backup server of the host that it has moved on to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
+    /// The agent's own: backup servers that the gateway named in the last session.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backups: Vec<String>,
 }
 
 /// The answers to a [`Question`].

@@ -5,6 +5,9 @@ use super::value::*;
 use super::xml::Node;
 use super::{At, ClientInitialization, Position};
 
+/// Backup servers of one host that are tried.
+const MAX_BACKUPS: usize = 16;
+
 /// A gateway of the profile.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostEntry {
@@ -109,6 +112,34 @@ impl HostEntry {
         }
     }
 
+    /// The gateways to try where this one gives no answer, in their order: its own list, or else the profile's, then those of
+    /// `told` (by the gateway, in an earlier session). Each once, and 16 at most; the second list: what can be no gateway of
+    /// this client's, since it is no plain name or address.
+    pub fn backups(&self, client: &ClientInitialization, told: &[String]) -> (Vec<String>, Vec<String>) {
+        let own = if self.backup_servers.is_empty() { &client.backup_servers } else { &self.backup_servers };
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for name in own.iter().chain(told) {
+            let known = |other: &String| other.eq_ignore_ascii_case(name);
+            if known(&self.address) || good.iter().chain(&bad).any(known) || good.len() >= MAX_BACKUPS {
+                continue;
+            }
+            if is_plain(name) { good.push(name.clone()) } else { bad.push(name.clone()) }
+        }
+        (good, bad)
+    }
+
+    /// This host with a backup server in its place: another machine, which must show a certificate of its own name. An entry of
+    /// the profile's with that address says what it is called and what is pinned there.
+    pub fn backed_by(&self, backup: &str, others: &[Self]) -> Self {
+        let entry = others.iter().find(|other| other.address.eq_ignore_ascii_case(backup));
+        Self {
+            name: entry.map_or(backup, |entry| &entry.name).to_owned(),
+            address: backup.to_owned(),
+            pins: entry.map_or(&self.pins, |entry| &entry.pins).clone(),
+            ..self.clone()
+        }
+    }
+
     /// Can this client use the host, and with which method?
     ///
     /// # Errors
@@ -116,8 +147,7 @@ impl HostEntry {
     /// EAP-AnyConnect.
     pub fn usable(&self) -> Result<AuthMethod, NotUsable> {
         let method = self.auth_method().ok_or_else(|| NotUsable::Ssl { host: self.name.clone() })?;
-        let plain = self.address.parse::<std::net::IpAddr>().is_ok() || is_dns_name(&self.address);
-        if !plain {
+        if !is_plain(&self.address) {
             return Err(NotUsable::Address { host: self.name.clone(), address: self.address.clone() });
         }
         match method {
@@ -128,6 +158,11 @@ impl HostEntry {
 }
 
 /// Letters, digits, hyphens and underscores between dots; no limit on what a resolver does with it.
+/// A name or an address, without port and path.
+fn is_plain(address: &str) -> bool {
+    address.parse::<std::net::IpAddr>().is_ok() || is_dns_name(address)
+}
+
 fn is_dns_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len()) && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')

@@ -130,7 +130,7 @@ const NO_PROXY: &str = "not yet: IKE and ESP are UDP and do not pass a web proxy
 const NO_TND: &str = "not yet: trusted networks are told by DNS servers and domains only";
 const NO_ALWAYS_ON: &str = "not yet: traffic beside the tunnel is not blocked";
 const NO_OGS: &str = "not yet: choice of the nearest gateway";
-const NO_BACKUP: &str = "not yet: backup gateways (a token is offered only to the gateway that issued it)";
+const NO_BALANCING: &str = "not yet: choice of a gateway by its load (gateways redirect logins themselves)";
 const NO_SCRIPTS: &str = "not yet: scripts from a gateway are never run";
 const NO_PPP: &str = "not yet: PPP exclusion";
 const NO_ENROLMENT: &str = "not yet: certificate enrolment";
@@ -138,7 +138,8 @@ const MOBILE: &str = "mobile systems only";
 const WINDOWS: &str = "Windows only";
 const MAC: &str = "macOS only";
 
-const HOSTS: &[Spec] = &[value::<Host>("HostAddress").many().ignored(NO_BACKUP)];
+const BACKUPS: &[Spec] = &[value::<Host>("HostAddress").many().honoured("honours_backup_server_list")];
+const BALANCING: &[Spec] = &[value::<Host>("HostAddress").many().ignored(NO_BALANCING)];
 const PIN: &[Spec] = &[value::<PinHash>("Pin")
     .many()
     .attributes(&["Subject", "Issuer"])
@@ -250,7 +251,7 @@ const CLIENT: Spec = group(
             .default("true")
             .user(true)
             .ignored("always true: a gateway that is not trusted is refused"),
-        group("BackupServerList", HOSTS),
+        group("BackupServerList", BACKUPS),
         group("CertificateMatch", MATCH),
         group("CertificateEnrollment", ENROLMENT),
         PINNING,
@@ -360,8 +361,8 @@ const HOST: Spec = group(
         value::<Label>("HostName").honoured("honours_host_name"),
         value::<Host>("HostAddress").honoured("honours_host_address"),
         value::<Label>("UserGroup").honoured("honours_user_group"),
-        group("BackupServerList", HOSTS),
-        group("LoadBalancingServerList", HOSTS),
+        group("BackupServerList", BACKUPS),
+        group("LoadBalancingServerList", BALANCING),
         value::<String>("AutomaticSCEPHost").ignored(NO_ENROLMENT),
         value::<String>("CAURL").attributes(&["PromptForChallengePW", "Thumbprint"]).ignored(NO_ENROLMENT),
         group(

@@ -469,3 +469,22 @@ proptest! {
         prop_assert_eq!(profile.hosts[0].user_group.as_deref(), Some(group.trim()));
     }
 }
+
+#[test]
+fn a_host_has_its_own_backup_servers_or_the_profiles() {
+    let list = |name: &str| format!("<BackupServerList><HostAddress>{name}</HostAddress></BackupServerList>");
+    let entry = |name: &str, inner: &str| {
+        format!(
+            "<HostEntry><HostName>{name}</HostName><HostAddress>{name}.example.com</HostAddress>{inner}</HostEntry>"
+        )
+    };
+    let servers = entry("own", &list("mine.example.com")) + &entry("other", "");
+    let profile = good(&wrap(&list("all.example.com"), &servers));
+    let backups = |at: usize| profile.hosts[at].backups(&profile.client, &["told.example.com".into()]).0;
+    assert_eq!(backups(0), ["mine.example.com", "told.example.com"]);
+    assert_eq!(backups(1), ["all.example.com", "told.example.com"]);
+    let many: Vec<String> = (0..100).map(|n| format!("b{n}.example.com")).collect();
+    assert_eq!(profile.hosts[1].backups(&profile.client, &many).0.len(), 16);
+    let backup = profile.hosts[0].backed_by("OTHER.example.com", &profile.hosts);
+    assert_eq!((backup.name.as_str(), backup.address.as_str()), ("other", "OTHER.example.com"));
+}

@@ -5,6 +5,7 @@
 mod person;
 mod stage;
 
+mod backup;
 mod families;
 mod portal;
 mod profile;

@@ -14,12 +14,16 @@ use serde_json::Value;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 const SEED: &str = include_str!("../../profiles/flexvpn-c8kv.xml");
+/// A gateway with backup servers is silent after this.
+const SILENCE: Duration = Duration::from_millis(700);
 pub(crate) const HERE4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(crate) const HERE6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
@@ -58,19 +62,28 @@ impl Stage {
         config: &str,
     ) -> Result<Self> {
         let company = Company::open(&["--listen", listen])?;
-        let home = TempDir::with_prefix("ikeep-service-")?;
-        let file = |name: &str| home.path().join(name);
-        fs::write(file("profile.xml"), change(SEED))?;
         let (ike, nat) = company.ports;
-        // Nobody in the world is asked by a test.
-        let portal = if config.contains("[portal]") { "" } else { "[portal]\nprobe = \"off\"\n" };
-        let text = format!(
-            "{portal}[trust]\nsystem = false\n[gateway.\"flexvpn-c8kv.example.com\"]\naddress = {addresses}\n\
-             port = {}\nnat_port = {}\n{config}",
+        let gateways = format!(
+            "[gateway.\"flexvpn-c8kv.example.com\"]\naddress = {addresses}\nport = {}\nnat_port = {}\n",
             ike.port(),
             nat.port()
         );
-        fs::write(file("config.toml"), text)?;
+        Self::before(company, &gateways, change, config).await
+    }
+
+    /// An agent whose config file says of the gateways what `gateways` says.
+    pub(crate) async fn before(
+        company: Company,
+        gateways: &str,
+        change: impl FnOnce(&str) -> String,
+        config: &str,
+    ) -> Result<Self> {
+        let home = TempDir::with_prefix("ikeep-service-")?;
+        let file = |name: &str| home.path().join(name);
+        fs::write(file("profile.xml"), change(SEED))?;
+        // Nobody in the world is asked by a test.
+        let portal = if config.contains("[portal]") { "" } else { "[portal]\nprobe = \"off\"\n" };
+        fs::write(file("config.toml"), format!("{portal}[trust]\nsystem = false\n{gateways}{config}"))?;
         let wishes = Connect {
             profile: Some(file("profile.xml")),
             config: Some(file("config.toml")),
@@ -115,7 +128,11 @@ impl Stage {
             clock: self.clock.clone(),
             store,
             senses: Senses { signals, gateway, missing },
-            around: Surroundings::default(),
+            around: Surroundings {
+                // Nobody waits for a dead gateway for ten seconds in a test.
+                adjust: Arc::new(|settings| settings.silence_limit = settings.silence_limit.map(|_| SILENCE)),
+                ..Surroundings::default()
+            },
         };
         let (calls, called) = mpsc::channel(16);
         (self.signals, self.calls) = (signals_in.clone(), calls);

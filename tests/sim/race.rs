@@ -14,11 +14,15 @@ const IPV6: &str = "fd09::1";
 /// Nobody is there.
 const DEAD: &str = "10.9.77.1";
 
-/// A gateway with these addresses, reached over a link that takes `delay` each way. The family of the first is preferred.
+/// A gateway with these addresses, reached over a link that takes `delay` each way. The family of the first is preferred, and a
+/// login that nobody answers is over after 10 s.
 fn world(addresses: &[&str], delay: Duration) -> World {
     let addresses: Vec<IpAddr> = addresses.iter().map(|ip| ip.parse().expect("an address")).collect();
     let families = if addresses[0].is_ipv4() { IpProtocolSupport::V4V6 } else { IpProtocolSupport::V6V4 };
-    let settings = |settings: &mut Settings| (settings.addresses, settings.families) = (addresses, families);
+    let settings = |settings: &mut Settings| {
+        (settings.addresses, settings.families) = (addresses, families);
+        settings.silence_limit = Some(10 * SECOND);
+    };
     let mut world = World::with(1, |_| {}, settings);
     world.places[0].ipv6 = true;
     world.roam();
@@ -95,6 +99,30 @@ fn where_nobody_answers_the_login_fails_as_ever() {
     world.run_for(60 * SECOND);
     assert_eq!(world.state(), "disconnected");
     assert_eq!(world.count(|event| matches!(event, Event::Failed(Failure::NoAnswer { .. }))), 1);
+}
+
+/// Where another gateway could be tried the login ends early, but the time without a network does not count, and whoever has
+/// answered once is not silent.
+#[test]
+fn a_login_that_nobody_answers_is_told_from_one_that_fails_later() {
+    let silent = |world: &World| world.count(|event| matches!(event, Event::Unanswered));
+    let mut nobody = world(&[DEAD], SECOND / 100);
+    nobody.order(Order::Connect);
+    nobody.run_for(5 * SECOND);
+    nobody.unplug();
+    nobody.run_for(60 * SECOND);
+    nobody.roam();
+    nobody.run_for(10 * SECOND - SECOND / 100);
+    assert_eq!((nobody.state(), silent(&nobody)), ("connecting", 0));
+    nobody.run_for(SECOND / 50);
+    assert_eq!((nobody.state(), silent(&nobody)), ("disconnected", 1), "{}", nobody.history());
+    let mut later = world(&[IPV4], SECOND / 100);
+    later.order(Order::Connect);
+    later.run_for(SECOND / 40);
+    let now = later.now.at;
+    later.sites[0].go_down(now, 120 * SECOND);
+    later.run_for(120 * SECOND);
+    assert_eq!((later.state(), silent(&later)), ("disconnected", 0), "{}", later.history());
 }
 
 /// IPv6 of the new network leads nowhere, as networks have it.

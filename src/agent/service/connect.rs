@@ -149,7 +149,7 @@ impl Service {
     }
 
     /// Starts driver and tunnel; the order follows the first word about the path.
-    async fn start(&mut self, target: Target, session: Option<Session>) -> Result<(), String> {
+    pub(super) async fn start(&mut self, target: Target, session: Option<Session>) -> Result<(), String> {
         self.idle = None;
         for note in &target.notes {
             tracing::warn!("{note}");

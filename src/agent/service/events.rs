@@ -72,7 +72,8 @@ impl Service {
                 self.answer_connected();
                 self.tell_watchers().await;
             }
-            Event::Plan { notes, .. } => {
+            Event::Plan { notes, plan, .. } => {
+                self.keep_backups(&plan).await;
                 for note in notes {
                     tracing::warn!("the gateway's configuration: {note}");
                 }
@@ -134,6 +135,9 @@ impl Service {
 
     /// There is no connection, and none will come by itself.
     async fn ended(&mut self, why: Why) {
+        if self.try_backup(why).await {
+            return self.tell_watchers().await;
+        }
         let Some(connection) = &self.connection else { return };
         let mut failure = text::failure(why, connection);
         if let (FailureKind::NoAnswer, Some(portal)) = (failure.kind, self.portal.text()) {
@@ -167,18 +171,23 @@ impl Service {
         self.end(None).await;
     }
 
-    /// The connection is over.
-    pub(super) async fn end(&mut self, idle: Option<Idle>) {
+    /// The connection is over; who waits for one may get another.
+    pub(super) async fn let_go(&mut self) {
         self.senses.gateway.send_replace(Vec::new());
         self.stop_looking_up();
         self.hold = None;
         self.forget_portal().await;
         self.asked = None;
+        self.leave_ground().await;
+        self.connection = None;
+    }
+
+    /// The connection is over.
+    pub(super) async fn end(&mut self, idle: Option<Idle>) {
         if idle.is_some() {
             self.idle = idle;
         }
-        self.leave_ground().await;
-        self.connection = None;
+        self.let_go().await;
         let message = self.idle.as_ref().map(|idle| idle.message.clone());
         let message = message.unwrap_or_else(|| "the connection was ended by `ikeep disconnect`".to_owned());
         for way in self.asker.take().into_iter().chain(self.waiters.drain(..)) {

@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of sockets and processes; `agent::run` puts it into one, the lab onto a stage.
 
+mod backup;
 mod connect;
 mod events;
 mod keep;

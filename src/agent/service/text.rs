@@ -34,6 +34,17 @@ pub(super) fn failure(why: Why, connection: &Connection) -> Failure {
     let settings = &connection.target.settings;
     let of = |kind, message| Failure { kind, message };
     match (why, &connection.failure) {
+        (Why::LoginFailed, Some(Cause::NoAnswer { .. })) if connection.target.wishes.backup.is_some() => of(
+            FailureKind::NoAnswer,
+            format!(
+                "no answer from {}, nor from its backup servers ({}): is this machine online, and does its network let UDP \
+                 ports {} and {} through?",
+                connection.target.primary.0,
+                connection.target.backups.join(", "),
+                settings.port,
+                settings.nat_port
+            ),
+        ),
         (Why::LoginFailed, Some(cause @ Cause::NoAnswer { .. })) => of(
             FailureKind::NoAnswer,
             format!(

@@ -118,3 +118,42 @@ fn trust_is_read_now() {
     let failure = find(&none, None).unwrap_err();
     assert!(failure.message.contains("holds no certificate"), "{failure}");
 }
+
+#[test]
+fn a_backup_server_is_a_gateway_of_its_own_behind_the_same_host() {
+    let lists = "<BackupServerList><HostAddress>one.example.com</HostAddress><HostAddress>B.example.com</HostAddress>\
+                 <HostAddress>bad.example.com/group</HostAddress></BackupServerList>";
+    let (folder, wishes) = profile(&[("Berlin", "b.example.com"), ("Wien", "w.example.com")], lists);
+    fs::write(
+        folder.path().join("config.toml"),
+        "[trust]\nsystem = false\n[gateway.\"one.example.com\"]\naddress = \"192.0.2.1\"\nport = 501\n",
+    )
+    .unwrap();
+    let told = vec!["w.example.com".to_owned(), "ONE.example.com".to_owned()];
+    let berlin = Connect { host: Some("Berlin".into()), backups: told, ..wishes };
+    let first = find(&berlin, None).unwrap();
+    // The profile's, then what the gateway named before; neither itself nor one twice.
+    assert_eq!(first.backups, ["one.example.com", "w.example.com"]);
+    assert!(first.notes.iter().any(|note| note.contains("bad.example.com/group")), "{:?}", first.notes);
+    assert_eq!(first.next_backup().map(String::as_str), Some("one.example.com"));
+    assert!(first.settings.silence_limit.is_some());
+
+    let second =
+        find(&Connect { backup: first.next_backup().cloned(), ..first.wishes.clone() }, None).unwrap();
+    let settings = &second.settings;
+    assert_eq!((settings.host_address.as_str(), settings.port), ("one.example.com", 501));
+    assert_eq!(settings.addresses, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(second.wishes.host.as_deref(), Some("Berlin"));
+    assert!(second.is_same(&first) && !second.has_settings_of(&first));
+
+    let third =
+        find(&Connect { backup: second.next_backup().cloned(), ..second.wishes.clone() }, None).unwrap();
+    assert_eq!(third.settings.host_name, "Wien", "as the profile calls it");
+    assert_eq!((third.next_backup(), third.settings.silence_limit), (None, None), "nobody is left");
+
+    // The next connect begins with the host, and knows what the gateway has named.
+    let again = find(&Connect::default(), Some(&third.wishes)).unwrap();
+    assert_eq!((again.settings.host_name.as_str(), again.backups.len()), ("Berlin", 2));
+    let unlisted = find(&Connect { backup: Some("evil.example.net".into()), ..first.wishes }, None).unwrap();
+    assert_eq!(unlisted.settings.host_address, "b.example.com");
+}

@@ -84,6 +84,8 @@ impl Init {
         let mut source_hash = [0; 20];
         random.fill(&mut source_hash);
         let rule = config.retransmission;
+        let patience =
+            config.init_timeout.map_or(config.exchange_timeout, |t| t.min(config.exchange_timeout));
         let mut init = Self {
             spi_i,
             remote,
@@ -99,8 +101,8 @@ impl Init {
             interval: rule.first,
             due: now,
             sent: now,
-            deadline: now + config.exchange_timeout,
-            patience: config.exchange_timeout,
+            deadline: now + patience,
+            patience,
             round_trips: 0,
             hint: None,
             redirected_from: config.redirected_from,

@@ -81,6 +81,8 @@ pub struct InitiatorConfig {
     pub retransmission: Retransmission,
     /// AuthenticationTimeout: the longest that one exchange may take; a person's typing does not count.
     pub exchange_timeout: Duration,
+    /// The longest that IKE_SA_INIT may take, where that is less.
+    pub init_timeout: Option<Duration>,
 }
 
 /// What an attempt leaves behind when it worked.
