@@ -3,7 +3,7 @@
 //! The map of the crate, from the outside in; imports go down this list only (see `tests/architecture.rs`).
 //!
 //! Shells (sockets, clock, tasks, files): [`cli`], [`lab`], [`agent`], [`netd`], [`tunnel`], [`sense`], [`store`],
-//! [`bundle`], [`journal`], [`ipc`], [`config`].
+//! [`bundle`], [`facts`], [`journal`], [`ipc`], [`config`].
 //!
 //! Sans-IO core (no socket, no runtime, no clock, no randomness of its own): [`client`], [`gateway`],
 //! [`reconnect`], [`ike`], [`esp`], [`session`], [`plan`], [`profile`], [`crypto`], [`time`].
@@ -15,6 +15,7 @@ pub mod client;
 pub mod config;
 pub mod crypto;
 pub mod esp;
+pub mod facts;
 pub mod gateway;
 pub mod ike;
 pub mod ipc;

@@ -1,16 +1,12 @@
 //! Where a helper is found, and when one is started: an agent that may itself change the network (CAP_NET_ADMIN) starts its own.
 
+use crate::facts::privilege::{helper_program, may_change_network};
 use crate::ipc::helper::{Helper, HelperError, SOCKET};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// The helper's program, beside this one or where packages put it.
-const PROGRAM: &str = "ikeep-netd";
-const PACKAGED: &str = "/usr/lib/ikeep/ikeep-netd";
-/// Bit of CAP_NET_ADMIN (linux/capability.h).
-const CAP_NET_ADMIN: u32 = 12;
 /// A helper that was started listens within this time, asked in these steps.
 const START: Duration = Duration::from_secs(3);
 const STEP: Duration = Duration::from_millis(10);
@@ -44,7 +40,7 @@ impl Helpers {
             Err(error @ HelperError::Absent { .. }) => error,
             other => return other,
         };
-        let Some(program) = program().filter(|_| is_capable()) else { return Err(absent) };
+        let Some(program) = helper_program().filter(|_| may_change_network()) else { return Err(absent) };
         let socket = self.folder.join("netd.sock");
         match Helper::connect(&socket).await {
             Err(HelperError::Absent { .. }) => {}
@@ -78,35 +74,9 @@ impl Helpers {
     }
 }
 
-fn program() -> Option<PathBuf> {
-    let own = std::env::current_exe().ok()?;
-    let beside = own.parent()?.join(PROGRAM);
-    [beside, PathBuf::from(PACKAGED)].into_iter().find(|path| path.is_file())
-}
-
-/// This process may change the network.
-fn is_capable() -> bool {
-    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| has_capability(&status, CAP_NET_ADMIN))
-}
-
-fn has_capability(status: &str, bit: u32) -> bool {
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let mask = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> bit & 1 == 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_capability_is_a_bit_of_the_effective_mask() {
-        let status = "Name:\tikeep\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000001000\n";
-        assert!(has_capability(status, CAP_NET_ADMIN));
-        assert!(!has_capability(status, 13));
-        assert!(!has_capability("CapEff:\tnonsense\n", CAP_NET_ADMIN));
-        assert!(!has_capability("", CAP_NET_ADMIN));
-    }
 
     #[tokio::test]
     async fn a_helper_that_is_named_and_not_there_is_said_so() {

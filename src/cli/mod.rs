@@ -7,6 +7,7 @@ mod bundle;
 mod connect;
 mod dialogue;
 mod disconnect;
+mod doctor;
 mod error;
 mod events;
 mod gateway;
@@ -66,6 +67,8 @@ enum Command {
     Events(events::Command),
     /// Make a zip of logs, status, profiles and versions, for whoever is asked for help; secrets are masked
     Bundle(bundle::Command),
+    /// Tell what a tunnel device misses on this machine, and what mends it
+    Doctor(doctor::Command),
     /// The background service in the foreground
     Agent(agent::Command),
     /// The embedded gateway
@@ -96,6 +99,7 @@ impl Cli {
             Command::Watch(command) => command.run(),
             Command::Events(command) => command.run(),
             Command::Bundle(command) => command.run(&self.global),
+            Command::Doctor(command) => command.run(&self.global),
             Command::Gateway(command) => command.run(),
             Command::Lab(command) => command.run(),
             Command::Profile(command) => command.run(),

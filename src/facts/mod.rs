@@ -1,0 +1,40 @@
+//! What is true of this machine, as far as a tunnel depends on it: for `ikeep doctor`, and for the agent's own choices.
+
+pub mod privilege;
+mod tunnel;
+
+pub use tunnel::tunnel;
+
+/// How one thing is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Health {
+    /// As it has to be.
+    Fine,
+    /// It works without, but less well.
+    Lacking,
+    /// What needs it does not work.
+    Missing,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// What was looked at.
+    pub what: &'static str,
+    /// How it is.
+    pub health: Health,
+    /// What was found, for people.
+    pub found: String,
+    /// What mends it, where something is wrong: a command, or a sentence.
+    pub mend: Option<String>,
+}
+
+impl Finding {
+    fn fine(what: &'static str, found: impl Into<String>) -> Self {
+        Self { what, health: Health::Fine, found: found.into(), mend: None }
+    }
+
+    fn wrong(what: &'static str, health: Health, found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { what, health, found: found.into(), mend: Some(mend.into()) }
+    }
+}
