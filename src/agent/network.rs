@@ -8,10 +8,12 @@ use super::helpers::Helpers;
 use crate::ipc::helper::{Applied, Helper, HelperError};
 use crate::plan::Network;
 use crate::tunnel::tun::Device;
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// Sockets of each family that are ready before they are needed: a roam and the next one.
@@ -40,6 +42,28 @@ pub(super) enum Report {
     Released(Vec<String>),
 }
 
+/// Asks for a socket that bypasses the tunnel.
+#[derive(Clone, Debug)]
+pub(super) struct Bypass(mpsc::Sender<Asked>);
+
+/// A socket of this family (true: IPv6), please.
+type Asked = (bool, oneshot::Sender<OwnedFd>);
+
+impl Bypass {
+    /// A UDP socket, not bound.
+    ///
+    /// # Errors
+    /// There is no helper now, or it refuses.
+    pub(super) async fn open(&self, ipv6: bool) -> io::Result<UdpSocket> {
+        let gone = || io::Error::other("the helper makes no socket now");
+        let (answer, answered) = oneshot::channel();
+        self.0.send((ipv6, answer)).await.map_err(|_| gone())?;
+        let socket = std::net::UdpSocket::from(answered.await.map_err(|_| gone())?);
+        socket.set_nonblocking(true)?;
+        UdpSocket::from_std(socket)
+    }
+}
+
 /// What is wanted of the machine.
 #[derive(Clone, PartialEq, Debug, Default)]
 enum Wanted {
@@ -60,6 +84,7 @@ pub(super) struct Ground {
     wanted: watch::Sender<Wanted>,
     /// What has been done, in order.
     pub(super) reports: mpsc::Receiver<Report>,
+    bypass: Bypass,
     /// Ends with this.
     task: JoinHandle<()>,
     asked: u64,
@@ -72,9 +97,18 @@ impl Ground {
         let (report, reports) = mpsc::channel(REPORTS);
         let (ipv4, ipv4_out) = mpsc::channel(READY);
         let (ipv6, ipv6_out) = mpsc::channel(READY);
-        let keeper = Keeper { helpers, wishes, report, ipv4, ipv6, device: None, no_ipv6: false };
+        let (ask, asks) = mpsc::channel(REPORTS);
+        let keeper = Keeper { helpers, wishes, report, ipv4, ipv6, asks, device: None, no_ipv6: false };
         let task = tokio::spawn(keeper.run(helper));
-        (Self { wanted, reports, task, asked: 0 }, Sockets::Made { ipv4: ipv4_out, ipv6: ipv6_out })
+        (
+            Self { wanted, reports, bypass: Bypass(ask), task, asked: 0 },
+            Sockets::Made { ipv4: ipv4_out, ipv6: ipv6_out },
+        )
+    }
+
+    /// For questions that must not go through the tunnel.
+    pub(super) fn bypass(&self) -> Bypass {
+        self.bypass.clone()
     }
 
     /// The device is held on to before there is a plan: an agent before this one had it, and packets must not leak.
@@ -127,6 +161,7 @@ struct Keeper {
     report: mpsc::Sender<Report>,
     ipv4: mpsc::Sender<OwnedFd>,
     ipv6: mpsc::Sender<OwnedFd>,
+    asks: mpsc::Receiver<Asked>,
     device: Option<Arc<Device>>,
     /// The kernel makes no IPv6 sockets.
     no_ipv6: bool,
@@ -136,6 +171,7 @@ struct Keeper {
 enum Wake<'a> {
     Wanted(bool),
     Socket(bool, mpsc::Permit<'a, OwnedFd>),
+    Asked(Asked),
     Gone,
 }
 
@@ -161,12 +197,19 @@ impl Keeper {
                 biased;
                 changed = self.wishes.changed() => Wake::Wanted(changed.is_ok()),
                 () = helper.closed() => Wake::Gone,
+                Some(asked) = self.asks.recv() => Wake::Asked(asked),
                 Ok(permit) = ipv4.reserve() => Wake::Socket(false, permit),
                 Ok(permit) = ipv6.reserve(), if !self.no_ipv6 => Wake::Socket(true, permit),
             };
             match wake {
                 Wake::Wanted(false) => return Ok(()),
                 Wake::Gone => return Err(HelperError::Gone),
+                Wake::Asked((ipv6, answer)) => match helper.udp(ipv6).await {
+                    // Whoever asked may have gone.
+                    Ok(socket) => drop(answer.send(socket)),
+                    Err(error) if error.refusal().is_some() => {}
+                    Err(error) => return Err(error),
+                },
                 Wake::Socket(ipv6, permit) => match helper.udp(ipv6).await {
                     Ok(socket) => permit.send(socket),
                     Err(error) if error.refusal().is_some() && ipv6 => self.no_ipv6 = true,

@@ -2,7 +2,6 @@
 
 use super::super::connection::Connection;
 use super::super::driver::{Command, Local};
-use super::super::target;
 use super::{Service, tell};
 use crate::client::nat64;
 use crate::ipc::{FailureKind, Reply};
@@ -145,6 +144,11 @@ impl Whereabouts {
         all
     }
 
+    /// The interface towards the gateway; 0 where it is not known.
+    pub(in super::super) fn interface(&self) -> u32 {
+        self.ways.first().map_or(0, |way| way.interface)
+    }
+
     /// Our ends, one for each family: of the way to the address that is tried first.
     fn locals(&self) -> Vec<Local> {
         let local = |way: &Way| Local {
@@ -184,9 +188,11 @@ impl Service {
 
     pub(super) async fn ways(&mut self, ways: Vec<Way>) {
         let Some(connection) = self.connection.as_mut() else { return };
-        let before = connection.whereabouts.locals();
+        let place = |local: &Local| (local.address, local.interface);
+        let places = |there: &Whereabouts| there.locals().iter().map(place).collect::<Vec<_>>();
+        let before = places(&connection.whereabouts);
         connection.whereabouts.ways = ways;
-        let moved = connection.whereabouts.locals() != before;
+        let moved = places(&connection.whereabouts) != before;
         if moved {
             connection.whereabouts.nat64 = None; // it was another network's
         }
@@ -224,12 +230,13 @@ impl Service {
             return;
         }
         let name = if nat64 { nat64::KNOWN_NAME.to_owned() } else { settings.host_address.clone() };
+        let names = connection.names();
         let asked = Arc::new(AtomicBool::new(wait.is_zero()));
         self.look_ups.asked = Arc::clone(&asked);
         self.look_ups.running = Some(tokio::spawn(async move {
             tokio::time::sleep(wait).await;
             asked.store(true, Ordering::Relaxed);
-            let answers = match timeout(limit, target::look_up(name.clone())).await {
+            let answers = match timeout(limit, names.look_up(name.clone())).await {
                 Ok(answers) => answers,
                 Err(_) => Err(format!("{name} was looked up for {} s without an answer", limit.as_secs())),
             };
