@@ -56,3 +56,76 @@ fn the_user_unit_is_for_every_machine() {
         "a user's own unit"
     );
 }
+
+const HELPER: [(&str, &str); 3] = [
+    ("ikeep-netd.service", include_str!("../packaging/systemd/system/ikeep-netd.service")),
+    ("ikeep-netd.socket", include_str!("../packaging/systemd/system/ikeep-netd.socket")),
+    ("ikeep-netd-restore.service", include_str!("../packaging/systemd/system/ikeep-netd-restore.service")),
+];
+
+/// What systemd says of the helper's units together, one of them changed; `None` where there is no systemd to ask.
+fn judge(arguments: &[&str], change: impl Fn(&str) -> String) -> Result<Option<Output>> {
+    if !Path::new("/usr/bin/systemd-analyze").exists() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "left out: the helper's units (needs systemd-analyze, Debian: systemd)"
+        );
+        return Ok(None);
+    }
+    let folder = tempfile::tempdir()?;
+    let mut command = Command::new("systemd-analyze");
+    command.args(arguments).env_clear().env("SYSTEMD_UNIT_PATH", format!("{}:", folder.path().display()));
+    for (name, unit) in HELPER {
+        let unit = change(unit).replace("/usr/bin/ikeep-netd", env!("CARGO_BIN_EXE_ikeep-netd"));
+        fs::write(folder.path().join(name), unit)?;
+        if name.ends_with(".service") || arguments.contains(&"verify") {
+            command.arg(folder.path().join(name));
+        }
+    }
+    command.output().map(Some).context("systemd-analyze")
+}
+
+#[test]
+fn the_helpers_units_are_sound() -> Result<()> {
+    let verify = ["--man=no", "verify"];
+    let Some(said) = judge(&verify, str::to_owned)? else { return Ok(()) };
+    ensure!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
+    for wrong in
+        ["[Service]\nRestrictRealtime=perhaps", "[Service]\nFoo=bar", "[Service]\nExecStart=/nowhere/ikeep"]
+    {
+        let said =
+            judge(&verify, |unit| unit.replace("[Service]", wrong))?.context("it was there just now")?;
+        ensure!(!said.status.success() || !said.stderr.is_empty(), "{wrong} was taken");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_helpers_units_leave_little_open() -> Result<()> {
+    // In tenths: 2.5 of 10. It has to be root, in the machine's network, with CAP_NET_ADMIN and netlink.
+    let security = ["--offline=true", "--no-pager", "--threshold=25", "security"];
+    let Some(said) = judge(&security, str::to_owned)? else { return Ok(()) };
+    ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    let open = |unit: &str| unit.replace("CapabilityBoundingSet=CAP_NET_ADMIN", "");
+    let said = judge(&security, open)?.context("it was there just now")?;
+    ensure!(!said.status.success(), "a wider unit was taken");
+    Ok(())
+}
+
+#[test]
+fn the_helpers_units_keep_the_device_and_its_socket() {
+    let [(_, service), (_, socket), (_, restore)] = HELPER;
+    for line in [
+        "Type=notify",
+        "FileDescriptorStoreMax=1",
+        "RestartKillSignal=SIGUSR1",
+        "Restart=on-failure",
+        "CapabilityBoundingSet=CAP_NET_ADMIN",
+        "OnFailure=ikeep-netd-restore.service",
+    ] {
+        assert!(service.lines().any(|own| own == line), "{line}");
+    }
+    assert!(restore.lines().any(|line| line == "ExecStart=/usr/bin/ikeep-netd --restore"));
+    let path = ikeep::ipc::helper::SOCKET;
+    assert!(socket.lines().any(|line| line == format!("ListenSequentialPacket={path}")));
+}

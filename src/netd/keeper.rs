@@ -1,0 +1,370 @@
+//! The one tunnel: whose it is, its device, what was applied, and how long it is kept once its agent is gone.
+
+use super::accounts;
+use super::check::check;
+use super::machine::{Held, Machine};
+use super::notify::Store;
+use super::record::{Folder, Record};
+use crate::ipc::helper::{Answer, Refusal, RefusalKind, Tun};
+use crate::plan::Network;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Sleep, sleep};
+
+/// What is answered, and the descriptor beside it.
+pub(super) type Reply = (Answer, Option<OwnedFd>);
+
+/// A request of a client that was let in.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// Which connection.
+    pub(super) client: u64,
+    /// Its user.
+    pub(super) uid: u32,
+    /// What is wanted.
+    pub(super) task: Task,
+    /// Where the answer goes. A client that is gone does not take it.
+    pub(super) reply: oneshot::Sender<Reply>,
+}
+
+/// What is wanted.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// The device, perhaps this one.
+    Tun(Option<OwnedFd>),
+    /// A socket.
+    Udp { ipv6: bool },
+    /// The machine as this says.
+    Apply(Box<Network>),
+    /// The machine as before.
+    Revert,
+    /// Nothing more: the connection has ended.
+    Gone,
+}
+
+/// What a keeper is told.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    /// How long the tunnel is kept without its agent.
+    pub(super) hold: Duration,
+    /// `/etc/passwd`: who has the tunnel, in words.
+    pub(super) users: PathBuf,
+}
+
+#[derive(Debug)]
+struct Tunnel {
+    held: Held,
+    uid: u32,
+    /// The connection that holds it; `None`: it has ended.
+    client: Option<u64>,
+    network: Option<Network>,
+}
+
+/// See the module.
+pub(super) struct Keeper<M> {
+    machine: M,
+    rules: Rules,
+    folder: Folder,
+    store: Store,
+    tunnel: Option<Tunnel>,
+    /// Runs while nobody holds the tunnel.
+    until: Option<Pin<Box<Sleep>>>,
+}
+
+impl<M: Machine> Keeper<M> {
+    /// A keeper that has nothing yet; see [`Keeper::begin`].
+    pub(super) fn new(machine: M, rules: Rules, folder: Folder, store: Store) -> Self {
+        Self { machine, rules, folder, store, tunnel: None, until: None }
+    }
+
+    /// Goes on where the helper before this one was ended: with its device, where the supervisor has kept it; else everything
+    /// that it left is put back.
+    pub(super) async fn begin(&mut self, device: Option<OwnedFd>) {
+        let record = self.folder.read();
+        let adopted = device.and_then(|fd| match self.machine.adopt(fd) {
+            Ok(held) => Some(held),
+            Err(error) => {
+                tracing::warn!(%error, "what the supervisor has kept is no device");
+                None
+            }
+        });
+        let matching = |(held, record): &(Held, Record)| held.device.name == record.device;
+        let Some((held, record)) = adopted.zip(record).filter(matching) else {
+            self.store.forget();
+            for problem in self.restore().await {
+                tracing::warn!(problem, "something of an earlier tunnel could not be put back");
+            }
+            return;
+        };
+        tracing::info!(device = held.device.name, uid = record.uid, "keeps the tunnel of the helper before");
+        let Record { uid, network, .. } = record;
+        self.tunnel = Some(Tunnel { held, uid, client: None, network });
+        self.until = Some(Box::pin(sleep(self.rules.hold)));
+        self.mend().await;
+    }
+
+    /// Puts back what a helper has left that is dead and whose device is gone.
+    pub(super) async fn restore(&mut self) -> Vec<String> {
+        let problems = self.machine.revert(None).await;
+        self.forget_record();
+        problems
+    }
+
+    /// Clients are served from now on.
+    pub(super) fn ready(&self) {
+        self.store.ready();
+    }
+
+    /// Nobody is served any more.
+    pub(super) fn stopping(&self) {
+        self.store.stopping();
+    }
+
+    /// Nothing is held.
+    pub(super) fn is_idle(&self) -> bool {
+        self.tunnel.is_none()
+    }
+
+    /// Does what [`Keeper::due`] has waited for.
+    pub(super) async fn obey(&mut self, due: Due) {
+        match due {
+            Due::Over => {
+                tracing::info!("the agent has not come back: everything is put back");
+                self.end().await;
+            }
+            Due::Changed => self.mend().await,
+        }
+    }
+
+    /// Waits until something is to be done. May be cancelled.
+    pub(super) async fn due(&mut self) -> Due {
+        let applied = self.tunnel.as_ref().is_some_and(|tunnel| tunnel.network.is_some());
+        let over = async {
+            match &mut self.until {
+                Some(until) => until.as_mut().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = over => Due::Over,
+            () = self.machine.changed(), if applied => Due::Changed,
+        }
+    }
+
+    /// Does what a client asks.
+    pub(super) async fn serve(&mut self, request: Request) {
+        let Request { client, uid, task, reply } = request;
+        let answer = match task {
+            Task::Tun(device) => self.tun(client, uid, device),
+            Task::Udp { ipv6 } => match self.machine.udp(ipv6) {
+                Ok(fd) => (Answer::Udp {}, Some(fd)),
+                Err(error) => refused(RefusalKind::Machine, format!("no socket: {error}")),
+            },
+            Task::Apply(network) => (self.apply(client, uid, *network).await, None),
+            Task::Revert => (self.revert(uid).await, None),
+            Task::Gone => {
+                self.gone(client);
+                return;
+            }
+        };
+        // A client that is gone takes no answer.
+        let _ = reply.send(answer);
+    }
+
+    /// Puts everything back, at the end.
+    pub(super) async fn end(&mut self) -> Vec<String> {
+        self.until = None;
+        let Some(tunnel) = self.tunnel.take() else { return Vec::new() };
+        let problems = self.machine.revert(Some(&tunnel.held.device)).await;
+        for problem in &problems {
+            tracing::warn!(problem, "something could not be put back");
+        }
+        tracing::info!(device = tunnel.held.device.name, uid = tunnel.uid, "the tunnel has ended");
+        self.store.forget();
+        self.machine.close(tunnel.held);
+        self.forget_record();
+        problems
+    }
+
+    fn tun(&mut self, client: u64, uid: u32, device: Option<OwnedFd>) -> Reply {
+        let kept = match &self.tunnel {
+            Some(tunnel) if tunnel.uid != uid => return self.taken(tunnel.uid),
+            Some(_) => true,
+            None => {
+                let made = match device {
+                    Some(fd) => self.machine.adopt(fd),
+                    None => self.machine.open(),
+                };
+                match made {
+                    Ok(held) => {
+                        tracing::info!(device = held.device.name, uid, "a tunnel begins");
+                        self.store.keep(held.fd.as_fd());
+                        self.tunnel = Some(Tunnel { held, uid, client: None, network: None });
+                    }
+                    Err(error) => {
+                        return refused(RefusalKind::Machine, chain("there is no device", &error));
+                    }
+                }
+                false
+            }
+        };
+        let Some(tunnel) = &mut self.tunnel else {
+            return refused(RefusalKind::Machine, "there is no device".to_owned());
+        };
+        let fd = match tunnel.held.fd.try_clone() {
+            Ok(fd) => fd,
+            Err(error) => return refused(RefusalKind::Machine, format!("no descriptor is left: {error}")),
+        };
+        if kept && tunnel.client != Some(client) {
+            tracing::info!(device = tunnel.held.device.name, uid, "the tunnel's agent is back");
+        }
+        tunnel.client = Some(client);
+        self.until = None;
+        let device = &tunnel.held.device;
+        let tun = Tun { name: device.name.clone(), index: device.index, kept, offload: tunnel.held.offload };
+        self.write_record();
+        (Answer::Tun(tun), Some(fd))
+    }
+
+    async fn apply(&mut self, client: u64, uid: u32, network: Network) -> Answer {
+        let tunnel = match &mut self.tunnel {
+            Some(tunnel) if tunnel.uid != uid => return self.taken(self.owner()).0,
+            Some(tunnel) if tunnel.client == Some(client) => tunnel,
+            Some(_) => return no("another connection of yours has the tunnel: ask for the device again"),
+            None => return no("there is no device yet: ask for it first"),
+        };
+        if let Err(wrong) = check(&network) {
+            return no(&format!("the plan is refused: {wrong}"));
+        }
+        match self.machine.apply(&tunnel.held.device, &network).await {
+            Ok(applied) => {
+                if tunnel.network.as_ref() != Some(&network) {
+                    tunnel.network = Some(network);
+                    self.write_record();
+                }
+                Answer::Applied(applied)
+            }
+            Err(error) => {
+                let message = chain("the plan was not applied", &error);
+                self.take_back().await;
+                refused(RefusalKind::Machine, message).0
+            }
+        }
+    }
+
+    /// After a plan that could not be applied: the one before it again, or nothing.
+    async fn take_back(&mut self) {
+        let Some(tunnel) = &self.tunnel else { return };
+        let device = &tunnel.held.device;
+        let problems = match &tunnel.network {
+            Some(before) => match self.machine.apply(device, before).await {
+                Ok(applied) => applied.notes,
+                Err(error) => vec![error.to_string()],
+            },
+            None => self.machine.revert(Some(device)).await,
+        };
+        for problem in problems {
+            tracing::warn!(problem, "after a plan that failed");
+        }
+    }
+
+    async fn revert(&mut self, uid: u32) -> Answer {
+        match &self.tunnel {
+            Some(tunnel) if tunnel.uid != uid => self.taken(tunnel.uid).0,
+            _ => Answer::Reverted { problems: self.end().await },
+        }
+    }
+
+    fn gone(&mut self, client: u64) {
+        if let Some(tunnel) = &mut self.tunnel
+            && tunnel.client == Some(client)
+        {
+            tunnel.client = None;
+            let seconds = self.rules.hold.as_secs();
+            tracing::info!(
+                device = tunnel.held.device.name,
+                seconds,
+                "the agent has gone: the tunnel is kept"
+            );
+            self.until = Some(Box::pin(sleep(self.rules.hold)));
+        }
+    }
+
+    /// Applies again what is applied.
+    async fn mend(&mut self) {
+        let Some(Tunnel { held, network: Some(network), .. }) = &self.tunnel else { return };
+        match self.machine.apply(&held.device, network).await {
+            Ok(_) => tracing::debug!("the machine has changed: looked at, and mended"),
+            Err(error) => {
+                tracing::warn!(error = chain("mending", &error), "the plan could not be applied again")
+            }
+        }
+    }
+
+    fn owner(&self) -> u32 {
+        self.tunnel.as_ref().map_or(u32::MAX, |tunnel| tunnel.uid)
+    }
+
+    fn taken(&self, by: u32) -> Reply {
+        let who = accounts::user(&self.rules.users, by);
+        refused(
+            RefusalKind::Taken,
+            format!("{who} has a tunnel on this machine: it has to be disconnected first"),
+        )
+    }
+
+    fn write_record(&self) {
+        let Some(tunnel) = &self.tunnel else { return };
+        let record = Record {
+            uid: tunnel.uid,
+            device: tunnel.held.device.name.clone(),
+            network: tunnel.network.clone(),
+        };
+        if let Err(error) = self.folder.write(&record) {
+            tracing::warn!(%error, "the record is not written: a helper after this one will revert");
+        }
+    }
+
+    fn forget_record(&self) {
+        if let Err(error) = self.folder.clear() {
+            tracing::warn!(%error, "the record of the tunnel stays");
+        }
+    }
+}
+
+/// What is to be done without being asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Due {
+    /// The tunnel was kept long enough.
+    Over,
+    /// The machine has changed.
+    Changed,
+}
+
+fn refused(kind: RefusalKind, message: String) -> Reply {
+    (Answer::Refused(Refusal { kind, message }), None)
+}
+
+fn no(why: &str) -> Answer {
+    refused(RefusalKind::Request, why.to_owned()).0
+}
+
+/// An error with its causes, on one line.
+fn chain(what: &str, error: &dyn std::error::Error) -> String {
+    let mut text = format!("{what}: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

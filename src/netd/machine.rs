@@ -1,0 +1,121 @@
+//! What the helper does to the machine, as one interface: the real one, or one that tests watch.
+
+use super::dns::{self, DnsError};
+use super::net::{Device, Net, NetError};
+use crate::ipc::helper::Applied;
+use crate::plan::{MARK, Network};
+use crate::tunnel::tun::{self, OpenError, TunDevice};
+use rustix::net::sockopt;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// Buffers of the sockets that are handed out, octets: what arrives in a few milliseconds at full rate.
+const SOCKET_BUFFER: usize = 4 << 20;
+
+/// A device that is held.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) device: Device,
+    pub(super) offload: bool,
+    pub(super) fd: OwnedFd,
+}
+
+impl From<TunDevice> for Held {
+    fn from(tun: TunDevice) -> Self {
+        let device = Device { name: tun.name().to_owned(), index: tun.index() };
+        Self { device, offload: tun.offload(), fd: tun.into_fd() }
+    }
+}
+
+/// Why a plan was not applied.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MachineError {
+    #[error("the network was not changed: {0}")]
+    Net(#[from] NetError),
+    #[error("the resolver was not changed: {0}")]
+    Dns(#[from] DnsError),
+}
+
+/// The machine.
+pub(super) trait Machine {
+    /// A new device.
+    fn open(&mut self) -> Result<Held, OpenError>;
+    /// A device that another helper made.
+    fn adopt(&mut self, fd: OwnedFd) -> Result<Held, OpenError>;
+    /// Lets a device go: it ends with its last descriptor.
+    fn close(&mut self, held: Held);
+    /// A UDP socket whose packets stay outside.
+    fn udp(&mut self, ipv6: bool) -> io::Result<OwnedFd>;
+    /// Makes it as `network` says.
+    async fn apply(&mut self, device: &Device, network: &Network) -> Result<Applied, MachineError>;
+    /// Puts everything back that is ours: what could not be.
+    async fn revert(&mut self, device: Option<&Device>) -> Vec<String>;
+    /// Waits until others have changed what a plan is about.
+    async fn changed(&mut self);
+}
+
+/// The one that this process runs on.
+#[derive(Debug)]
+pub(super) struct Real {
+    net: Net,
+    resolver: dns::Resolver,
+}
+
+impl Real {
+    pub(super) fn open(places: dns::Places) -> io::Result<Self> {
+        Ok(Self { net: Net::open()?, resolver: dns::Resolver::new(places) })
+    }
+}
+
+impl Machine for Real {
+    fn open(&mut self) -> Result<Held, OpenError> {
+        tun::open().map(Held::from)
+    }
+
+    fn adopt(&mut self, fd: OwnedFd) -> Result<Held, OpenError> {
+        tun::adopt(fd).map(Held::from)
+    }
+
+    fn close(&mut self, held: Held) {
+        // Whoever has a descriptor may have asked for a device that stays.
+        if let Err(error) = tun::adopt(held.fd).map(|device| device.not_persistent()) {
+            tracing::debug!(%error, "the device has gone before");
+        }
+    }
+
+    fn udp(&mut self, ipv6: bool) -> io::Result<OwnedFd> {
+        let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
+        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+        if ipv6 {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_mark(MARK)?;
+        sockopt::set_socket_recv_buffer_size_force(&socket, SOCKET_BUFFER)?;
+        sockopt::set_socket_send_buffer_size_force(&socket, SOCKET_BUFFER)?;
+        Ok(socket.into())
+    }
+
+    async fn apply(&mut self, device: &Device, network: &Network) -> Result<Applied, MachineError> {
+        let mut notes = self.net.apply(device, network).await?;
+        let resolver = self.resolver.apply(device, &network.dns).await?;
+        notes.extend(resolver.notes);
+        Ok(Applied {
+            resolver: resolver.resolver,
+            split_dns: resolver.split,
+            outside: resolver.outside,
+            notes,
+        })
+    }
+
+    async fn revert(&mut self, device: Option<&Device>) -> Vec<String> {
+        // First the names: while routes still lead into the tunnel nothing is asked past it.
+        let mut problems = self.resolver.revert().await;
+        problems.extend(self.net.revert(device).await);
+        problems
+    }
+
+    async fn changed(&mut self) {
+        self.net.changed().await;
+    }
+}
