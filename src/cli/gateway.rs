@@ -92,6 +92,9 @@ pub(super) struct Serve {
     /// A text to show to users at login
     #[arg(long, value_name = "TEXT")]
     banner: Option<String>,
+    /// Tell clients whom to try where this gateway gives no answer; may be given several times
+    #[arg(long = "backup", value_name = "NAME")]
+    backups: Vec<String>,
     /// How long a lost session can be taken up again; 0: no session ID and no token is handed out
     #[arg(long, value_name = "SECONDS", default_value = "900", value_parser = clap::value_parser!(u32).range(..=86_400))]
     reconnect_timeout: u32,
@@ -233,6 +236,7 @@ impl Serve {
             dns: if self.dns.is_empty() { seed.dns.clone() } else { self.dns.clone() },
             domain: Some(self.domain.clone()).filter(|domain| !domain.is_empty()),
             banner: self.banner.clone(),
+            backup_servers: self.backups.clone(),
             reconnect_timeout: Some(self.reconnect_timeout)
                 .filter(|seconds| *seconds > 0)
                 .map(|seconds| Duration::from_secs(seconds.into())),

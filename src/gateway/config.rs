@@ -85,6 +85,8 @@ pub struct GatewayConfig {
     pub domain: Option<String>,
     /// Banner, in EAP-AnyConnect's `complete` and as attribute 28672.
     pub banner: Option<String>,
+    /// Backup servers handed out (28681).
+    pub backup_servers: Vec<String>,
     /// How long a lost session waits in the inactive database; `None`: `reconnect` is not configured, no session ID or token
     /// is handed out.
     pub reconnect_timeout: Option<Duration>,
@@ -144,6 +146,7 @@ impl GatewayConfig {
             dns: vec![Ipv4Addr::new(192, 168, 10, 53).into()],
             domain: Some("example.com".into()),
             banner: None,
+            backup_servers: Vec::new(),
             reconnect_timeout: Some(Duration::from_secs(900)),
             lenient: true,
             dpd: Dpd::default(),

@@ -78,6 +78,22 @@ async fn honours_backup_server_list() -> Result<()> {
     Ok(())
 }
 
+/// What a gateway has named in one session counts in the next, also after the agent has started anew.
+#[tokio::test]
+async fn a_gateway_names_its_backup_servers() -> Result<()> {
+    let company = Company::open(&["--listen", "127.0.0.1", "--name", HOST, "--backup", OTHER])?;
+    let (lines, _nobody) = gateways(&company, &[HOST])?;
+    let mut stage = Stage::before(company, &lines, str::to_owned, "").await?;
+    stage.log_in().await?;
+    ensure!(stage.last(Request::Disconnect).await? == Reply::Done);
+    stage.company.freeze(true)?;
+    stage.start().await;
+    let failure = refused(&stage).await?;
+    stage.company.freeze(false)?;
+    ensure!(failure.message.contains(&format!("backup servers ({OTHER})")), "{failure:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn where_nobody_answers_everybody_is_named() -> Result<()> {
     let company = company(BACKUP)?;
