@@ -105,7 +105,7 @@ pub struct Senses {
 /// Where the machine is listened to.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// D-Bus address of the bus on which logind is; `None`: the system bus (`DBUS_SYSTEM_BUS_ADDRESS`, or the usual place).
+    /// D-Bus address of the bus on which logind and the services of the resolver are; `None`: the system bus (`DBUS_SYSTEM_BUS_ADDRESS`, or the usual place).
     pub bus: Option<String>,
     /// The files of its resolver.
     pub resolver: Files,
@@ -129,14 +129,14 @@ impl Sources {
         let (signals_in, signals) = mpsc::channel(SIGNALS);
         let (gateway, watched) = watch::channel(Vec::new());
         let (words, logind) = mpsc::channel(SIGNALS);
-        tokio::spawn(logind::listen(self.bus, words, lacks.clone()));
+        tokio::spawn(logind::listen(self.bus.clone(), words, lacks.clone()));
         let listener = Listener {
             signals: signals_in,
             gateway: watched,
             bell,
             wakes,
             logind,
-            resolver: Resolver::new(self.resolver, lacks),
+            resolver: Resolver::new(self.resolver, self.bus, lacks),
             nights: Nights::new(slept()),
             slept,
             told: None,

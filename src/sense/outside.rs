@@ -44,6 +44,14 @@ pub async fn resolved(service: &Service) -> zbus::Result<Networks> {
     Ok(networks)
 }
 
+/// Whether settings for everything, as those of our own tunnel, stand in for what NetworkManager was told by the networks.
+pub async fn is_overruled(service: &Service) -> bool {
+    let settings: zbus::Result<OwnedValue> =
+        service.get(NETWORK_MANAGER_MANAGER, "GlobalDnsConfiguration").await;
+    settings
+        .is_ok_and(|settings| matches!(&*settings, Value::Dict(settings) if settings.iter().next().is_some()))
+}
+
 /// What NetworkManager's devices but our own were told, whatever global settings say.
 ///
 /// # Errors

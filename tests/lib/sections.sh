@@ -69,6 +69,26 @@ install_what_is_missing() {
     fi
 }
 
+# unpack VARIABLE PACKAGE FILE: a program under /usr/lib or /lib, from a package that is only unpacked where it is not there:
+# installing systemd-resolved would put its own resolv.conf in the place of the machine's. VARIABLE names the program then.
+unpack() {
+    local variable=$1 package=$2 file=$3 folder found
+    [[ -z ${!variable:-} ]] || return 0
+    for folder in /usr/lib /lib "$scratch/$package/usr/lib" "$scratch/$package/lib"; do
+        if [[ $folder == "$scratch/$package/usr/lib" && $EUID -eq 0 && -z ${IKEEP_NO_INSTALL:-} ]]; then
+            mkdir -p "$scratch/$package"
+            (cd "$scratch/$package" && { apt-get download "$package" || { apt-get update && apt-get download "$package"; }; } &&
+                dpkg-deb --extract "$package"_*.deb .) >"$scratch/apt.log" 2>&1 </dev/null ||
+                echo "$package could not be unpacked"
+        fi
+        found=$folder/$file
+        if [[ -x $found ]]; then
+            declare -gx "$variable=$found"
+            return
+        fi
+    done
+}
+
 # count_cargo_tests LOG: adds up what cargo's test runners counted; whether they counted anything. A test that says
 # "left out: .." has passed for its runner, but has shown nothing: it counts as skipped ("LEFT OUT: .." is for one that its
 # runner counts as ignored).

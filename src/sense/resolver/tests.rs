@@ -20,7 +20,8 @@ impl Machine {
         let files = Files { resolv_conf: at("etc/resolv.conf"), behind_the_stub: at("run/resolv.conf") };
         let lacks = Lacks(watch::Sender::default());
         let missing = lacks.0.subscribe();
-        Self { folder, resolver: Resolver::new(files, lacks), missing }
+        let no_bus = format!("unix:path={}", at("no-bus").display());
+        Self { folder, resolver: Resolver::new(files, Some(no_bus), lacks), missing }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -117,6 +118,45 @@ async fn nothing_is_told_twice_and_a_second_look_finds_what_no_watch_tells() {
     machine.write("etc/resolv.conf", "nameserver 10.0.0.2\n");
     machine.resolver.look_again();
     assert_eq!(machine.servers().await, ["10.0.0.2"]);
+}
+
+#[tokio::test]
+async fn a_look_that_is_cut_short_is_taken_again() {
+    let mut machine = Machine::new();
+    machine.write("etc/resolv.conf", "nameserver 127.0.0.53\n");
+    assert_eq!(machine.servers().await, ["127.0.0.53"]);
+    machine.replace("run/resolv.conf", "nameserver 10.0.0.1\n");
+    machine.resolver.look_again();
+    sleep(2 * SETTLE).await;
+    // Something else comes while the service is asked, which takes its time.
+    let slow = std::os::unix::net::UnixListener::bind(machine.path("no-bus")).unwrap();
+    tokio::select! {
+        biased;
+        networks = machine.resolver.changed() => panic!("{networks:?}"),
+        () = std::future::ready(()) => {}
+    }
+    assert!(machine.resolver.looking);
+    drop(slow);
+    assert_eq!(machine.servers().await, ["10.0.0.1"]);
+}
+
+#[tokio::test]
+async fn the_settings_of_our_own_tunnel_are_not_the_networks() {
+    let mut machine = Machine::new();
+    machine.write("etc/resolv.conf", "nameserver 10.0.0.1\nsearch home.example\n");
+    let before = machine.resolver.changed().await;
+    let (begin, end, kept) = (resolv_conf::BEGIN, resolv_conf::END, resolv_conf::BEFORE);
+    let ours = format!(
+        "{begin}\n{kept}nameserver 10.0.0.1\n{kept}search home.example\nnameserver 10.1.1.1\nsearch corp.example\n{end}\n"
+    );
+    machine.write("etc/resolv.conf", &ours);
+    machine.resolver.look_again();
+    tokio::select! {
+        biased;
+        networks = machine.resolver.changed() => panic!("{networks:?}"),
+        () = sleep(3 * SETTLE) => {}
+    }
+    assert_eq!(machine.resolver.told, Some(before));
 }
 
 #[tokio::test]
