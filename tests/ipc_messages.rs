@@ -31,15 +31,9 @@ fn connect() -> impl Strategy<Value = Connect> {
     let names = (option::of(text()), option::of(text()), option::of(text()));
     let rest =
         (option::of(path()), option::of(tunnel), option::of(proxy), vec(path(), 0..3), option::of(path()));
-    (names, rest).prop_map(|((host, user, group), (profile, tunnel, proxy, trust, config))| Connect {
-        host,
-        profile,
-        user,
-        group,
-        tunnel,
-        proxy,
-        trust,
-        config,
+    let own = (option::of(text()), vec(text(), 0..3));
+    (names, rest, own).prop_map(|((host, user, group), (profile, tunnel, proxy, trust, config), own)| {
+        Connect { host, profile, user, group, tunnel, proxy, trust, config, backup: own.0, backups: own.1 }
     })
 }
 
