@@ -46,6 +46,7 @@ fn what_is_asked_for_arrives_and_the_connection_is_one_line() {
         proxy: Some("127.0.0.1:9".parse().unwrap()),
         trust: vec![PathBuf::from("/etc/a.pem"), home.path().join("../b.pem")],
         config: Some(home.path().join("c.toml")),
+        ..Connect::default()
     };
     assert_eq!(agent.end(), Request::Connect(expected));
 }
