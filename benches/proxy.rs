@@ -9,7 +9,7 @@
 use anyhow::{Context, Result, ensure};
 use ikeep::agent::clock::{Clock, OsRandom};
 use ikeep::agent::device::device;
-use ikeep::agent::driver::{Command, Driver, Ends, Losses, Output};
+use ikeep::agent::driver::{Command, Driver, Ends, Losses, Output, Sockets};
 use ikeep::client::{Client, Event, Order, Settings};
 use ikeep::crypto::{Encr, Integ, Secret};
 use ikeep::gateway::GatewayConfig;
@@ -259,7 +259,7 @@ async fn run(
     up: impl FnOnce(SocketAddr),
 ) -> Result<Losses> {
     let client = Client::new(clock.now(), settings, Box::new(OsRandom::new()));
-    let (driver, Ends { commands, mut outputs, outward, inward }) = Driver::new(client, clock.clone());
+    let (driver, Ends { commands, mut outputs, outward, inward }) = Driver::new(client, clock.clone(), Sockets::Own);
     let driver = tokio::spawn(driver.run());
     let proxy = Proxy::bind((HOME, 0).into()).await?;
     let address = proxy.local_addr();

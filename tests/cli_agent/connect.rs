@@ -192,7 +192,7 @@ fn an_agent_that_dies_meanwhile_is_told() {
 #[test]
 fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
     let home = Home::new();
-    home.ikeep(&["connect", "--tunnel", "tun"]).fails(2, &["--tunnel proxy", "--tunnel none"]);
+    home.ikeep(&["connect", "--tunnel", "tap"]).fails(2, &["tun", "proxy", "none"]);
     for arguments in
         [&["connect", "--wait", "0"][..], &["connect", "--proxy", "1080"], &["connect", "a", "b"], &["fly"]]
     {

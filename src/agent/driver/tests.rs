@@ -74,9 +74,8 @@ async fn an_address_that_is_not_ours_is_told_and_leaves_no_path() {
     ends.commands.send(Command::Paths(vec![not_ours.into()])).await.unwrap();
     ends.commands.send(Command::Order(Order::Connect)).await.unwrap();
     let told = loop {
-        match ends.outputs.recv().await.unwrap() {
-            Output::NoSocket { local, .. } => break local,
-            _ => {}
+        if let Output::NoSocket { local, .. } = ends.outputs.recv().await.unwrap() {
+            break local;
         }
     };
     assert_eq!(told, not_ours);

@@ -91,9 +91,7 @@ impl Service {
 
     async fn state(&mut self, state: &State) {
         self.portal_in(state).await;
-        if Self::is_groundless(state) {
-            self.leave_ground().await;
-        }
+        self.ground_in(state).await;
         match state {
             State::Connected => self.answer_connected(),
             State::Disconnected { why: None } => return self.end_for_good().await,

@@ -8,7 +8,7 @@ use crate::ipc::FailureKind;
 use crate::ipc::helper::Applied;
 use crate::journal::Kind;
 use crate::plan::{Network, Plan};
-use crate::reconnect::State;
+use crate::reconnect::{Pause, State};
 use std::net::SocketAddr;
 
 /// What a device must carry, octets: RFC 8200 5, RFC 791 3.2.
@@ -72,6 +72,36 @@ impl Service {
         let Some(connection) = self.connection.as_mut() else { return };
         if connection.lay_ground() {
             connection.laying = true;
+        }
+    }
+
+    /// There is another network around the tunnel: whoever manages it may have changed what was made, so it is looked at anew.
+    pub(super) fn check_ground(&mut self) {
+        let Some(connection) = self.connection.as_mut() else { return };
+        if connection.network_asked.take().is_some() {
+            connection.lay_ground();
+        }
+    }
+
+    /// The connection is on its way again after a state without a tunnel: what belongs into the tunnel leaves by it or not at
+    /// all (law 9).
+    fn regain_ground(&mut self) {
+        let Some(connection) = self.connection.as_mut() else { return };
+        if connection.network_asked.is_none() && connection.lay_ground() {
+            connection.laying = true;
+        }
+    }
+
+    /// Leaves or regains the ground, as the state wants it.
+    pub(super) async fn ground_in(&mut self, state: &State) {
+        match state {
+            State::AuthRequired { .. }
+            | State::Disconnected { .. }
+            | State::Suspended { pause: Pause::TrustedNetwork, .. } => self.leave_ground().await,
+            State::Connected | State::Reconnecting(_) | State::WaitingForNetwork { .. } => {
+                self.regain_ground()
+            }
+            _ => {}
         }
     }
 
@@ -166,10 +196,5 @@ impl Service {
         for problem in problems {
             self.say(Kind::Warning, &problem);
         }
-    }
-
-    /// A state in which the machine is as it was before the tunnel.
-    pub(super) fn is_groundless(state: &State) -> bool {
-        matches!(state, State::AuthRequired { .. } | State::Disconnected { .. })
     }
 }

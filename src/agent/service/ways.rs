@@ -198,6 +198,7 @@ impl Service {
         }
         connection.tell_ways().await;
         if moved {
+            self.check_ground();
             self.forget_portal().await;
             // Only another network may answer otherwise.
             self.look_ups.failures = 0;
@@ -300,6 +301,7 @@ impl Service {
         }
         // Addresses of the families that are there already can be tried at once; the ways to new ones follow.
         connection.tell_ways().await;
+        self.ground_changed();
         if watched != before {
             self.senses.gateway.send_replace(watched);
         }
