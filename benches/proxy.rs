@@ -259,7 +259,8 @@ async fn run(
     up: impl FnOnce(SocketAddr),
 ) -> Result<Losses> {
     let client = Client::new(clock.now(), settings, Box::new(OsRandom::new()));
-    let (driver, Ends { commands, mut outputs, outward, inward }) = Driver::new(client, clock.clone(), Sockets::Own);
+    let (driver, Ends { commands, mut outputs, outward, inward }) =
+        Driver::new(client, clock.clone(), Sockets::Own);
     let driver = tokio::spawn(driver.run());
     let proxy = Proxy::bind((HOME, 0).into()).await?;
     let address = proxy.local_addr();

@@ -13,17 +13,20 @@ pub(crate) struct Outbox<K> {
     sent: usize,
     segment: usize,
     to: Option<K>,
+    /// Where [`Outbox::place`] was last.
+    placed: usize,
 }
 
 impl<K: Copy + PartialEq> Default for Outbox<K> {
     fn default() -> Self {
-        Self { buffer: vec![0; 2 * ROOM], filled: 0, sent: 0, segment: 0, to: None }
+        Self { buffer: vec![0; 2 * ROOM], filled: 0, sent: 0, segment: 0, to: None, placed: 0 }
     }
 }
 
 impl<K: Copy + PartialEq> Outbox<K> {
     /// Where the next datagram is to be written: room for the largest there is.
     pub(crate) fn place(&mut self) -> &mut [u8] {
+        self.placed = self.filled;
         self.buffer.get_mut(self.filled..).unwrap_or_default()
     }
 
@@ -70,11 +73,11 @@ impl<K: Copy + PartialEq> Outbox<K> {
         (self.filled, self.sent, self.segment, self.to) = (0, 0, 0, None);
     }
 
-    /// Takes away what waits, and leaves the datagram of `length` behind it at [`Outbox::place`].
+    /// Takes away what waits or waited, and leaves the datagram of `length` behind it at [`Outbox::place`].
     pub(crate) fn clear_before(&mut self, length: usize) {
-        let from = self.filled;
         self.clear();
-        self.buffer.copy_within(from..from + length, 0);
+        self.buffer.copy_within(self.placed..self.placed + length, 0);
+        self.placed = 0;
     }
 }
 
