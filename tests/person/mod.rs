@@ -245,9 +245,14 @@ impl Company {
         Ok(answer)
     }
 
+    /// The gateway's process.
+    pub(crate) fn process(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+    }
+
     /// It hears nothing and says nothing until it is thawed.
     pub(crate) fn freeze(&self, frozen: bool) -> Result<()> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process")?;
+        let pid = self.process().context("a process")?;
         Ok(kill_process(pid, if frozen { Signal::STOP } else { Signal::CONT })?)
     }
 
