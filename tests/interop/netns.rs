@@ -1,9 +1,11 @@
 //! Network namespaces as test hosts, joined by a veth pair.
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -65,6 +67,37 @@ impl Netns {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name, program]).stdin(Stdio::null());
         command
+    }
+
+    /// From here on programs of [`Netns::command`] find a `/etc/resolv.conf` of this host's own, with this text at first; the
+    /// machine's is hidden from them. For a host on which nothing has been started yet.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn own_resolver(&self, text: &str) -> Result<()> {
+        std::fs::create_dir_all(self.folder())?;
+        Ok(std::fs::write(self.resolver(), text)?)
+    }
+
+    /// The file of [`Netns::own_resolver`].
+    pub(crate) fn resolver(&self) -> PathBuf {
+        self.folder().join("resolv.conf")
+    }
+
+    /// What `ip netns exec` binds over `/etc`.
+    fn folder(&self) -> PathBuf {
+        Path::new("/etc/netns").join(&self.name)
+    }
+
+    /// Ends every program that runs here.
+    pub(crate) fn end_all(&self) {
+        let pids = run(Command::new("ip").args(["netns", "pids", &self.name])).unwrap_or_default();
+        for pid in pids.split_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(Pid::from_raw) {
+            // A thread of this program that looks into the host is no program of the host's.
+            if pid != rustix::process::getpid() {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
     }
 
     /// Runs `work` on a thread of its own inside this namespace: sockets it opens belong to this host. For async work
@@ -159,6 +192,7 @@ pub(crate) fn inside<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Re
 impl Drop for Netns {
     fn drop(&mut self) {
         let _ = run(Command::new("ip").args(["netns", "del", &self.name]));
+        let _ = std::fs::remove_dir_all(self.folder());
     }
 }
 

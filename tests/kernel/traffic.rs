@@ -48,12 +48,18 @@ pub(crate) struct Download {
 impl Download {
     /// Begins, and waits for the first octets.
     pub(crate) fn start(laptop: &Netns, proxy: &str) -> Result<Self> {
-        let url = format!("http://{BEHIND_GATEWAY}/bytes/{LENGTH}");
+        Self::with(laptop, BEHIND_GATEWAY, &["--socks5-hostname", proxy])
+    }
+
+    /// The same from `server`, with more options of curl's.
+    pub(crate) fn with(laptop: &Netns, server: &str, options: &[&str]) -> Result<Self> {
+        let url = format!("http://{server}/bytes/{LENGTH}");
         let mut curl = Running(
             laptop
                 .command("curl")
-                .args(["--silent", "--show-error", "--fail", "--no-buffer"])
-                .args(["--socks5-hostname", proxy, &url])
+                .args(["--silent", "--show-error", "--fail", "--no-buffer", "--globoff"])
+                .args(options)
+                .arg(&url)
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()?,

@@ -21,6 +21,7 @@ clean_up() {
             done
             ip netns delete "$namespace" || true
         done
+        rm -rf /etc/netns/"$IKEEP_NETNS_PREFIX"-*
     fi
     rm -rf "$scratch"
 }

@@ -1,0 +1,19 @@
+//! A tunnel on the machine: the real agent with a device, through the real `ikeep-netd`, on a laptop that is a network
+//! namespace. `tests/run` runs these as root; a plain `cargo test` leaves them out and says so.
+
+#[path = "../interop/mod.rs"]
+mod interop;
+mod killed;
+#[path = "../kernel/net.rs"]
+#[allow(dead_code, reason = "shared with another test program")]
+mod net;
+mod paths;
+#[path = "../person/mod.rs"]
+mod person;
+mod pictures;
+mod supervised;
+#[path = "../kernel/traffic.rs"]
+#[allow(dead_code, reason = "shared with another test program")]
+mod traffic;
+mod watch;
+mod world;
