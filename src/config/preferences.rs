@@ -17,6 +17,8 @@ pub struct Preferences {
     pub auto_connect_on_start: Option<bool>,
     /// DisableCaptivePortalDetection.
     pub disable_captive_portal_detection: Option<bool>,
+    /// LocalLanAccess.
+    pub local_lan_access: Option<bool>,
 }
 
 fn keyword<'de, T: Value, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
@@ -37,6 +39,7 @@ impl Preferences {
         put(&mut notes, "AutoConnectOnStart", self.auto_connect_on_start, &mut profile.auto_connect_on_start);
         let portal = &mut profile.disable_captive_portal_detection;
         put(&mut notes, "DisableCaptivePortalDetection", self.disable_captive_portal_detection, portal);
+        put(&mut notes, "LocalLanAccess", self.local_lan_access, &mut profile.local_lan_access);
         notes
     }
 }

@@ -175,10 +175,7 @@ const CLIENT: Spec = group(
             .default("true")
             .user(true)
             .ignored("there is no window to minimise"),
-        value::<bool>("LocalLanAccess")
-            .default("false")
-            .user(true)
-            .ignored("not yet: routes come from the gateway alone"),
+        value::<bool>("LocalLanAccess").default("false").user(true).honoured("honours_local_lan_access"),
         value::<bool>("DisableCaptivePortalDetection")
             .default("false")
             .user(true)

@@ -157,3 +157,26 @@ fn a_backup_server_is_a_gateway_of_its_own_behind_the_same_host() {
     let unlisted = find(&Connect { backup: Some("evil.example.net".into()), ..first.wishes }, None).unwrap();
     assert_eq!(unlisted.settings.host_address, "b.example.com");
 }
+
+#[test]
+fn honours_local_lan_access() {
+    // A full tunnel whose gateway allows the local LAN (0.0.0.0/32 among the networks outside).
+    let lan = crate::plan::Net::host(std::net::Ipv4Addr::UNSPECIFIED.into());
+    let plan = crate::plan::Plan {
+        address4: Some("192.168.20.5".parse().unwrap()),
+        exclude: vec![lan],
+        ..crate::plan::Plan::default()
+    };
+    let granted = |client: &str, config: &str| {
+        let (folder, wishes) = profile(&[("Berlin", "b.example.com")], client);
+        fs::write(folder.path().join("config.toml"), format!("[trust]\nsystem = false\n{config}")).unwrap();
+        let target = find(&wishes, None).unwrap();
+        crate::plan::Network::new(&plan, target.network, &[], 1400).local_lan
+    };
+    let wanted = "[preferences]\nlocal_lan_access = true\n";
+    let fixed = "<LocalLanAccess UserControllable=\"false\">false</LocalLanAccess>";
+    assert!(granted("<LocalLanAccess>true</LocalLanAccess>", ""));
+    assert!(!granted("<LocalLanAccess>false</LocalLanAccess>", ""));
+    assert!(granted("<LocalLanAccess UserControllable=\"true\">false</LocalLanAccess>", wanted));
+    assert!(!granted(fixed, wanted), "the profile does not leave it to the user");
+}
