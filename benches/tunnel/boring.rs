@@ -46,7 +46,7 @@ impl Program {
     /// How to get it.
     pub(crate) fn install(self) -> &'static str {
         match self {
-            Self::Boringtun => "cargo install boringtun-cli",
+            Self::Boringtun => "boringtun-cli of crates.io",
             Self::WireguardGo => "Debian's wireguard-go",
         }
     }
