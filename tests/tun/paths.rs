@@ -46,8 +46,13 @@ fn a_full_tunnel_lets_nothing_out_and_refuses_what_it_does_not_carry() -> Result
     let options = Options { serve: &["--tunnel-all"], ..Options::default() };
     against(&[Kind::Embedded], test, options, |world| {
         let before = world.picture()?;
-        world.connect()?;
         let sender = Sender::start(&world.net)?;
+        let watch = Watch::start(&world.net)?;
+        // The routers do count.
+        pause(Duration::from_millis(200));
+        ensure!(watch.leaked()?.0 > 0, "nothing of what is sent was seen");
+        drop(watch);
+        world.connect()?;
         let watch = Watch::start(&world.net)?;
         world.ping(BEHIND_GATEWAY, 56)?;
         let laptop = &world.net.laptop;
