@@ -1,5 +1,7 @@
 //! systemd-resolved, asked for what one link knows: on a bus of the test's own, played by the test.
 
+#![expect(clippy::disallowed_types, reason = "what zbus makes of an interface names it")]
+
 use crate::bus::{self, Bus};
 use anyhow::{Result, ensure};
 use ikeep::agent::lookup::{LookUpError, resolved};
