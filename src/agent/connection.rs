@@ -6,13 +6,13 @@ use super::helpers::Helpers;
 use super::keylog::KeyLog;
 use super::network::Ground;
 use super::report::Reporter;
-use super::service::Whereabouts;
+use super::service::{Laid, Whereabouts};
 use super::target::Target;
 use crate::client::{AuthKind, Client, Event, Order, Settings};
 use crate::config::Tunnel;
 use crate::ike::initiator::Failure;
-use crate::ipc::helper::Applied;
-use crate::plan::{Network, Plan};
+use crate::ipc::helper::HelperError;
+use crate::plan::Plan;
 use crate::reconnect::{State, Why};
 use crate::session::Session;
 use crate::time::Now;
@@ -24,6 +24,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
+
+/// How often, and after what time, a helper is asked again that fails.
+const RETRIES: u32 = 10;
+const RETRY: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// A task of the agent's.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -89,16 +93,8 @@ pub(super) struct Connection {
     pub(super) outputs: mpsc::Receiver<Output>,
     /// The machine's network, where the tunnel is a device.
     pub(super) ground: Option<Ground>,
-    /// It is being made; what comes after the plan waits.
-    pub(super) laying: bool,
-    /// What was asked of the machine last.
-    pub(super) network_asked: Option<Network>,
-    /// What was done for it.
-    pub(super) applied: Option<Applied>,
-    /// The device's name.
-    pub(super) device: Option<String>,
-    /// The largest inner packet that the path carries in one piece.
-    pub(super) mtu: Option<u32>,
+    /// How far that is.
+    pub(super) laid: Laid,
     /// What has to be said about the choice of the tunnel.
     pub(super) about_tunnel: Option<String>,
     commands: mpsc::Sender<Command>,
@@ -126,9 +122,9 @@ impl Connection {
         reporter: Reporter,
         clock: &Clock,
         around: &Surroundings,
-        runtime: &Path,
+        folder: &Path,
     ) -> Result<Self, String> {
-        let Choice { listener, ground, sockets, about } = choose(&target, runtime).await?;
+        let Choice { listener, ground, sockets, about } = choose(&target, folder, session.is_some()).await?;
         let key_log = match &target.key_log {
             Some(folder) => Some(KeyLog::open(folder).map_err(|error| error.to_string())?),
             None => None,
@@ -183,11 +179,7 @@ impl Connection {
             whereabouts,
             outputs,
             ground,
-            laying: false,
-            network_asked: None,
-            applied: None,
-            device: None,
-            mtu: None,
+            laid: Laid::default(),
             about_tunnel: about,
             commands,
             plan,
@@ -198,7 +190,7 @@ impl Connection {
 
     /// For people: where packets enter.
     pub(super) fn tunnel(&self) -> String {
-        match (self.proxy, &self.ground, &self.device) {
+        match (self.proxy, &self.ground, &self.laid.device) {
             (Some(proxy), ..) => format!("SOCKS5 proxy at {proxy}"),
             (None, Some(_), Some(device)) => format!("device {device}, for all programs"),
             (None, Some(_), None) => "a device, for all programs".to_owned(),
@@ -309,19 +301,21 @@ struct Choice {
     about: Option<String>,
 }
 
-/// A device where that is wanted, or where nothing is said and there is a helper; else the proxy.
-async fn choose(target: &Target, runtime: &Path) -> Result<Choice, String> {
+/// A device where that is wanted, or where nothing is said and there is a helper; else the proxy. `again`: a session comes back,
+/// perhaps one whose device is kept.
+async fn choose(target: &Target, folder: &Path, again: bool) -> Result<Choice, String> {
     let mut choice = Choice { listener: None, ground: None, sockets: Sockets::Own, about: None };
     let mut tunnel = target.tunnel;
     if matches!(tunnel, None | Some(Tunnel::Tun)) {
-        let helpers = Helpers::new(target.helper.clone(), runtime);
-        match helpers.reach().await {
-            Ok(helper) => {
-                let (ground, sockets) = Ground::new(helper, helpers);
-                (choice.ground, choice.sockets) = (Some(ground), sockets);
-            }
+        let helpers = Helpers::new(target.helper.clone(), folder);
+        match ground(&helpers, again).await {
+            Ok((ground, sockets)) => (choice.ground, choice.sockets) = (Some(ground), sockets),
             Err(error) if tunnel.is_some() => {
                 return Err(format!("a tunnel device needs the helper: {error}"));
+            }
+            // What was in a device before must not come back outside of it.
+            Err(error) if again && !matches!(error, HelperError::Absent { .. }) => {
+                return Err(format!("the tunnel's device cannot be had back: {error}"));
             }
             Err(error) => {
                 let at = target.proxy;
@@ -336,4 +330,25 @@ async fn choose(target: &Target, runtime: &Path) -> Result<Choice, String> {
         choice.listener = Some(proxy::Proxy::bind(target.proxy).await.map_err(|error| error.to_string())?);
     }
     Ok(choice)
+}
+
+/// The helper, asked a few times where a session comes back: it may be starting anew itself.
+async fn ground(helpers: &Helpers, again: bool) -> Result<(Ground, Sockets), HelperError> {
+    let mut tries = if again { RETRIES } else { 0 };
+    loop {
+        let reached = async { Ground::new(helpers.reach().await?, helpers.clone()).await };
+        match reached.await {
+            Ok((mut ground, sockets)) => {
+                if !again {
+                    // What an agent before this one may have left belongs to a session that is over.
+                    ground.release().await;
+                }
+                return Ok((ground, sockets));
+            }
+            Err(error) if tries == 0 || matches!(error, HelperError::Absent { .. }) => return Err(error),
+            Err(error) => tracing::debug!(%error, "the helper is asked again"),
+        }
+        tries -= 1;
+        tokio::time::sleep(RETRY).await;
+    }
 }

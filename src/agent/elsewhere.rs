@@ -33,7 +33,7 @@ impl Connection {
     /// For a task that looks a name up.
     pub(super) fn names(&self) -> Names {
         let interface = self.whereabouts.interface();
-        let outside = match (&self.ground, &self.applied) {
+        let outside = match (&self.ground, &self.laid.applied) {
             (Some(ground), Some(applied)) if applied.resolver.is_some() => {
                 Some((interface, applied.outside.clone(), ground.bypass()))
             }

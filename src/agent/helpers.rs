@@ -3,6 +3,7 @@
 use crate::facts::privilege::{helper_program, may_change_network};
 use crate::ipc::helper::{Helper, HelperError, SOCKET};
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -23,9 +24,9 @@ pub(super) struct Helpers {
 }
 
 impl Helpers {
-    /// `configured`: the socket that the config file names. `runtime`: the agent's own folder.
-    pub(super) fn new(configured: Option<PathBuf>, runtime: &Path) -> Self {
-        Self { configured, folder: runtime.join("netd") }
+    /// `configured`: the socket that the config file names. `state`: the agent's own folder, which outlives a reboot.
+    pub(super) fn new(configured: Option<PathBuf>, state: &Path) -> Self {
+        Self { configured, folder: state.join("netd") }
     }
 
     /// A conversation with the helper; one is started where this process has the right to.
@@ -63,7 +64,8 @@ impl Helpers {
         let mut command = Command::new(program);
         command.arg("--socket").arg(socket).args(["--exit-idle", IDLE]);
         command.arg("--state").arg(&self.folder).arg("--runtime").arg(&self.folder);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
+        // What a terminal sends to this agent is not meant for the helper.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/").process_group(0);
         let child = command.spawn()?;
         // Somebody has to take its last word, or it stays a zombie until this agent ends.
         std::thread::spawn(move || {

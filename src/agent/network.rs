@@ -16,8 +16,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-/// Sockets of each family that are ready before they are needed: a roam and the next one.
-const READY: usize = 2;
+/// Sockets of each family that are ready before they are needed: for a roam and the next ones.
+const READY: usize = 4;
 /// Reports that may wait.
 const REPORTS: usize = 8;
 /// A helper that is gone is looked for again after this time, by its supervisor started anew.
@@ -25,21 +25,21 @@ const AGAIN: Duration = Duration::from_millis(250);
 /// What the helper may take to put everything back.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What has been done.
+/// What has been done. Numbers are those of the wish that it belongs to.
 #[derive(Debug)]
 pub(super) enum Report {
     /// Packets enter and leave here from now on.
     Device(Arc<Device>),
     /// The machine is as the plan wants it.
-    Applied(Applied),
+    Applied(u64, Applied),
     /// It could not be made so.
-    Failed(HelperError),
+    Failed(u64, HelperError),
     /// The helper is gone; what it made stays as long as this agent has the device.
     Gone(HelperError),
-    /// A helper is there again and has the device; and what it has done for the plan, if there is one.
-    Back(Option<Applied>),
+    /// A helper is there again and has the device; what was wanted is asked of it anew.
+    Back,
     /// Everything is as before, but for what is told here.
-    Released(Vec<String>),
+    Released(u64, Vec<String>),
 }
 
 /// Asks for a socket that bypasses the tunnel.
@@ -65,17 +65,24 @@ impl Bypass {
 }
 
 /// What is wanted of the machine.
-#[derive(Clone, PartialEq, Debug, Default)]
-enum Wanted {
+#[derive(Clone, Debug, Default)]
+enum What {
     /// Nothing yet; a device that is kept for this user is left alone.
     #[default]
     Nothing,
     /// The device, with whatever was applied to it before.
     Device,
-    /// Made as this says. The number makes the same plan be looked at anew.
-    Plan(Arc<Network>, u64),
+    /// Made as this says.
+    Plan(Arc<Network>),
     /// Everything as before.
     Released,
+}
+
+/// A wish, and its number: the same again is looked at anew.
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    number: u64,
+    what: What,
 }
 
 /// The owner's ends.
@@ -87,23 +94,31 @@ pub(super) struct Ground {
     bypass: Bypass,
     /// Ends with this.
     task: JoinHandle<()>,
-    asked: u64,
 }
 
 impl Ground {
-    /// Takes over the connection to a helper; also the sockets that it makes.
-    pub(super) fn new(helper: Helper, helpers: Helpers) -> (Self, Sockets) {
-        let (wanted, wishes) = watch::channel(Wanted::Nothing);
+    /// Takes over the conversation with a helper; also the sockets that it makes, the first of which are ready.
+    ///
+    /// # Errors
+    /// The helper makes no socket.
+    pub(super) async fn new(mut helper: Helper, helpers: Helpers) -> Result<(Self, Sockets), HelperError> {
+        let (wanted, wishes) = watch::channel(Wanted::default());
         let (report, reports) = mpsc::channel(REPORTS);
         let (ipv4, ipv4_out) = mpsc::channel(READY);
         let (ipv6, ipv6_out) = mpsc::channel(READY);
         let (ask, asks) = mpsc::channel(REPORTS);
-        let keeper = Keeper { helpers, wishes, report, ipv4, ipv6, asks, device: None, no_ipv6: false };
+        // The first path is there before the task runs. The queue is empty, so this does not fail.
+        let _ = ipv4.try_send(helper.udp(false).await?);
+        let mut no_ipv6 = false;
+        match helper.udp(true).await {
+            Ok(socket) => drop(ipv6.try_send(socket)),
+            Err(error) if error.refusal().is_some() => no_ipv6 = true,
+            Err(error) => return Err(error),
+        }
+        let keeper = Keeper { helpers, wishes, report, ipv4, ipv6, asks, device: None, no_ipv6 };
         let task = tokio::spawn(keeper.run(helper));
-        (
-            Self { wanted, reports, bypass: Bypass(ask), task, asked: 0 },
-            Sockets::Made { ipv4: ipv4_out, ipv6: ipv6_out },
-        )
+        let ground = Self { wanted, reports, bypass: Bypass(ask), task };
+        Ok((ground, Sockets::Made { ipv4: ipv4_out, ipv6: ipv6_out }))
     }
 
     /// For questions that must not go through the tunnel.
@@ -113,37 +128,38 @@ impl Ground {
 
     /// The device is held on to before there is a plan: an agent before this one had it, and packets must not leak.
     pub(super) fn hold(&self) {
-        self.wanted.send_if_modified(|wanted| {
-            let first = *wanted == Wanted::Nothing;
-            if first {
-                *wanted = Wanted::Device;
-            }
-            first
-        });
+        self.want(What::Device);
     }
 
-    /// Makes the machine as `network` says; [`Report::Applied`] or [`Report::Failed`] follows, the device before it. The same
-    /// again is looked at anew.
-    pub(super) fn apply(&mut self, network: Network) {
-        self.asked += 1;
-        self.wanted.send_replace(Wanted::Plan(Arc::new(network), self.asked));
+    /// Makes the machine as `network` says; [`Report::Applied`] or [`Report::Failed`] with the number that is returned follows,
+    /// the device before it. The same again is looked at anew.
+    pub(super) fn apply(&self, network: Network) -> u64 {
+        self.want(What::Plan(Arc::new(network)))
+    }
+
+    fn want(&self, what: What) -> u64 {
+        let number = self.wanted.borrow().number + 1;
+        self.wanted.send_replace(Wanted { number, what });
+        number
     }
 
     /// Everything as before; waits for that, within reason: what could not be put back, for people. What is not done then the
     /// helper does when it hears no more of us.
     pub(super) async fn release(&mut self) -> Vec<String> {
-        self.wanted.send_replace(Wanted::Released);
+        let wanted = self.want(What::Released);
         let released = async {
             loop {
                 match self.reports.recv().await {
-                    Some(Report::Released(problems)) => return problems,
+                    Some(Report::Released(number, problems)) if number == wanted => return problems,
                     // What was done before this was asked for.
                     Some(_) => {}
                     None => return vec!["the task that talks to the helper has ended".to_owned()],
                 }
             }
         };
-        let late = |_| vec!["the helper takes long to put the machine's network back".to_owned()];
+        let late = |_| {
+            vec!["the machine's network is not put back yet: the helper does not answer, see `journalctl -u ikeep-netd`".to_owned()]
+        };
         tokio::time::timeout(PATIENCE, released).await.unwrap_or_else(late)
     }
 }
@@ -178,14 +194,20 @@ enum Wake<'a> {
 impl Keeper {
     async fn run(mut self, mut helper: Helper) {
         loop {
-            match self.serve(&mut helper).await {
-                Ok(()) => return,
-                Err(error) => drop(self.report.send(Report::Gone(error)).await),
+            let Err(error) = self.serve(&mut helper).await else { return };
+            tracing::debug!(%error, "the helper is gone");
+            if self.report.send(Report::Gone(error)).await.is_err() {
+                return;
             }
             helper = match self.find_again().await {
                 Some(helper) => helper,
                 None => return,
             };
+            if self.report.send(Report::Back).await.is_err() {
+                return;
+            }
+            // Whatever was done of it before: a helper that is new knows nothing.
+            self.wishes.mark_changed();
         }
     }
 
@@ -213,12 +235,17 @@ impl Keeper {
                 Wake::Socket(ipv6, permit) => match helper.udp(ipv6).await {
                     Ok(socket) => permit.send(socket),
                     Err(error) if error.refusal().is_some() && ipv6 => self.no_ipv6 = true,
+                    Err(error) if error.refusal().is_some() => {
+                        tracing::warn!(%error, "no socket for the next path");
+                        drop(permit);
+                        tokio::time::sleep(AGAIN).await;
+                    }
                     Err(error) => return Err(error),
                 },
                 Wake::Wanted(true) => {
                     let wanted = self.wishes.borrow_and_update().clone();
                     if let Some(report) = self.fulfil(helper, wanted).await? {
-                        // An owner that is not interested any more will say so by a wish, or by its end.
+                        // An owner that is not interested any more says so by its end.
                         drop(self.report.send(report).await);
                     }
                 }
@@ -228,30 +255,38 @@ impl Keeper {
 
     /// Does what is wanted. What the helper refuses is a report, what ends the conversation an error.
     async fn fulfil(&mut self, helper: &mut Helper, wanted: Wanted) -> Result<Option<Report>, HelperError> {
-        match wanted {
-            Wanted::Nothing => return Ok(None),
-            Wanted::Released => {
+        let Wanted { number, what } = wanted;
+        let refused = |error: HelperError| match error.refusal() {
+            Some(_) => Ok(Some(Report::Failed(number, error))),
+            None => Err(error),
+        };
+        match what {
+            What::Nothing => return Ok(None),
+            What::Released => {
                 self.device = None;
-                return helper.revert().await.map(|problems| Some(Report::Released(problems)));
+                return helper.revert().await.map(|problems| Some(Report::Released(number, problems)));
             }
-            Wanted::Device | Wanted::Plan(..) => {}
+            What::Device | What::Plan(_) => {}
         }
-        if let Err(error) = self.ensure_device(helper).await {
-            return if error.refusal().is_some() { Ok(Some(Report::Failed(error))) } else { Err(error) };
+        if self.device.is_none()
+            && let Err(error) = self.take_device(helper).await
+        {
+            return refused(error);
         }
-        let Wanted::Plan(network, _) = wanted else { return Ok(None) };
+        let What::Plan(network) = what else { return Ok(None) };
         match helper.apply(&network).await {
-            Ok(applied) => Ok(Some(Report::Applied(applied))),
-            Err(error) if error.refusal().is_some() => Ok(Some(Report::Failed(error))),
-            Err(error) => Err(error),
+            Ok(applied) => Ok(Some(Report::Applied(number, applied))),
+            Err(error) => refused(error),
         }
     }
 
-    async fn ensure_device(&mut self, helper: &mut Helper) -> Result<(), HelperError> {
-        if self.device.is_some() {
+    /// The helper's device; ours, where it takes that over.
+    async fn take_device(&mut self, helper: &mut Helper) -> Result<(), HelperError> {
+        let own = self.device.clone();
+        let (tun, fd) = helper.tun(own.as_ref().map(|device| device.descriptor().as_fd())).await?;
+        if own.is_some_and(|device| device.index() == tun.index) {
             return Ok(());
         }
-        let (tun, fd) = helper.tun(None).await?;
         let device = Device::new(fd, tun.name, tun.index, tun.offload).map(Arc::new);
         let device = device.map_err(HelperError::Io)?;
         self.device = Some(Arc::clone(&device));
@@ -259,40 +294,24 @@ impl Keeper {
         Ok(())
     }
 
-    /// The helper after the one that is gone, with our device and our plan.
+    /// The helper after the one that is gone, with our device. Nothing where the owner is done.
     async fn find_again(&mut self) -> Option<Helper> {
         loop {
             match self.helpers.reach().await {
-                Ok(mut helper) => match self.hand_over(&mut helper).await {
-                    Ok(applied) => {
-                        drop(self.report.send(Report::Back(applied)).await);
-                        return Some(helper);
-                    }
-                    Err(error) => tracing::debug!(%error, "the helper does not take the tunnel over"),
+                Ok(helper) if self.device.is_none() => return Some(helper),
+                Ok(mut helper) => match self.take_device(&mut helper).await {
+                    Ok(()) => return Some(helper),
+                    Err(error) => tracing::warn!(%error, "the helper does not take the tunnel over"),
                 },
                 Err(error) => tracing::debug!(%error, "no helper yet"),
             }
             if self.wishes.has_changed().is_err() {
                 return None;
             }
-            // A helper that is gone has let go, or will when it is back.
-            if *self.wishes.borrow() == Wanted::Released {
-                drop(self.report.send(Report::Released(Vec::new())).await);
+            if matches!(self.wishes.borrow().what, What::Released) {
                 self.device = None;
             }
             tokio::time::sleep(AGAIN).await;
-        }
-    }
-
-    async fn hand_over(&mut self, helper: &mut Helper) -> Result<Option<Applied>, HelperError> {
-        if let Some(device) = &self.device {
-            helper.tun(Some(device.descriptor().as_fd())).await?;
-        }
-        let wanted = self.wishes.borrow().clone();
-        match wanted {
-            Wanted::Plan(network, _) if self.device.is_some() => helper.apply(&network).await.map(Some),
-            Wanted::Released => helper.revert().await.map(|_| None),
-            _ => Ok(None),
         }
     }
 }

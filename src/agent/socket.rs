@@ -11,6 +11,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -27,6 +28,8 @@ const BUFFERS: usize = 4;
 pub(crate) struct Udp {
     socket: UdpSocket,
     state: UdpSocketState,
+    /// The kernel has told of an error since [`Udp::told_mtu`] was asked last.
+    troubled: AtomicBool,
 }
 
 impl Udp {
@@ -65,7 +68,7 @@ impl Udp {
             }
         }
         state.enable_transport_errors(UdpSockRef::from(&socket))?;
-        Ok(Self { socket: UdpSocket::from_std(socket)?, state })
+        Ok(Self { socket: UdpSocket::from_std(socket)?, state, troubled: AtomicBool::new(false) })
     }
 
     /// Where it is bound.
@@ -86,8 +89,14 @@ impl Udp {
         // An ICMP error about an earlier datagram is told to the next one, which is not sent then.
         match send() {
             Ok(_) => Ok(()),
-            Err(error) if error == rustix::io::Errno::AGAIN => Err(error.into()),
-            Err(_) => send().map(|_| ()).map_err(io::Error::from),
+            Err(error) if error == rustix::io::Errno::AGAIN => {
+                self.is_full();
+                Err(error.into())
+            }
+            Err(_) => {
+                self.troubled.store(true, Ordering::Relaxed);
+                send().map(|_| ()).map_err(io::Error::from)
+            }
         }
     }
 
@@ -105,9 +114,15 @@ impl Udp {
                 Transmit { destination: to, ecn: None, contents, segment_size: Some(segment), src_ip: None };
             match self.state.try_send(UdpSockRef::from(&self.socket), &transmit) {
                 Ok(()) => return (contents.len(), Ok(())),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (0, Err(error)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_full();
+                    return (0, Err(error));
+                }
                 // Larger than the path carries, or no such thing here: one at a time.
-                Err(error) => tracing::debug!(%error, "a batch is sent one by one"),
+                Err(error) => {
+                    self.troubled.store(true, Ordering::Relaxed);
+                    tracing::debug!(%error, "a batch is sent one by one");
+                }
             }
         }
         let mut sent = 0;
@@ -118,6 +133,12 @@ impl Udp {
             sent += datagram.len();
         }
         (sent, Ok(()))
+    }
+
+    /// The runtime hears that the socket has no room: [`Udp::poll_writable`] waits until it has.
+    fn is_full(&self) {
+        let full = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        drop(self.socket.try_io(Interest::WRITABLE, full));
     }
 
     /// Datagrams that one batch may hold.
@@ -142,7 +163,10 @@ impl Udp {
         let count = match count {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.troubled.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
         };
         for (number, meta) in metas.iter().take(count).enumerate() {
             let start = number * ROOM;
@@ -161,6 +185,9 @@ impl Udp {
     /// The smaller path MTU that an ICMP message has told of since the last question, octets. The kernel has checked that it
     /// quotes a datagram of this socket.
     pub(crate) fn told_mtu(&self) -> Option<u32> {
+        if !self.troubled.swap(false, Ordering::Relaxed) {
+            return None;
+        }
         let mut told = None;
         while let Ok(Some(error)) = self.state.recv_transport_error(UdpSockRef::from(&self.socket)) {
             told = error.mtu().into_iter().chain(told).min();

@@ -4,7 +4,7 @@
 //! Of a plan only its own table, its own device and its own rules are ever touched, so these limits are about what goes into
 //! the tunnel and into the resolver's configuration.
 
-use crate::ipc::helper::MAX_NETS;
+use crate::ipc::helper::{MAX_MTU, MAX_NETS};
 use crate::plan::{Net, Network};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -17,7 +17,7 @@ pub const MAX_SERVERS: usize = 16;
 /// Names in each list of domains, at most.
 pub const MAX_DOMAINS: usize = 256;
 /// MTU of the device, octets: least and most.
-pub const MTU: std::ops::RangeInclusive<u16> = 576..=9000;
+pub const MTU: std::ops::RangeInclusive<u16> = 576..=MAX_MTU;
 /// Longest DNS name, octets (RFC 1035 2.3.4).
 const MAX_NAME: usize = 253;
 

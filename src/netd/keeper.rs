@@ -63,6 +63,11 @@ struct Tunnel {
     network: Option<Network>,
 }
 
+/// An agent that had a dead helper's device comes back within this time.
+const GRACE: Duration = Duration::from_secs(3);
+/// What could not be mended is tried again after this.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// See the module.
 pub(super) struct Keeper<M> {
     machine: M,
@@ -72,12 +77,16 @@ pub(super) struct Keeper<M> {
     tunnel: Option<Tunnel>,
     /// Runs while nobody holds the tunnel.
     until: Option<Pin<Box<Sleep>>>,
+    /// What a dead helper has left while its agent, who has the device, may still come.
+    orphan: Option<Record>,
+    /// Runs while what has changed could not be mended.
+    again: Option<Pin<Box<Sleep>>>,
 }
 
 impl<M: Machine> Keeper<M> {
     /// A keeper that has nothing yet; see [`Keeper::begin`].
     pub(super) fn new(machine: M, rules: Rules, folder: Folder, store: Store) -> Self {
-        Self { machine, rules, folder, store, tunnel: None, until: None }
+        Self { machine, rules, folder, store, tunnel: None, until: None, orphan: None, again: None }
     }
 
     /// Goes on where the helper before this one was ended: with its device, where the supervisor has kept it; else everything
@@ -92,10 +101,14 @@ impl<M: Machine> Keeper<M> {
             }
         });
         let matching = |(held, record): &(Held, Record)| held.device.name == record.device;
-        let Some((held, record)) = adopted.zip(record).filter(matching) else {
+        let Some((held, record)) = adopted.zip(record.clone()).filter(matching) else {
             self.store.forget();
-            for problem in self.restore().await {
-                tracing::warn!(problem, "something of an earlier tunnel could not be put back");
+            // Its agent may have the device: until it has had the time to come, what keeps packets in stays.
+            if let Some(record) = record {
+                self.orphan = Some(record);
+                self.until = Some(Box::pin(sleep(GRACE.min(self.rules.hold))));
+            } else {
+                self.put_back().await;
             }
             return;
         };
@@ -104,6 +117,14 @@ impl<M: Machine> Keeper<M> {
         self.tunnel = Some(Tunnel { held, uid, client: None, network });
         self.until = Some(Box::pin(sleep(self.rules.hold)));
         self.mend().await;
+    }
+
+    /// The same, and what could not be put back is told.
+    async fn put_back(&mut self) {
+        self.orphan = None;
+        for problem in self.restore().await {
+            tracing::warn!(problem, "something of an earlier tunnel could not be put back");
+        }
     }
 
     /// Puts back what a helper has left that is dead and whose device is gone.
@@ -125,12 +146,16 @@ impl<M: Machine> Keeper<M> {
 
     /// Nothing is held.
     pub(super) fn is_idle(&self) -> bool {
-        self.tunnel.is_none()
+        self.tunnel.is_none() && self.orphan.is_none()
     }
 
     /// Does what [`Keeper::due`] has waited for.
     pub(super) async fn obey(&mut self, due: Due) {
         match due {
+            Due::Over if self.orphan.is_some() => {
+                self.until = None;
+                self.put_back().await;
+            }
             Due::Over => {
                 tracing::info!("the agent has not come back: everything is put back");
                 self.end().await;
@@ -148,8 +173,15 @@ impl<M: Machine> Keeper<M> {
                 None => std::future::pending().await,
             }
         };
+        let again = async {
+            match &mut self.again {
+                Some(again) => again.as_mut().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = over => Due::Over,
+            () = again, if applied => Due::Changed,
             () = self.machine.changed(), if applied => Due::Changed,
         }
     }
@@ -158,7 +190,7 @@ impl<M: Machine> Keeper<M> {
     pub(super) async fn serve(&mut self, request: Request) {
         let Request { client, uid, task, reply } = request;
         let answer = match task {
-            Task::Tun(device) => self.tun(client, uid, device),
+            Task::Tun(device) => self.tun(client, uid, device).await,
             Task::Udp { ipv6 } => match self.machine.udp(ipv6) {
                 Ok(fd) => (Answer::Udp {}, Some(fd)),
                 Err(error) => refused(RefusalKind::Machine, format!("no socket: {error}")),
@@ -176,7 +208,10 @@ impl<M: Machine> Keeper<M> {
 
     /// Puts everything back, at the end.
     pub(super) async fn end(&mut self) -> Vec<String> {
-        self.until = None;
+        (self.until, self.again) = (None, None);
+        if self.orphan.take().is_some() {
+            return self.restore().await;
+        }
         let Some(tunnel) = self.tunnel.take() else { return Vec::new() };
         let problems = self.machine.revert(Some(&tunnel.held.device)).await;
         for problem in &problems {
@@ -189,7 +224,7 @@ impl<M: Machine> Keeper<M> {
         problems
     }
 
-    fn tun(&mut self, client: u64, uid: u32, device: Option<OwnedFd>) -> Reply {
+    async fn tun(&mut self, client: u64, uid: u32, device: Option<OwnedFd>) -> Reply {
         let kept = match &self.tunnel {
             Some(tunnel) if tunnel.uid != uid => return self.taken(tunnel.uid),
             Some(_) => true,
@@ -201,8 +236,13 @@ impl<M: Machine> Keeper<M> {
                 match made {
                     Ok(held) => {
                         tracing::info!(device = held.device.name, uid, "a tunnel begins");
+                        let own = |left: &Record| (left.uid, &left.device) == (uid, &held.device.name);
+                        let network = self.orphan.take_if(|left| own(left)).and_then(|left| left.network);
+                        if self.orphan.is_some() {
+                            self.put_back().await;
+                        }
                         self.store.keep(held.fd.as_fd());
-                        self.tunnel = Some(Tunnel { held, uid, client: None, network: None });
+                        self.tunnel = Some(Tunnel { held, uid, client: None, network });
                     }
                     Err(error) => {
                         return refused(RefusalKind::Machine, chain("there is no device", &error));
@@ -295,11 +335,13 @@ impl<M: Machine> Keeper<M> {
 
     /// Applies again what is applied.
     async fn mend(&mut self) {
+        self.again = None;
         let Some(Tunnel { held, network: Some(network), .. }) = &self.tunnel else { return };
         match self.machine.apply(&held.device, network).await {
             Ok(_) => tracing::debug!("the machine has changed: looked at, and mended"),
             Err(error) => {
-                tracing::warn!(error = chain("mending", &error), "the plan could not be applied again")
+                tracing::warn!(error = chain("mending", &error), "the plan could not be applied again");
+                self.again = Some(Box::pin(sleep(AGAIN)));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The one question: by which way would an address of the gateway be reached now?
 
+use super::outside::DEVICE;
 use super::{Way, ask};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -28,11 +29,28 @@ fn asked(to: SocketAddr) -> io::Result<Option<Way>> {
     // Two interfaces can carry the same address, and rules may send what comes from an address elsewhere.
     let Some(bound) = ask::route(to, Some(from), scope)? else { return Ok(None) };
     let interface = if scope == 0 { bound.interface } else { scope };
+    // Routes that somebody adds while a tunnel of ours is up may lead into it: its own packets would go round in circles.
+    if is_our_device(interface) {
+        return Ok(None);
+    }
     let link = ask::mtu(interface).unwrap_or_else(|error| {
         tracing::debug!(%error, interface, "the interface's MTU is not known");
         None
     });
     Ok(Some(Way { to, from, interface, mtu: link.into_iter().chain(bound.mtu).min() }))
+}
+
+fn is_our_device(interface: u32) -> bool {
+    let name = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+        .ok()
+        .and_then(|socket| rustix::net::netdevice::index_to_name(&socket, interface).ok());
+    name.is_some_and(|name| is_ours(&name))
+}
+
+/// As `netd` names its devices.
+fn is_ours(name: &str) -> bool {
+    name.strip_prefix(DEVICE)
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The interface that an address names itself; 0: none.
@@ -64,6 +82,16 @@ fn connected(gateway: SocketAddr) -> io::Result<Option<IpAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tunnel_of_ours_is_no_way_to_the_gateway() {
+        for (name, ours) in
+            [("ikeep0", true), ("ikeep12", true), ("ikeep", false), ("ikeepx", false), ("eth0", false)]
+        {
+            assert_eq!(is_ours(name), ours, "{name}");
+        }
+        assert!(!is_our_device(0));
+    }
 
     #[test]
     fn what_has_no_route_has_no_way() {

@@ -84,7 +84,6 @@ impl Driver {
                     Ok(false) => break,
                     Err(error) => {
                         tracing::debug!(%error, "socket error");
-                        path.hear_of_mtu(now.at);
                         continue;
                     }
                 }
@@ -136,7 +135,8 @@ impl Driver {
     /// What the present path carries, and word of it where that is news.
     pub(super) fn measure(&mut self, now: Instant) {
         let Some(path) = self.client.serving_path() else { return };
-        let Some(path) = self.paths.iter().find(|known| known.id == path) else { return };
+        let Some(path) = self.paths.iter_mut().find(|known| known.id == path) else { return };
+        path.hear_of_mtu(now);
         let outer = usize::try_from(path.mtu(now).max(SMALLEST)).unwrap_or_default();
         let inner = self.client.largest_inner(outer).and_then(|inner| u32::try_from(inner).ok());
         if let Some(inner) = inner.filter(|inner| self.bulk.mtu != Some(*inner)) {

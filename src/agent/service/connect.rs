@@ -169,9 +169,9 @@ impl Service {
             }
         }
         let wishes = target.wishes.clone();
-        let runtime = self.places.runtime.clone();
+        let folder = self.places.state.clone();
         let mut connection =
-            Connection::start(target, session, reporter, &self.clock, &self.around, &runtime).await?;
+            Connection::start(target, session, reporter, &self.clock, &self.around, &folder).await?;
         if let Some(about) = connection.about_tunnel.take() {
             tracing::warn!("{about}");
             connection.reporter.say(self.clock.now(), Kind::Warning, &about);

@@ -35,7 +35,7 @@ impl Service {
             Some(Output::NoDevice(error)) => self.device_gone(&error).await,
             Some(Output::Mtu(mtu)) => {
                 if let Some(connection) = self.connection.as_mut() {
-                    connection.mtu = Some(mtu);
+                    connection.laid.mtu = Some(mtu);
                 }
                 self.ground_changed();
             }

@@ -14,6 +14,7 @@ mod ways;
 
 use crate::sense::portal::Verdict;
 use portal::Portal;
+pub(super) use tunnel::Laid;
 use tunnel::Word;
 pub(super) use ways::Whereabouts;
 use ways::{Found, LookUps};
@@ -122,6 +123,8 @@ enum Wake {
     Output(Option<Output>),
     Kept(Option<KeepingDone>),
     Ground(Report),
+    GroundLate,
+    GroundAgain,
     LookedUp(Result<Found, String>),
     Probed(Verdict),
     Missing,
@@ -193,6 +196,8 @@ impl Service {
                 Wake::Output(output) => self.output(output).await,
                 Wake::Kept(kept) => self.kept(kept),
                 Wake::Ground(report) => self.ground(report).await,
+                Wake::GroundLate => self.ground_late().await,
+                Wake::GroundAgain => self.ground_again(),
                 Wake::LookedUp(result) => self.looked_up(result).await,
                 Wake::Probed(verdict) => self.probed(verdict).await,
                 Wake::Missing => self.warn_of_missing(),
@@ -215,6 +220,8 @@ impl Service {
                 }
             } => match said {
                 Word::Ground(report) => Wake::Ground(report),
+                Word::Late => Wake::GroundLate,
+                Word::Again => Wake::GroundAgain,
                 Word::Output(output) => Wake::Output(output),
             },
             // Before calls: whoever asks next must not be told that somebody who has left is in the way.
@@ -301,6 +308,7 @@ impl Service {
             State::Disconnected { .. } => self.end_for_good().await,
             _ => {
                 connection.ending = true;
+                connection.laid.open_gate();
                 connection.command(Command::Order(Order::Disconnect)).await;
             }
         }
@@ -400,13 +408,17 @@ impl Service {
                 profile: &connection.target.profile_file.display().to_string(),
                 tunnel: connection.tunnel_kind(),
                 proxy: connection.proxy(),
-                device: connection.device.as_deref(),
-                mtu: connection.network_asked.as_ref().map(|network| network.mtu.into()),
+                device: connection.laid.device.as_deref(),
+                mtu: connection.laid.device_mtu().map(usize::from),
             };
             let mut status = status::json(&picture, about);
-            if self.keeping.is_some() || connection.laying {
+            if self.keeping.is_some() || connection.laid.is_under_way() {
                 // The driver is ahead: what it says is not announced before the session is kept and the routes are there.
                 status["state"] = connection.state.name().into();
+            }
+            if let Some(failed) = &connection.laid.failed {
+                status["confirmed"] = false.into();
+                status["error"] = serde_json::json!({ "code": "network", "message": failed });
             }
             return status;
         }

@@ -5,19 +5,66 @@ use super::super::driver::{Command, Output};
 use super::super::network::Report;
 use super::{Idle, Service};
 use crate::ipc::FailureKind;
-use crate::ipc::helper::Applied;
+use crate::ipc::helper::{Applied, HelperError, MAX_MTU};
 use crate::journal::Kind;
 use crate::plan::{Network, Plan};
 use crate::reconnect::{Pause, State};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::{Sleep, sleep};
 
 /// What a device must carry, octets: RFC 8200 5, RFC 791 3.2.
 const SMALLEST6: u32 = 1280;
 const SMALLEST4: u32 = 576;
+/// What comes after a plan waits no longer than this for the machine to be as the plan wants it.
+const LIMIT: Duration = Duration::from_secs(15);
+/// A plan that could not be applied is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// How far the machine's network is.
+#[derive(Debug, Default)]
+pub(in super::super) struct Laid {
+    /// What was asked of it last, and the number of that wish.
+    asked: Option<(u64, Network)>,
+    /// What comes after the plan waits until this wish is fulfilled, and no longer than that.
+    gate: Option<(u64, Pin<Box<Sleep>>)>,
+    /// When what failed is tried again.
+    again: Option<Pin<Box<Sleep>>>,
+    /// What was done.
+    pub(in super::super) applied: Option<Applied>,
+    /// Why it is not as it should be.
+    pub(in super::super) failed: Option<String>,
+    /// The device's name.
+    pub(in super::super) device: Option<String>,
+    /// The largest inner packet that the path carries in one piece.
+    pub(in super::super) mtu: Option<u32>,
+}
+
+impl Laid {
+    /// The machine is being made as the plan wants it.
+    pub(in super::super) fn is_under_way(&self) -> bool {
+        self.gate.is_some()
+    }
+
+    /// Nothing waits for that any more.
+    pub(super) fn open_gate(&mut self) {
+        self.gate = None;
+    }
+
+    /// The device's MTU, octets.
+    pub(in super::super) fn device_mtu(&self) -> Option<u16> {
+        self.asked.as_ref().map(|(_, network)| network.mtu)
+    }
+}
 
 /// See [`Connection::next_word`].
 pub(super) enum Word {
     Ground(Report),
+    /// The machine's network takes too long.
+    Late,
+    /// What failed is due again.
+    Again,
     Output(Option<Output>),
 }
 
@@ -25,19 +72,32 @@ impl Connection {
     /// The next word of the driver or of the machine's network. What comes after "keep this session" (`keeps`), or after the
     /// plan while the machine is being made so, waits: Connected is not announced before.
     pub(super) async fn next_word(&mut self, keeps: bool) -> Word {
-        let waits = keeps || self.laying;
-        let Self { ground, outputs, .. } = self;
+        let waits = keeps || self.laid.is_under_way();
+        let Self { ground, outputs, laid, .. } = self;
         let report = async {
             match ground {
                 Some(ground) => ground.reports.recv().await,
                 None => None,
             }
         };
+        let late = async {
+            match &mut laid.gate {
+                Some((_, limit)) => limit.as_mut().await,
+                None => std::future::pending().await,
+            }
+        };
+        let again = async {
+            match &mut laid.again {
+                Some(time) => time.as_mut().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             Some(report) = report => Word::Ground(report),
+            () = late => Word::Late,
+            () = again => Word::Again,
             output = outputs.recv(), if !waits => Word::Output(output),
-            else => std::future::pending().await,
         }
     }
 
@@ -46,71 +106,70 @@ impl Connection {
         let settings = &self.target.settings;
         let smallest = if plan.address6.is_some() { SMALLEST6 } else { SMALLEST4 };
         let usual = u32::try_from(crate::tunnel::MTU).unwrap_or(SMALLEST6);
-        let mtu = self.mtu.unwrap_or(usual).max(smallest);
+        let mtu = self.laid.mtu.unwrap_or(usual).max(smallest);
         let ports = [settings.port, settings.nat_port];
         let at = |ip| ports.map(|port| SocketAddr::new(ip, port));
         let gateways: Vec<SocketAddr> = self.whereabouts.gateways().into_iter().flat_map(at).collect();
-        Network::new(plan, self.target.network, &gateways, u16::try_from(mtu).unwrap_or(u16::MAX))
+        let mtu = u16::try_from(mtu).unwrap_or(MAX_MTU).min(MAX_MTU);
+        Network::new(plan, self.target.network, &gateways, mtu)
     }
 
-    /// Asks for the machine to be as the plan wants it now, where that is something else than before. True where it was asked.
-    fn lay_ground(&mut self) -> bool {
-        let Some(network) = self.plan().map(|plan| self.network(&plan)) else { return false };
-        let Some(ground) = self.ground.as_mut().filter(|_| self.network_asked.as_ref() != Some(&network))
-        else {
-            return false;
-        };
-        ground.apply(network.clone());
-        self.network_asked = Some(network);
-        true
+    /// Asks for the machine to be as the plan wants it now, where that is something else than before. The number of the wish.
+    fn lay_ground(&mut self) -> Option<u64> {
+        let network = self.network(&self.plan()?);
+        let news = self.laid.asked.as_ref().is_none_or(|(_, asked)| *asked != network);
+        let ground = self.ground.as_ref().filter(|_| news)?;
+        let number = ground.apply(network.clone());
+        self.laid.asked = Some((number, network));
+        self.laid.again = None;
+        Some(number)
+    }
+
+    /// The same, and what the driver says waits for it.
+    fn lay_ground_first(&mut self) {
+        if let Some(number) = self.lay_ground() {
+            self.laid.gate = Some((number, Box::pin(sleep(LIMIT))));
+        }
     }
 }
 
 impl Service {
     /// The gateway has assigned something: the machine is made so before anybody hears of it.
     pub(super) fn planned(&mut self) {
-        let Some(connection) = self.connection.as_mut() else { return };
-        if connection.lay_ground() {
-            connection.laying = true;
+        if let Some(connection) = self.connection.as_mut() {
+            connection.lay_ground_first();
         }
     }
 
     /// There is another network around the tunnel: whoever manages it may have changed what was made, so it is looked at anew.
     pub(super) fn check_ground(&mut self) {
-        let Some(connection) = self.connection.as_mut() else { return };
-        if connection.network_asked.take().is_some() {
+        if let Some(connection) = self.connection.as_mut()
+            && connection.laid.asked.take().is_some()
+        {
             connection.lay_ground();
         }
     }
 
-    /// The connection is on its way again after a state without a tunnel: what belongs into the tunnel leaves by it or not at
-    /// all (law 9).
-    fn regain_ground(&mut self) {
-        let Some(connection) = self.connection.as_mut() else { return };
-        if connection.network_asked.is_none() && connection.lay_ground() {
-            connection.laying = true;
+    /// Something that the network depends on has changed: the path's MTU, the gateway's addresses.
+    pub(super) fn ground_changed(&mut self) {
+        if let Some(connection) = self.connection.as_mut().filter(|there| there.laid.asked.is_some()) {
+            connection.lay_ground();
         }
     }
 
-    /// Leaves or regains the ground, as the state wants it.
+    /// Leaves or regains the ground, as the state wants it: what belongs into the tunnel leaves by it or not at all (law 9).
     pub(super) async fn ground_in(&mut self, state: &State) {
         match state {
             State::AuthRequired { .. }
             | State::Disconnected { .. }
             | State::Suspended { pause: Pause::TrustedNetwork, .. } => self.leave_ground().await,
             State::Connected | State::Reconnecting(_) | State::WaitingForNetwork { .. } => {
-                self.regain_ground()
+                if let Some(connection) = self.connection.as_mut().filter(|there| there.laid.asked.is_none())
+                {
+                    connection.lay_ground_first();
+                }
             }
             _ => {}
-        }
-    }
-
-    /// Something that the network depends on has changed: the path's MTU, the gateway's addresses.
-    pub(super) fn ground_changed(&mut self) {
-        if let Some(connection) =
-            self.connection.as_mut().filter(|connection| connection.network_asked.is_some())
-        {
-            connection.lay_ground();
         }
     }
 
@@ -118,43 +177,65 @@ impl Service {
         let Some(connection) = self.connection.as_mut() else { return };
         match report {
             Report::Device(device) => {
-                connection.device = Some(device.name().to_owned());
+                connection.laid.device = Some(device.name().to_owned());
                 connection.command(Command::Device(Some(device))).await;
             }
-            Report::Applied(applied) => self.applied(applied),
-            Report::Back(applied) => {
+            Report::Applied(number, applied) => self.applied(number, applied),
+            Report::Failed(number, error) => self.ground_failed(Some(number), &error).await,
+            Report::Released(..) => {}
+            Report::Back => {
                 self.say(Kind::Information, "The helper is there again, and the tunnel goes on.");
-                match applied {
-                    Some(applied) => self.applied(applied),
-                    None => self.ground_changed(),
-                }
             }
-            Report::Released(_) => {}
             Report::Gone(error) => {
-                self.say(
-                    Kind::Warning,
-                    &format!("{error}. The tunnel stays; the helper is looked for again."),
-                );
-            }
-            Report::Failed(error) => {
-                let first = connection.applied.is_none();
-                connection.laying = false;
-                let text = format!("The machine's network cannot be set up for the tunnel: {error}");
-                if !first {
-                    return self.say(Kind::Warning, &text);
-                }
-                self.refuse(FailureKind::Other, text.clone());
-                self.want(false).await;
-                self.end(Some(Idle { person_needed: false, message: text })).await;
+                let text = format!("{error}. What it made stays; the helper is looked for again.");
+                self.say(Kind::Warning, &text);
             }
         }
     }
 
-    fn applied(&mut self, applied: Applied) {
+    /// The helper does not say that it is done.
+    pub(super) async fn ground_late(&mut self) {
+        self.ground_failed(None, &HelperError::Late).await;
+    }
+
+    /// What has failed is tried again.
+    pub(super) fn ground_again(&mut self) {
+        if let Some(connection) = self.connection.as_mut() {
+            connection.laid.again = None;
+            connection.laid.asked = None;
+            connection.lay_ground();
+        }
+    }
+
+    async fn ground_failed(&mut self, number: Option<u64>, error: &HelperError) {
         let Some(connection) = self.connection.as_mut() else { return };
-        connection.laying = false;
-        let news = connection.applied.as_ref() != Some(&applied);
-        connection.applied = Some(applied.clone());
+        let latest = connection.laid.asked.as_ref().map(|(number, _)| *number);
+        if number.is_some() && number != latest {
+            return; // of a wish that another one has replaced
+        }
+        connection.laid.open_gate();
+        let text = format!("The machine's network cannot be set up for the tunnel: {error}");
+        if connection.laid.applied.is_none() {
+            self.refuse(FailureKind::Other, text.clone());
+            self.want(false).await;
+            return self.end(Some(Idle { person_needed: false, message: text })).await;
+        }
+        connection.laid.again = Some(Box::pin(sleep(AGAIN)));
+        let news = connection.laid.failed.replace(text.clone()) != Some(text.clone());
+        if news {
+            self.say(Kind::Warning, &text);
+        }
+    }
+
+    fn applied(&mut self, number: u64, applied: Applied) {
+        let Some(connection) = self.connection.as_mut() else { return };
+        let laid = &mut connection.laid;
+        if laid.gate.as_ref().is_some_and(|(awaited, _)| *awaited <= number) {
+            laid.open_gate();
+        }
+        laid.failed = None;
+        let news = laid.applied.as_ref() != Some(&applied);
+        laid.applied = Some(applied.clone());
         if !news {
             return;
         }
@@ -170,29 +251,27 @@ impl Service {
     /// The device is gone, by somebody else's hand: another one is made.
     pub(super) async fn device_gone(&mut self, error: &std::io::Error) {
         let Some(connection) = self.connection.as_mut() else { return };
-        let name = connection.device.take().unwrap_or_default();
-        connection.network_asked = None;
+        let name = connection.laid.device.take().unwrap_or_default();
         if let Some(ground) = connection.ground.as_mut() {
             ground.release().await;
         }
-        if connection.lay_ground() {
-            connection.laying = true;
-        }
+        connection.laid = Laid { mtu: connection.laid.mtu, ..Laid::default() };
+        connection.lay_ground_first();
         self.say(Kind::Warning, &format!("The tunnel's device {name} is gone ({error}): a new one is made."));
     }
 
     /// Everything as before: there is no tunnel, and none comes back by itself (law 9).
     pub(super) async fn leave_ground(&mut self) {
-        let Some(connection) = self.connection.as_mut() else { return };
-        if connection.ground.is_none() {
+        let Some(connection) = self.connection.as_mut().filter(|there| there.ground.is_some()) else {
             return;
-        }
+        };
         // The device is gone with its last descriptor.
         connection.command(Command::Device(None)).await;
-        let Some(ground) = connection.ground.as_mut() else { return };
-        let problems = ground.release().await;
-        (connection.laying, connection.network_asked, connection.applied) = (false, None, None);
-        connection.device = None;
+        let problems = match connection.ground.as_mut() {
+            Some(ground) => ground.release().await,
+            None => Vec::new(),
+        };
+        connection.laid = Laid { mtu: connection.laid.mtu, ..Laid::default() };
         for problem in problems {
             self.say(Kind::Warning, &problem);
         }

@@ -13,6 +13,9 @@ pub const MAX_MESSAGE: usize = 128 << 10;
 /// Networks in each list of a [`Network`], and addresses, servers and domains together, at most.
 pub const MAX_NETS: usize = 2048;
 
+/// Largest MTU of a tunnel's device, octets.
+pub const MAX_MTU: u16 = 9000;
+
 /// What the agent asks. (Empty braces, since serde would take any field with a variant that has none.)
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]

@@ -11,5 +11,7 @@ mod peer;
 
 pub use channel::{Channel, ChannelError, decode, encode, listen, watched};
 pub use client::{Helper, HelperError};
-pub use message::{Answer, Applied, Ask, MAX_MESSAGE, MAX_NETS, PROTOCOL, Refusal, RefusalKind, SOCKET, Tun};
+pub use message::{
+    Answer, Applied, Ask, MAX_MESSAGE, MAX_MTU, MAX_NETS, PROTOCOL, Refusal, RefusalKind, SOCKET, Tun,
+};
 pub use peer::Peer;

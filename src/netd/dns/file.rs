@@ -321,7 +321,9 @@ fn write(
 /// The content of the backup; `None` where there was no file.
 fn backup(places: &Places, saved: &Saved) -> Result<Option<Vec<u8>>, DnsError> {
     let Some(before) = &saved.before else { return Ok(None) };
-    let path = places.state.join(&before.backup);
+    // The journal is read from a file: it names nothing but what is written here.
+    let name = BACKUPS.into_iter().find(|name| *name == before.backup).unwrap_or(BACKUPS[0]);
+    let path = places.state.join(name);
     read_at_most(&path, MAX_SIZE).map(Some).map_err(state_error(&path))
 }
 

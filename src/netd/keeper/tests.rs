@@ -231,16 +231,32 @@ async fn a_helper_goes_on_with_what_the_supervisor_kept() {
 }
 
 #[tokio::test]
-async fn without_a_device_what_is_left_is_put_back() {
+async fn what_is_left_waits_for_the_agent_that_has_the_device() {
+    let mut stage = Stage::new(Recording::default());
+    stage.ask(1, 7, Task::Tun(None)).await;
+    stage.ask(1, 7, plan(1400)).await;
+    let mut stage = Stage::at(Recording::default(), stage.killed());
+    stage.keeper.begin(None).await;
+    assert_eq!(stage.machine.said(), [""; 0], "nothing leaves in the clear meanwhile");
+    assert!(!stage.keeper.is_idle());
+    assert_eq!(kept(&stage.ask(1, 7, Task::Tun(Some(io::pipe().unwrap().0.into()))).await), Some(false));
+    assert_eq!(stage.machine.said(), ["adopt"]);
+    // Nobody comes after the next death.
+    let mut stage = Stage::at(Recording::default(), stage.killed());
+    stage.keeper.begin(None).await;
+    assert_eq!(stage.wait().await, Due::Over);
+    assert_eq!(stage.machine.said(), ["revert what is left"]);
+    assert!(stage.keeper.is_idle() && stage.keeper.folder.read().is_none());
+}
+
+#[tokio::test]
+async fn what_is_left_is_put_back_before_somebody_else_has_a_tunnel() {
     let mut stage = Stage::new(Recording::default());
     stage.ask(1, 7, Task::Tun(None)).await;
     let mut stage = Stage::at(Recording::default(), stage.killed());
     stage.keeper.begin(None).await;
-    assert_eq!(stage.machine.said(), ["revert what is left"]);
-    assert!(stage.keeper.is_idle() && stage.keeper.folder.read().is_none());
-    // The agent that comes back has the device itself.
-    assert_eq!(kept(&stage.ask(1, 7, Task::Tun(Some(io::pipe().unwrap().0.into()))).await), Some(false));
-    assert_eq!(stage.machine.said(), ["adopt"]);
+    assert_eq!(kept(&stage.ask(1, 8, Task::Tun(None)).await), Some(false));
+    assert_eq!(stage.machine.said(), ["open", "revert what is left"]);
 }
 
 #[tokio::test]

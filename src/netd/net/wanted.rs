@@ -163,14 +163,20 @@ fn lans(network: &Network, machine: &Machine) -> Vec<Net> {
     granted.copied().collect()
 }
 
-/// A network of the plan that is a part of the local one.
+/// A network of the plan that is the local one, whole. A part of it stays in the tunnel: whoever gives out addresses on a foreign
+/// network must not be able to draw the company's out of it.
 fn hidden(network: &Network, machine: &Machine, net: &Net) -> bool {
     let resolver = network.dns.servers.iter().any(|server| Net::host(*server) == *net);
-    !resolver && lans(network, machine).iter().any(|lan| covers(lan, net))
+    !resolver && lans(network, machine).contains(net)
 }
 
+/// Only addresses that no company's server on the Internet has.
 fn is_lan(net: &Net) -> bool {
-    net.prefix >= if net.address.is_ipv4() { WIDEST_LAN.0 } else { WIDEST_LAN.1 }
+    let (private, widest) = match net.address {
+        IpAddr::V4(ip) => (ip.is_private() || ip.is_link_local(), WIDEST_LAN.0),
+        IpAddr::V6(ip) => (ip.is_unique_local() || ip.is_unicast_link_local(), WIDEST_LAN.1),
+    };
+    private && net.prefix >= widest
 }
 
 /// What is never anybody's but the link's: neighbours, routers, DHCP.

@@ -63,7 +63,10 @@ impl<'a> Split<'a> {
 
     /// Goes on where another one with the same read stopped; `done` is its [`Split::done`].
     pub fn go_on(mut self, done: usize) -> Self {
-        self.done = done.min(self.packet.len());
+        self.done = done;
+        if let Kind::Parts { layout, headers, .. } = self.kind {
+            self.ended |= done > 0 && headers + done >= layout.length;
+        }
         self
     }
 

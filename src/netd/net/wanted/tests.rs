@@ -108,18 +108,22 @@ fn the_local_network_stays_outside_whatever_is_included() {
     assert_eq!((way(&items, "192.168.1.9"), way(&items, "192.168.2.9")), (None, INTO));
     assert_eq!(way(&items, "fd11::9"), None);
     assert_eq!(way(&wanted(&full(), &at_home), "192.168.1.9"), INTO, "not granted");
-    let inner = Network { local_lan: true, ..split(&["192.168.0.0/16", "192.168.1.128/25"]) };
-    assert_eq!(way(&wanted(&inner, &at_home), "192.168.1.200"), None);
+    // The same network at both places: here it is the local one. A part of it is the company's.
+    let inner =
+        Network { local_lan: true, ..split(&["192.168.0.0/16", "192.168.1.0/24", "192.168.1.128/25"]) };
+    let items = wanted(&inner, &at_home);
+    assert_eq!((way(&items, "192.168.1.9"), way(&items, "192.168.1.200")), (None, INTO));
     assert_eq!(notes(&inner, &at_home).len(), 1);
 }
 
 #[test]
 fn a_network_cannot_claim_the_internet_for_local() {
-    let hostile = Machine { on_link: nets(&["0.0.0.0/1", "2000::/3"]), ..machine() };
+    let hostile = Machine { on_link: nets(&["0.0.0.0/1", "2000::/3", "9.0.0.0/8"]), ..machine() };
     let granted = Network { local_lan: true, ..full() };
     let items = wanted(&granted, &hostile);
     assert_eq!((way(&items, "8.8.8.8"), way(&items, "2001:db8::1")), (INTO, INTO));
-    assert_eq!(notes(&granted, &hostile).len(), 2);
+    assert_eq!(way(&items, "9.9.9.9"), INTO);
+    assert_eq!(notes(&granted, &hostile).len(), 3);
 }
 
 #[test]

@@ -16,6 +16,21 @@ fn all(read: &[u8]) -> Vec<Vec<u8>> {
     parts
 }
 
+#[test]
+fn a_split_goes_on_where_it_stopped_and_not_beyond_the_end() {
+    let octets = read(Header::tcp(true, 52, 1000, 20), &Segment::data(4000, 0, &[7; 2500]).octets());
+    let whole = all(&octets);
+    let mut room = vec![0; 1052];
+    let mut first = Split::new(&octets).unwrap();
+    for part in 0..3 {
+        let length = first.next(&mut room).unwrap();
+        let mut rest = Split::new(&octets).unwrap().go_on(first.done());
+        assert_eq!(room[..length], whole[part]);
+        let next = rest.next(&mut room).map(|length| room[..length].to_vec());
+        assert_eq!(next.as_ref(), whole.get(part + 1));
+    }
+}
+
 proptest! {
     #[test]
     fn a_super_packet_becomes_sound_segments_of_the_same_octets(
