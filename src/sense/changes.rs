@@ -72,7 +72,7 @@ impl Changes {
     }
 }
 
-/// Rings when something has changed: at once, in a storm once in [`PAUSE`] on average, and once more [`PAUSE`] after the last
+/// Rings when something has changed: at once, in a storm once in 50 ms on average, and once more 50 ms after the last
 /// ring, since some changes are told before they are made (RTM_NEWLINK of a link that goes down comes before its routes are gone).
 #[derive(Debug)]
 pub struct Bell {
