@@ -31,7 +31,7 @@ up-ignored                  | src/reconnect/state/reconnecting.rs        | Trigg
 init-answer-ignored         | src/reconnect/state/reconnecting.rs        | r.past_init = true;                                 | r.past_init = false;                        | late
 user-reconnect-ignored      | src/reconnect/state/connected.rs           | Trigger::Reconnect if context.has_token(now) => self.lost(now, Cause::User, context), | Trigger::Reconnect if context.has_token(now) => {} | reconnect
 old-sa-not-asked            | src/client/actions.rs                      | Action::CheckOld => self.check_old(now),            | Action::CheckOld => {}                      | nap
-proof-of-old-sa-ignored     | src/reconnect/state/reconnecting.rs        | Trigger::OldProved => self.take_proof(context),     | Trigger::OldProved => {}                    | nap
+proof-of-old-sa-ignored     | src/reconnect/state/reconnecting.rs        | Trigger::OldProved => self.take_proof(now, context), | Trigger::OldProved => {}                    | nap
 one-refusal-believed        | src/reconnect/state/reconnecting.rs        | let gap = self.rules.refusal_retry.get(r.refusals).copied(); | let gap: Option<std::time::Duration> = None; | grudging
 refusals-never-believed     | src/reconnect/state/reconnecting.rs        | None => return self.give_up(Why::TokenRefused),     | None => r.next = Some(now + std::time::Duration::from_millis(300)), | refused
 changes-unheard             | src/sense/listen.rs                        | () = bell.rings(), if watching =>                   | () = bell.rings(), if false =>              | kernel:uplinks::the_default_route_moves_to_the_other_uplink_and_back
