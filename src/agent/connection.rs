@@ -10,8 +10,9 @@ use super::service::{Laid, Whereabouts};
 use super::target::Target;
 use crate::client::{AuthKind, Client, Event, Order, Settings};
 use crate::config::Tunnel;
+use crate::facts::privilege::has_tun;
 use crate::ike::initiator::Failure;
-use crate::ipc::helper::HelperError;
+use crate::ipc::helper::{HelperError, RefusalKind};
 use crate::plan::Plan;
 use crate::reconnect::{State, Why};
 use crate::session::Session;
@@ -306,6 +307,14 @@ struct Choice {
 async fn choose(target: &Target, folder: &Path, again: bool) -> Result<Choice, String> {
     let mut choice = Choice { listener: None, ground: None, sockets: Sockets::Own, about: None };
     let mut tunnel = target.tunnel;
+    let proxy_since = |why: &str| {
+        let at = target.proxy;
+        Some(format!("The tunnel is a SOCKS5 proxy at {at}, for programs that are told of it: {why}"))
+    };
+    if tunnel.is_none() && !has_tun() {
+        choice.about = proxy_since("there are no TUN devices here (`ikeep doctor`)");
+        tunnel = Some(Tunnel::Proxy);
+    }
     if matches!(tunnel, None | Some(Tunnel::Tun)) {
         let helpers = Helpers::new(target.helper.clone(), folder);
         match ground(&helpers, again).await {
@@ -313,15 +322,16 @@ async fn choose(target: &Target, folder: &Path, again: bool) -> Result<Choice, S
             Err(error) if tunnel.is_some() => {
                 return Err(format!("a tunnel device needs the helper: {error}"));
             }
-            // What was in a device before must not come back outside of it.
-            Err(error) if again && !matches!(error, HelperError::Absent { .. }) => {
+            // What was in a device before must not come back outside of it. Whoever may have none had none.
+            Err(error)
+                if again
+                    && !matches!(error, HelperError::Absent { .. })
+                    && error.refusal() != Some(RefusalKind::NotAllowed) =>
+            {
                 return Err(format!("the tunnel's device cannot be had back: {error}"));
             }
             Err(error) => {
-                let at = target.proxy;
-                choice.about = Some(format!(
-                    "The tunnel is a SOCKS5 proxy at {at}, for programs that are told of it: {error}"
-                ));
+                choice.about = proxy_since(&error.to_string());
                 tunnel = Some(Tunnel::Proxy);
             }
         }

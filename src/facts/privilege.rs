@@ -19,6 +19,11 @@ fn has_capability(status: &str, bit: u32) -> bool {
     mask.is_some_and(|mask| mask >> bit & 1 == 1)
 }
 
+/// True where the kernel makes TUN devices (in many containers it does not).
+pub fn has_tun() -> bool {
+    std::path::Path::new("/dev/net/tun").exists()
+}
+
 /// The program of the helper, where it is installed.
 pub fn helper_program() -> Option<PathBuf> {
     let own = std::env::current_exe().ok()?;
