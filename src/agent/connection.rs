@@ -279,6 +279,7 @@ impl Connection {
                 self.failure = None;
                 self.ended = None;
             }
+            Event::StoreSession(session) => self.whereabouts.served_by(session.peer.ip()),
             Event::Failed(failure) => self.failure = Some(failure.clone()),
             Event::Ended(why) => self.ended = Some(*why),
             Event::IkeKeys(keys) => self.keys(|log| log.ike(keys)),

@@ -61,7 +61,10 @@ impl Service {
                 };
                 self.tell_asker(Reply::Notice { kind, text });
             }
-            Event::StoreSession(session) => self.keep(session),
+            Event::StoreSession(session) => {
+                self.keep(session);
+                self.ground_changed();
+            }
             Event::EraseSession => self.forget(),
             Event::NoToken => {
                 let text = "the gateway gave no session token: every reconnect will need a login".to_owned();

@@ -72,6 +72,8 @@ pub(in super::super) struct Whereabouts {
     ways: Vec<Way>,
     /// Addresses that the client was told.
     told: Vec<IpAddr>,
+    /// Who has the session, wherever a redirect has led.
+    serving: Option<IpAddr>,
 }
 
 impl Whereabouts {
@@ -137,9 +139,15 @@ impl Whereabouts {
         usable
     }
 
-    /// Where the gateway may be: who answered last, and every address to try.
+    /// The session is with this address.
+    pub(in super::super) fn served_by(&mut self, gateway: IpAddr) {
+        self.serving = Some(gateway);
+    }
+
+    /// Where the gateway may be: who has the session, who answered last, and every address to try.
     pub(super) fn gateways(&self) -> Vec<IpAddr> {
         let mut all = self.usable();
+        all.extend(self.serving);
         all.extend(self.last.map(|last| last.ip()));
         all
     }
@@ -363,6 +371,14 @@ mod tests {
         // Where an address is the gateway's own, it stays first.
         there.last = Some("[2001:db8::7]:4500".parse().unwrap());
         assert_eq!(there.watched(500)[0].ip().to_string(), "2001:db8::7");
+    }
+
+    #[test]
+    fn nothing_to_or_from_a_gateway_enters_the_tunnel() {
+        let mut there = whereabouts(&["192.0.2.1"], &["192.0.2.1"]);
+        there.last = Some("192.0.2.2:4500".parse().unwrap());
+        there.served_by("198.51.100.7".parse().unwrap());
+        assert_eq!(shown(there.gateways()), ["192.0.2.1", "198.51.100.7", "192.0.2.2"]);
     }
 
     #[test]
