@@ -10,7 +10,7 @@ use rustix::net::sockopt::{
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::Interest;
@@ -28,6 +28,7 @@ const BUFFERS: usize = 4;
 pub(crate) struct Udp {
     socket: UdpSocket,
     state: UdpSocketState,
+    ipv4: bool,
     /// The kernel has told of an error since [`Udp::told_mtu`] was asked last.
     troubled: AtomicBool,
 }
@@ -59,16 +60,13 @@ impl Udp {
                 socket
             }
         };
-        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        match local {
-            SocketAddr::V4(_) => set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::WANT)?,
-            SocketAddr::V6(_) => {
-                set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::WANT)?;
-                setsockopt(&socket, Ipv6DontFrag, &false)?;
-            }
-        }
-        state.enable_transport_errors(UdpSockRef::from(&socket))?;
-        Ok(Self { socket: UdpSocket::from_std(socket)?, state, troubled: AtomicBool::new(false) })
+        let state = prepare(&socket, local.is_ipv4())?;
+        Ok(Self {
+            socket: UdpSocket::from_std(socket)?,
+            state,
+            ipv4: local.is_ipv4(),
+            troubled: AtomicBool::new(false),
+        })
     }
 
     /// Where it is bound.
@@ -195,6 +193,14 @@ impl Udp {
         told
     }
 
+    /// Batches are tried again: the one that failed was of datagrams that the path does not carry any more.
+    pub(crate) fn try_batches_again(&mut self) {
+        match prepare(&self.socket, self.ipv4) {
+            Ok(state) => self.state = state,
+            Err(error) => tracing::debug!(%error, "the socket stays as it is"),
+        }
+    }
+
     /// Ready when there is something to receive.
     pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
         self.socket.poll_recv_ready(context).map(|_| ())
@@ -204,6 +210,19 @@ impl Udp {
     pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
         self.socket.poll_send_ready(context).map(|_| ())
     }
+}
+
+/// Options of a bound socket, and what is known of what it can do.
+fn prepare(socket: &impl AsFd, ipv4: bool) -> io::Result<UdpSocketState> {
+    let state = UdpSocketState::new(UdpSockRef::from(socket))?;
+    if ipv4 {
+        set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT)?;
+    } else {
+        set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::WANT)?;
+        setsockopt(socket, Ipv6DontFrag, &false)?;
+    }
+    state.enable_transport_errors(UdpSockRef::from(socket))?;
+    Ok(state)
 }
 
 /// What was received in one go.

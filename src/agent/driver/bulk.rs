@@ -157,6 +157,7 @@ impl Path {
     fn hear_of_mtu(&mut self, now: Instant) {
         if let Some(mtu) = self.socket.told_mtu() {
             self.told_mtu = Some((mtu, now));
+            self.socket.try_batches_again();
         }
     }
 }

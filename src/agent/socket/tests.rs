@@ -21,7 +21,7 @@ async fn received(udp: &Udp, count: usize) -> Vec<Vec<u8>> {
 async fn a_batch_arrives_as_the_datagrams_it_was() {
     for any in ["127.0.0.1:0", "[::1]:0"] {
         let any: SocketAddr = any.parse().unwrap();
-        let (from, to) = (Udp::open(any, None).unwrap(), Udp::open(any, None).unwrap());
+        let (mut from, to) = (Udp::open(any, None).unwrap(), Udp::open(any, None).unwrap());
         let contents: Vec<u8> = (0..10_500_u16).map(|n| (n / 1000) as u8).collect();
         let (sent, result) = from.send_batch(&contents, 1000, to.local_addr().unwrap());
         result.unwrap();
@@ -29,6 +29,9 @@ async fn a_batch_arrives_as_the_datagrams_it_was() {
         let all = received(&to, 11).await;
         assert_eq!(all.concat(), contents);
         assert_eq!(all.iter().map(Vec::len).max(), Some(1000));
+        let batch = from.batch();
+        from.try_batches_again();
+        assert_eq!(from.batch(), batch);
         from.send(b"alone", to.local_addr().unwrap()).unwrap();
         assert_eq!(received(&to, 1).await, [b"alone".to_vec()]);
     }
