@@ -315,3 +315,6 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+use super::*;
+use crate::ipc::helper::{Answer, Ask, Channel, PROTOCOL, Refusal, RefusalKind, Tun};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept, bind, listen, socket_with,
+};
+use std::net::UdpSocket as StdUdpSocket;
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A place where helpers listen, one after the other.
+struct Place {
+    folder: TempDir,
+    listener: Arc<OwnedFd>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener =
+            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        bind(&listener, &SocketAddrUnix::new(folder.path().join("netd.sock")).unwrap()).unwrap();
+        listen(&listener, 8).unwrap();
+        Self { folder, listener: Arc::new(listener) }
+    }
+
+    fn helpers(&self) -> Helpers {
+        Helpers::new(Some(self.folder.path().join("netd.sock")), self.folder.path())
+    }
+
+    /// The next helper that the agent reaches.
+    async fn helper(&self) -> Stand {
+        let listener = Arc::clone(&self.listener);
+        let accepted = tokio::task::spawn_blocking(move || accept(&listener)).await.unwrap().unwrap();
+        let stand = Stand { channel: Channel::new(accepted).unwrap() };
+        assert!(matches!(stand.channel.receive::<Ask>().await.unwrap().0, Ask::Hello { .. }));
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        stand.channel.send(&Answer::Welcome { protocol: PROTOCOL, version }, None).await.unwrap();
+        stand
+    }
+}
+
+/// A stand-in for the helper.
+struct Stand {
+    channel: Channel,
+}
+
+impl Stand {
+    /// Makes every socket that is asked for, until something else is.
+    async fn next(&self) -> (Ask, Option<OwnedFd>) {
+        loop {
+            match timeout(LIMIT, self.channel.receive::<Ask>()).await.expect("a request").unwrap() {
+                (Ask::Udp { .. }, _) => {
+                    let socket = StdUdpSocket::bind("127.0.0.1:0").unwrap();
+                    self.channel.send(&Answer::Udp {}, Some(socket.as_fd())).await.unwrap();
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn give_device(&self, index: u32) {
+        let (end, _other) = std::io::pipe().unwrap();
+        let tun = Tun { name: format!("ikeep{index}"), index, kept: false, offload: true };
+        self.channel.send(&Answer::Tun(tun), Some(end.as_fd())).await.unwrap();
+    }
+
+    async fn applied(&self) {
+        self.channel.send(&Answer::Applied(Applied::default()), None).await.unwrap();
+    }
+}
+
+/// Ground at this place, and the helper that it talks to.
+async fn ground(place: &Place) -> (Ground, Sockets, Stand) {
+    let helpers = place.helpers();
+    let begin = async { Ground::new(helpers.reach().await.unwrap(), helpers.clone()).await.unwrap() };
+    let stand = async {
+        let stand = place.helper().await;
+        for _ in 0..2 {
+            let socket = StdUdpSocket::bind("127.0.0.1:0").unwrap();
+            assert!(matches!(stand.channel.receive::<Ask>().await.unwrap().0, Ask::Udp { .. }));
+            stand.channel.send(&Answer::Udp {}, Some(socket.as_fd())).await.unwrap();
+        }
+        stand
+    };
+    let ((ground, sockets), stand) = tokio::join!(begin, stand);
+    (ground, sockets, stand)
+}
+
+async fn report(ground: &mut Ground) -> Report {
+    timeout(LIMIT, ground.reports.recv()).await.expect("a report in time").expect("the task runs")
+}
+
+fn network(mtu: u16) -> Network {
+    Network { mtu, ..Network::default() }
+}
+
+#[tokio::test]
+async fn a_helper_that_dies_before_it_has_made_the_device_leaves_its_wish_to_the_next() {
+    let place = Place::new();
+    let (mut ground, _sockets, first) = ground(&place).await;
+    let number = ground.apply(network(1400));
+    assert!(matches!(first.next().await.0, Ask::Tun {}));
+    drop(first);
+    let second = place.helper().await;
+    assert!(matches!(report(&mut ground).await, Report::Gone(_)));
+    assert!(matches!(report(&mut ground).await, Report::Back));
+    assert!(matches!(second.next().await, (Ask::Tun {}, None)), "there was no device yet");
+    second.give_device(7).await;
+    assert!(matches!(report(&mut ground).await, Report::Device(device) if device.index() == 7));
+    assert!(matches!(second.next().await.0, Ask::Apply { network } if network.mtu == 1400));
+    second.applied().await;
+    assert!(matches!(report(&mut ground).await, Report::Applied(done, _) if done == number));
+}
+
+#[tokio::test]
+async fn the_next_helper_gets_the_device_and_the_plan_and_may_have_another_device() {
+    let place = Place::new();
+    let (mut ground, _sockets, first) = ground(&place).await;
+    let number = ground.apply(network(1400));
+    first.next().await;
+    first.give_device(7).await;
+    first.next().await;
+    first.applied().await;
+    assert!(matches!(report(&mut ground).await, Report::Device(_)));
+    assert!(matches!(report(&mut ground).await, Report::Applied(..)));
+    drop(first);
+    let second = place.helper().await;
+    assert!(matches!(second.next().await, (Ask::Tun {}, Some(_))), "our device goes along");
+    second.give_device(8).await;
+    assert!(matches!(report(&mut ground).await, Report::Gone(_)));
+    assert!(matches!(report(&mut ground).await, Report::Device(device) if device.index() == 8));
+    assert!(matches!(report(&mut ground).await, Report::Back));
+    assert!(matches!(second.next().await.0, Ask::Apply { network } if network.mtu == 1400));
+    second.applied().await;
+    assert!(matches!(report(&mut ground).await, Report::Applied(done, _) if done == number));
+}
+
+#[tokio::test]
+async fn a_refused_plan_is_told_with_its_number_and_the_conversation_goes_on() {
+    let place = Place::new();
+    let (mut ground, _sockets, helper) = ground(&place).await;
+    let refused = ground.apply(network(1400));
+    helper.next().await;
+    helper.give_device(7).await;
+    helper.next().await;
+    let refusal = Refusal { kind: RefusalKind::Machine, message: "no".to_owned() };
+    helper.channel.send(&Answer::Refused(refusal), None).await.unwrap();
+    assert!(matches!(report(&mut ground).await, Report::Device(_)));
+    assert!(matches!(report(&mut ground).await, Report::Failed(number, _) if number == refused));
+    let again = ground.apply(network(1400));
+    assert!(again > refused);
+    assert!(matches!(helper.next().await.0, Ask::Apply { .. }), "the same plan is asked for anew");
+    helper.applied().await;
+    assert!(matches!(report(&mut ground).await, Report::Applied(number, _) if number == again));
+}
+
+#[tokio::test]
+async fn a_release_waits_for_its_own_answer() {
+    let place = Place::new();
+    let (mut ground, _sockets, helper) = ground(&place).await;
+    ground.apply(network(1400));
+    helper.next().await;
+    helper.give_device(7).await;
+    helper.next().await;
+    helper.applied().await;
+    let put_back = async {
+        assert!(matches!(helper.next().await.0, Ask::Revert {}));
+        helper.channel.send(&Answer::Reverted { problems: vec!["a route".to_owned()] }, None).await.unwrap();
+    };
+    let (problems, ()) = tokio::join!(ground.release(), put_back);
+    assert_eq!(problems, ["a route"]);
+    // A device is made anew after it.
+    ground.apply(network(1300));
+    assert!(matches!(helper.next().await, (Ask::Tun {}, None)));
+}
+
+#[tokio::test]
+async fn sockets_are_ready_before_they_are_needed() {
+    let place = Place::new();
+    let (ground, mut sockets, helper) = ground(&place).await;
+    let Sockets::Made { ipv4, ipv6 } = &mut sockets else { panic!("{sockets:?}") };
+    assert!(ipv4.try_recv().is_ok() && ipv6.try_recv().is_ok(), "the first path waits for nobody");
+    let bypass = ground.bypass();
+    let asked = tokio::spawn(async move { bypass.open(false).await });
+    let serve = async {
+        let _ = timeout(LIMIT, helper.next()).await;
+    };
+    tokio::select! {
+        socket = asked => drop(socket.unwrap().unwrap()),
+        () = serve => panic!("nothing but sockets is asked for"),
+    }
+}
