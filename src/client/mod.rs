@@ -3,6 +3,7 @@
 
 mod actions;
 mod attempt;
+mod drops;
 mod event;
 mod keeping;
 mod liveness;
@@ -32,6 +33,7 @@ use crate::reconnect::{Cause, Context, Pause, Policy, Proof, State, Trigger};
 use crate::session::Session;
 use crate::time::{Instant, Now};
 use attempt::Attempt;
+use drops::DROP_REPORT;
 use redirect::Redirects;
 use serving::{Retiring, Serving};
 use std::collections::VecDeque;
@@ -41,8 +43,6 @@ use std::time::Duration;
 
 /// One byte FF after this long without sending keeps the NAT's mapping (RFC 3948 4).
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// Lines about thrown-away datagrams come at most once in this time.
-const DROP_REPORT: Duration = Duration::from_secs(10);
 
 /// What the user wants.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -478,24 +478,6 @@ impl Client {
         self.last_reconnect = Some(report);
         self.error = None;
         self.events.push_back(Event::Reconnected(report));
-    }
-
-    fn count_drop(&mut self, now: Instant, reason: &str) {
-        self.drops += 1;
-        self.last_drop.clear();
-        self.last_drop.push_str(reason);
-        self.report_drops(now);
-    }
-
-    /// One line for many: the first at once, the rest counted.
-    fn report_drops(&mut self, now: Instant) {
-        let (reported, at) = self.drops_reported;
-        let count = self.drops - reported;
-        if count == 0 || at.is_some_and(|at| now.since(at) < DROP_REPORT) {
-            return;
-        }
-        self.drops_reported = (self.drops, Some(now));
-        self.events.push_back(Event::Dropped { count, reason: self.last_drop.clone() });
     }
 }
 
