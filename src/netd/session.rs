@@ -258,3 +258,27 @@ fn misread(error: &ChannelError) -> End {
 fn told(kind: RefusalKind, message: &str) -> End {
     End::Told(Refusal { kind, message: message.to_owned() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    /// More than any socket's buffer holds.
+    const MANY: usize = 100_000;
+
+    #[tokio::test]
+    async fn who_takes_no_answers_is_given_up() {
+        let (ours, _theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let channel = Channel::new(ours).unwrap();
+        for _ in 0..MANY {
+            match send(&channel, (Answer::Udp {}, None)).await {
+                Ok(()) => {}
+                Err(End::Silent(why)) => return assert_eq!(why, "an answer was not taken"),
+                Err(_) => panic!("given up for another reason"),
+            }
+        }
+        panic!("the client was never given up");
+    }
+}
