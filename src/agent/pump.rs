@@ -58,10 +58,10 @@ pub(crate) struct Pump<W> {
 impl<W: Copy + PartialEq> Pump<W> {
     pub(crate) fn new(device: Arc<Device>) -> Self {
         Self {
+            merge: Merge::new(device.offload()),
             device,
             read: vec![0; LARGEST],
             rest: None,
-            merge: Merge::default(),
             outbox: Outbox::default(),
             blocked: None,
             lost: Lost::default(),

@@ -1,9 +1,10 @@
 //! The device's descriptor: packets of the machine, in batches.
 
+use super::Offload;
 use super::VNET_HEADER;
 use super::merge::Joined;
 use std::io::{self, IoSlice};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -17,7 +18,7 @@ pub struct Device {
     fd: AsyncFd<OwnedFd>,
     name: String,
     index: u32,
-    offload: bool,
+    offload: Offload,
 }
 
 impl Device {
@@ -31,6 +32,14 @@ impl Device {
     )]
     pub fn new(fd: OwnedFd, name: String, index: u32, offload: bool) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
+        // What a kernel can hand over joined it can also cut. Who has made the device has asked for as much.
+        let offload = if !offload {
+            Offload::Nothing
+        } else if super::offload(fd.as_fd(), Offload::TcpAndUdp).is_ok() {
+            Offload::TcpAndUdp
+        } else {
+            Offload::Tcp
+        };
         Ok(Self { fd: AsyncFd::new(fd)?, name, index, offload })
     }
 
@@ -60,7 +69,8 @@ impl Device {
     /// # Errors
     /// The device is gone, or down.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let (skip, room) = if self.offload { (0, buffer) } else { (VNET_HEADER, &mut buffer[VNET_HEADER..]) };
+        let (skip, room) =
+            if self.has_header() { (0, buffer) } else { (VNET_HEADER, &mut buffer[VNET_HEADER..]) };
         let read = self.fd.try_io(Interest::READABLE, |fd| Ok(rustix::io::read(fd, room)?));
         match read {
             Ok(length) => Ok(Some(skip + length)),
@@ -82,7 +92,7 @@ impl Device {
                 count += 1;
             }
         };
-        if self.offload {
+        if self.has_header() {
             push(&packet.header);
         }
         push(buffer.get(packet.first).unwrap_or_default());
@@ -93,8 +103,12 @@ impl Device {
         Ok(())
     }
 
-    /// True where packets may be joined.
-    pub fn has_offload(&self) -> bool {
+    fn has_header(&self) -> bool {
+        self.offload != Offload::Nothing
+    }
+
+    /// What may be joined ([`Merge::new`](super::Merge::new)).
+    pub fn offload(&self) -> Offload {
         self.offload
     }
 }

@@ -51,14 +51,24 @@ impl Header {
     /// Of a packet that is as it would be on a wire.
     pub(super) const PLAIN: [u8; VNET_HEADER] = [0; VNET_HEADER];
 
-    /// Of TCP segments that were put together: the checksum is left to the kernel.
+    /// Of TCP segments that were put together: the checksum is left to the kernel. `headers`: octets before the payload;
+    /// `segment`: octets of each one's payload; `start`: where TCP's header is.
     pub(super) fn tcp(ipv4: bool, headers: usize, segment: usize, start: usize) -> [u8; VNET_HEADER] {
+        Self::joined(if ipv4 { GSO_TCPV4 } else { GSO_TCPV6 }, [headers, segment, start, 16])
+    }
+
+    /// The same of UDP datagrams.
+    pub(super) fn udp(headers: usize, segment: usize, start: usize) -> [u8; VNET_HEADER] {
+        Self::joined(GSO_UDP_L4, [headers, segment, start, 6])
+    }
+
+    fn joined(gso: u8, numbers: [usize; 4]) -> [u8; VNET_HEADER] {
         let mut octets = [0; VNET_HEADER];
         octets[0] = NEEDS_CSUM;
-        octets[1] = if ipv4 { GSO_TCPV4 } else { GSO_TCPV6 };
-        // All of them are offsets within a packet of less than 64 KiB.
-        for (at, number) in [(2, headers), (4, segment), (6, start), (8, 16)] {
-            octets[at..at + 2].copy_from_slice(&(number as u16).to_ne_bytes());
+        octets[1] = gso;
+        for (place, number) in octets[2..].chunks_exact_mut(2).zip(numbers) {
+            // All of them are offsets within a packet of less than 64 KiB.
+            place.copy_from_slice(&(number as u16).to_ne_bytes());
         }
         octets
     }
@@ -72,6 +82,8 @@ mod tests {
     fn what_is_written_is_read() {
         let header = Header::read(&Header::tcp(true, 52, 1340, 20)).unwrap();
         assert_eq!(header, Header { gso: Gso::Tcp(1340), checksum: Some((20, 36)) });
+        let header = Header::read(&Header::udp(48, 1200, 40)).unwrap();
+        assert_eq!(header, Header { gso: Gso::Udp(1200), checksum: Some((40, 46)) });
         assert_eq!(Header::read(&Header::PLAIN).unwrap(), Header { gso: Gso::None, checksum: None });
         assert_eq!(Header::read(&[0, 3, 0, 0, 1, 1, 0, 0, 0, 0]), None, "UFO");
         assert_eq!(Header::read(&[0, 1, 0, 0, 0, 0, 0, 0, 0, 0]), None, "segments of nothing");

@@ -184,7 +184,8 @@ pub fn adopt(fd: OwnedFd) -> Result<TunDevice, OpenError> {
     Ok(TunDevice { fd, name, index, offload })
 }
 
-/// Which packets larger than the MTU the kernel may hand to the reader of a device, with their checksums still to be made.
+/// Which packets larger than the MTU the kernel may hand to the reader of a device, with their checksums still to be made; and
+/// takes from its writer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Offload {
     /// None.

@@ -22,20 +22,7 @@ impl Segment {
     pub(super) fn octets(&self) -> Vec<u8> {
         let header = 20 + self.options.len();
         let l4 = header + self.payload.len();
-        let mut packet = if self.ipv6 {
-            let mut ip = vec![0x60, 0, 0, 0, 0, 0, 6, 64];
-            ip[4..6].copy_from_slice(&(l4 as u16).to_be_bytes());
-            ip.extend([0x20, 1, 13, 184, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-            ip.extend([0x20, 1, 13, 184, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
-            ip
-        } else {
-            let mut ip =
-                vec![0x45, 0, 0, 0, 0x12, 0x34, 0x40, 0, 64, 6, 0, 0, 192, 168, 20, 5, 192, 168, 10, 1];
-            ip[2..4].copy_from_slice(&((20 + l4) as u16).to_be_bytes());
-            let sum = Sum::default().add(&ip).finish();
-            ip[10..12].copy_from_slice(&sum);
-            ip
-        };
+        let mut packet = ip(self.ipv6, 6, l4);
         let at = packet.len();
         let addresses = if self.ipv6 { packet[8..40].to_vec() } else { packet[12..20].to_vec() };
         packet.extend(self.port.to_be_bytes());
@@ -48,6 +35,53 @@ impl Segment {
         packet[at + 16..at + 18].copy_from_slice(&sum);
         packet
     }
+}
+
+/// A UDP datagram as it would be on a wire.
+#[derive(Clone, Debug)]
+pub(super) struct Datagram {
+    pub(super) ipv6: bool,
+    pub(super) port: u16,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Datagram {
+    pub(super) fn new(port: u16, payload: &[u8]) -> Self {
+        Self { ipv6: false, port, payload: payload.to_vec() }
+    }
+
+    pub(super) fn octets(&self) -> Vec<u8> {
+        let l4 = 8 + self.payload.len();
+        let mut packet = ip(self.ipv6, 17, l4);
+        let at = packet.len();
+        let addresses = if self.ipv6 { packet[8..40].to_vec() } else { packet[12..20].to_vec() };
+        packet.extend(self.port.to_be_bytes());
+        packet.extend([0x1f, 0x90]);
+        packet.extend((l4 as u16).to_be_bytes());
+        packet.extend([0, 0]);
+        packet.extend(&self.payload);
+        let sum = pseudo(&addresses, 17, l4).add(&packet[at..]).finish();
+        let sum = if sum == [0, 0] { [0xff, 0xff] } else { sum };
+        packet[at + 6..at + 8].copy_from_slice(&sum);
+        packet
+    }
+}
+
+/// An IP header for `l4` octets of `protocol`.
+fn ip(ipv6: bool, protocol: u8, l4: usize) -> Vec<u8> {
+    if ipv6 {
+        let mut ip = vec![0x60, 0, 0, 0, 0, 0, protocol, 64];
+        ip[4..6].copy_from_slice(&(l4 as u16).to_be_bytes());
+        ip.extend([0x20, 1, 13, 184, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        ip.extend([0x20, 1, 13, 184, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+        return ip;
+    }
+    let mut ip =
+        vec![0x45, 0, 0, 0, 0x12, 0x34, 0x40, 0, 64, protocol, 0, 0, 192, 168, 20, 5, 192, 168, 10, 1];
+    ip[2..4].copy_from_slice(&((20 + l4) as u16).to_be_bytes());
+    let sum = Sum::default().add(&ip).finish();
+    ip[10..12].copy_from_slice(&sum);
+    ip
 }
 
 /// True where the checksums of IP and layer 4 are right.

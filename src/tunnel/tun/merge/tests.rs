@@ -1,11 +1,15 @@
 use super::super::Split;
-use super::super::testing::{Segment, sound};
+use super::super::testing::{Datagram, Segment, sound};
 use super::*;
 use proptest::prelude::*;
 
 /// What the device would get, as packets with their headers.
 fn join(packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let mut merge = Merge::default();
+    join_for(Offload::TcpAndUdp, packets)
+}
+
+fn join_for(offload: Offload, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut merge = Merge::new(offload);
     let mut buffer = Vec::new();
     let mut places = Vec::new();
     for packet in packets {
@@ -117,7 +121,96 @@ fn a_pushed_or_short_segment_is_the_last_one() {
     assert_eq!(out[0][VNET_HEADER + 33] & 8, 8, "pushed as a whole");
 }
 
+#[test]
+fn datagrams_of_one_flow_and_size_become_one() {
+    for ipv6 in [false, true] {
+        let datagram = |n: u8, size| Datagram { ipv6, ..Datagram::new(4000, &vec![n; size]) }.octets();
+        let packets: Vec<_> =
+            [(1, 700), (2, 700), (3, 700), (4, 20), (5, 700)].map(|(n, size)| datagram(n, size)).into();
+        let joined = join(&packets);
+        assert_eq!(joined.len(), 2, "a shorter one is the last");
+        let l4 = if ipv6 { 40 } else { 20 };
+        let through: Vec<_> = joined.iter().flat_map(|read| cut(read)).collect();
+        assert_eq!(through.len(), packets.len());
+        for (again, packet) in through.iter().zip(&packets) {
+            assert!(sound(again));
+            assert_eq!(again[l4..], packet[l4..]);
+        }
+        // More than a kernel cuts, and more than an IP packet holds.
+        for (size, most) in [(10, 64), (1400, 46)] {
+            let many: Vec<_> = (0..130).map(|n| datagram(n, size)).collect();
+            let counts: Vec<_> = join(&many).iter().map(|read| cut(read).len()).collect();
+            assert_eq!(counts.iter().sum::<usize>(), 130);
+            assert_eq!(counts[0], most, "{counts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_datagram_that_is_different_stays_alone() {
+    let first = Datagram::new(4000, &[1; 50]);
+    let next = |change: fn(&mut Vec<u8>)| {
+        let mut octets = first.octets();
+        change(&mut octets);
+        octets
+    };
+    let strangers = [
+        Datagram::new(4001, &[1; 50]).octets(),
+        Datagram::new(4000, &[1; 51]).octets(),
+        Datagram::new(4000, &[]).octets(),
+        next(|octets| octets[8] = 3),          // TTL
+        next(|octets| octets[1] = 4),          // DSCP
+        next(|octets| octets[26..28].fill(0)), // no checksum
+        next(|octets| octets[40] ^= 1),        // a wrong one
+        next(|octets| octets[25] -= 1),        // UDP's length
+    ];
+    for stranger in strangers {
+        for packets in [[first.octets(), stranger.clone()], [stranger.clone(), first.octets()]] {
+            let out = join(&packets);
+            let is_short = packets[0].len() > packets[1].len();
+            if is_short && packets[0].len() == 79 {
+                continue; // a shorter one may follow
+            }
+            assert_eq!(out.len(), 2, "{stranger:x?}");
+            for (out, packet) in out.iter().zip(&packets) {
+                assert_eq!(out[..VNET_HEADER], Header::PLAIN);
+                assert_eq!(out[VNET_HEADER..], packet[..]);
+            }
+        }
+    }
+    assert_eq!(join(&[first.octets(), first.octets()]).len(), 1);
+}
+
+#[test]
+fn a_device_gets_joined_only_what_it_takes() {
+    let datagrams = vec![Datagram::new(4000, &[1; 50]).octets(); 3];
+    let segments: Vec<_> = stream(4000, 5, &[90; 3]).iter().map(Segment::octets).collect();
+    for (offload, expected) in
+        [(Offload::Nothing, [3, 3]), (Offload::Tcp, [3, 1]), (Offload::TcpAndUdp, [1, 1])]
+    {
+        assert_eq!([join_for(offload, &datagrams).len(), join_for(offload, &segments).len()], expected);
+    }
+}
+
 proptest! {
+    #[test]
+    fn every_flow_of_datagrams_keeps_its_octets_and_order(choices in proptest::collection::vec((0..4_u16, 0..700_usize, 0..12_u8), 1..80)) {
+        let sent: Vec<_> = choices.iter().enumerate().map(|(n, (flow, size, odd))| {
+            let size = if *odd < 8 { 300 } else { *size };
+            Datagram { ipv6: flow % 2 == 1, ..Datagram::new(5000 + flow, &vec![n as u8; size]) }.octets()
+        }).collect();
+        let bare = |packets: &[Vec<u8>], flow: u16| -> Vec<Vec<u8>> {
+            let l4 = if flow % 2 == 1 { 40 } else { 20 };
+            let of_flow = packets.iter().filter(|p| p.get(l4..l4 + 2) == Some(&(5000 + flow).to_be_bytes()));
+            of_flow.map(|p| p[l4..].to_vec()).collect()
+        };
+        let through: Vec<Vec<u8>> = join(&sent).iter().flat_map(|read| cut(read)).collect();
+        prop_assert_eq!(through.len(), sent.len());
+        for flow in 0..4 {
+            prop_assert_eq!(bare(&through, flow), bare(&sent, flow));
+        }
+    }
+
     #[test]
     fn every_flow_keeps_its_octets_and_order(choices in proptest::collection::vec((0..4_u16, 1..700_usize, 0..12_u8), 1..80)) {
         let mut next = [0_u32; 4];
