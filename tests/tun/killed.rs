@@ -1,4 +1,4 @@
-//! `kill -9` of agent, of helper, of both, at ten moments. Afterwards the tunnel is there again as it was, or the machine is as
+//! `kill -9` of agent, of helper, of both, at a dozen moments. Afterwards the tunnel is there again as it was, or the machine is as
 //! before it, and nothing has left outside the tunnel in between.
 
 use crate::interop;
@@ -15,7 +15,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 /// Worlds at a time: each has a dozen processes.
-const AT_ONCE: usize = 5;
+const AT_ONCE: usize = 6;
 /// The helper keeps what nobody comes back for, seconds.
 const HOLD: u32 = 8;
 
@@ -42,12 +42,14 @@ enum Moment {
     Disconnecting,
 }
 
-const MATRIX: [(Victim, Moment); 10] = [
+const MATRIX: [(Victim, Moment); 12] = [
+    (Victim::Agent, Moment::Reconnecting),
     (Victim::Both, Moment::Reconnecting),
     (Victim::Agent, Moment::Idle),
     (Victim::Helper, Moment::Idle),
     (Victim::Both, Moment::Idle),
     (Victim::Agent, Moment::Traffic),
+    (Victim::Helper, Moment::Traffic),
     (Victim::Both, Moment::Traffic),
     (Victim::Agent, Moment::Login),
     (Victim::Helper, Moment::Applying),
