@@ -154,9 +154,12 @@ fn users_have_the_passwords_of_the_file() {
     assert!(code == Some(2) && err.contains("has 2 lines") && err.contains("3 users"), "{err}");
     let (code, err) = fails(&["--user", "a"]);
     assert!(code == Some(2) && err.contains("--passwords-file"), "{err}");
-    for (flag, value) in
-        [("--pool", "10.0.0.9-10.0.0.1"), ("--pool6", "10.0.0.1-10.0.0.2"), ("--include", "10.0.0.0/33")]
-    {
+    for (flag, value) in [
+        ("--pool", "10.0.0.9-10.0.0.1"),
+        ("--pool6", "10.0.0.1-10.0.0.2"),
+        ("--include", "10.0.0.0/33"),
+        ("--exclude", "fd10::/64"),
+    ] {
         let (code, err) = fails(&[flag, value]);
         assert!(code == Some(2) && err.contains(flag), "{err}");
     }

@@ -83,6 +83,10 @@ pub(super) struct Serve {
     /// Everything goes into the tunnel
     #[arg(long, conflicts_with = "include")]
     tunnel_all: bool,
+    /// An IPv4 network that stays outside it; may be given several times; 0.0.0.0/32: the client's local networks, for users
+    /// who want that (LocalLanAccess)
+    #[arg(long = "exclude", value_name = "NET", value_parser = net4)]
+    exclude: Vec<Net>,
     /// A DNS server to hand out; may be given several times [default: 192.168.10.53]
     #[arg(long = "dns", value_name = "ADDR")]
     dns: Vec<IpAddr>,
@@ -155,6 +159,12 @@ fn net(text: &str) -> Result<Net, &'static str> {
     let address = address.parse().map_err(|_| "expected an address before the slash")?;
     let prefix = prefix.parse().map_err(|_| "expected a number of bits behind the slash")?;
     Net::new(address, prefix).ok_or("the prefix is longer than the address")
+}
+
+/// No attribute says that an IPv6 network stays outside.
+fn net4(text: &str) -> Result<Net, &'static str> {
+    let net = net(text)?;
+    if net.address.is_ipv4() { Ok(net) } else { Err("a client can be told of IPv4 networks only") }
 }
 
 impl Serve {
@@ -233,6 +243,7 @@ impl Serve {
                 include.clone()
             },
             include,
+            exclude: self.exclude.clone(),
             dns: if self.dns.is_empty() { seed.dns.clone() } else { self.dns.clone() },
             domain: Some(self.domain.clone()).filter(|domain| !domain.is_empty()),
             banner: self.banner.clone(),

@@ -79,6 +79,8 @@ pub struct GatewayConfig {
     pub pool6: Option<(Ipv6Addr, Ipv6Addr)>,
     /// Networks that go into the tunnel; empty means everything.
     pub include: Vec<Net>,
+    /// IPv4 networks that stay outside it; 0.0.0.0/32 stands for the client's local networks.
+    pub exclude: Vec<Net>,
     /// DNS servers handed out.
     pub dns: Vec<IpAddr>,
     /// Default domain handed out.
@@ -143,6 +145,7 @@ impl GatewayConfig {
             pool4: (Ipv4Addr::new(192, 168, 20, 5), Ipv4Addr::new(192, 168, 20, 10)),
             pool6: None,
             include: vec![Net { address: Ipv4Addr::new(192, 168, 10, 0).into(), prefix: 24 }],
+            exclude: Vec::new(),
             dns: vec![Ipv4Addr::new(192, 168, 10, 53).into()],
             domain: Some("example.com".into()),
             banner: None,

@@ -38,6 +38,7 @@ pub(super) fn reply(config: &GatewayConfig, request: &Configuration, session: &S
         dns: config.dns.clone(),
         domains: config.domain.iter().cloned().collect(),
         include: config.include.clone(),
+        exclude: config.exclude.clone(),
         banner: config.banner.clone(),
         backup_servers: config.backup_servers.clone(),
         gateway_version: Some(concat!("ikeep gateway ", env!("CARGO_PKG_VERSION")).into()),

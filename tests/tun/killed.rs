@@ -5,14 +5,13 @@ use crate::interop;
 use crate::interop::agent::Running;
 use crate::net::{Net, Uplink};
 use crate::person::{PASSWORD, Person, Stopwatch};
-use crate::supervised::{Supervised, socket};
+use crate::supervised::{Supervised, until};
 use crate::traffic::Download;
 use crate::watch::{Sender, Watch};
 use crate::world::{BEHIND_GATEWAY6, Kind, LONGEST, Options, Peer, TUN, World};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Write as _;
 use std::process::Stdio;
-use std::time::Duration;
 
 /// Worlds at a time: each has a dozen processes.
 const AT_ONCE: usize = 6;
@@ -104,7 +103,6 @@ struct Story<'w> {
 impl Story<'_> {
     fn tell(&self) -> Result<()> {
         let world = self.world;
-        until(|| Ok(socket(&world.person).exists() && world.person.agent().is_some()))?;
         let sender = Sender::start(&world.net)?;
         let command = match self.moment {
             Moment::Login | Moment::Applying => {
@@ -124,8 +122,8 @@ impl Story<'_> {
         let connected = command.is_none();
         let during = world.picture()?;
         let watch = connected.then(|| Watch::start(&world.net)).transpose()?;
-        let (rounds, since) = (sender.rounds(), Stopwatch::start());
-        let downloads = self.kill()?;
+        let rounds = sender.rounds();
+        let (since, downloads) = self.kill()?;
         if connected && self.moment != Moment::Disconnecting {
             self.until_back(&during)?;
             watch.iter().try_for_each(Watch::ensure_tight)?;
@@ -161,32 +159,34 @@ impl Story<'_> {
         Ok(Running(child))
     }
 
-    /// Brings the moment about, and kills. What is under way goes on living.
-    fn kill(&self) -> Result<Vec<Download>> {
+    /// Brings the moment about, and kills. The time since then; what is under way goes on living.
+    fn kill(&self) -> Result<(Stopwatch, Vec<Download>)> {
         let world = self.world;
         let net: &Net = &world.net;
         let strike = || {
             let pids = self.supervised.pids();
             let (agent, helper) = (self.victim != Victim::Helper, self.victim != Victim::Agent);
+            let since = Stopwatch::start();
             self.supervised.kill(agent, helper)?;
             // Others run in their place.
             until(|| {
                 let now = self.supervised.pids();
                 Ok((!agent || now[0] != pids[0]) && (!helper || now[1] != pids[1]))
-            })
+            })?;
+            anyhow::Ok(since)
         };
-        match self.moment {
+        let since = match self.moment {
             Moment::Traffic => {
                 let downloads = world.downloads()?;
-                strike()?;
-                return Ok(downloads.into());
+                return Ok((strike()?, downloads.into()));
             }
             Moment::Reconnecting => {
                 let silent = net.spoil("drop")?;
                 world.until("the outage", |status| status["state"] == "reconnecting")?;
-                strike()?;
+                let since = strike()?;
                 drop(silent);
                 net.go(Uplink::Home)?;
+                since
             }
             Moment::Disconnecting => {
                 let told = world.person.events().len();
@@ -198,12 +198,13 @@ impl Story<'_> {
                     .spawn()?;
                 let disconnect = Running(child);
                 until(|| Ok(world.person.events().len() > told))?;
-                strike()?;
+                let since = strike()?;
                 drop(disconnect);
+                since
             }
             Moment::Login | Moment::Applying | Moment::Idle => strike()?,
-        }
-        Ok(Vec::new())
+        };
+        Ok((since, Vec::new()))
     }
 
     /// Waits until the same tunnel works again.
@@ -227,13 +228,4 @@ impl Story<'_> {
             ensure!(since.elapsed() < LONGEST, "neither connected nor as before:\n{}", self.world.picture()?);
         }
     }
-}
-
-fn until(wanted: impl Fn() -> Result<bool>) -> Result<()> {
-    let since = Stopwatch::start();
-    while !wanted()? {
-        ensure!(since.elapsed() < interop::PATIENCE, "it does not come");
-        crate::world::pause(Duration::from_millis(2));
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@
 #[path = "../interop/mod.rs"]
 mod interop;
 mod killed;
+mod lan;
 #[path = "../kernel/net.rs"]
 #[allow(dead_code, reason = "shared with another test program")]
 mod net;
@@ -11,6 +12,7 @@ mod paths;
 #[path = "../person/mod.rs"]
 mod person;
 mod pictures;
+mod rekeys;
 mod supervised;
 #[path = "../kernel/traffic.rs"]
 #[allow(dead_code, reason = "shared with another test program")]

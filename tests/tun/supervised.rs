@@ -1,16 +1,17 @@
 //! Stand-ins for the supervisors of agent and helper: what dies is started again, and the helper's device is kept.
 
-use crate::interop::Netns;
-use crate::person::Person;
-use anyhow::{Context, Result};
+use crate::interop::{self, Netns};
+use crate::person::{Person, Stopwatch};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 const SUPERVISOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/netd/supervisor.py");
 
@@ -30,8 +31,14 @@ pub(crate) struct Supervised {
 }
 
 impl Supervised {
-    /// Starts both. `hold`: how long the helper keeps what nobody comes back for, seconds.
+    /// Starts both, and waits until they can be talked to. `hold`: how long the helper keeps what nobody comes back for,
+    /// seconds.
     pub(crate) fn start(person: &Person, laptop: &Netns, hold: u32) -> Result<Self> {
+        Self::with(person, laptop, hold, person.command(&["agent"]))
+    }
+
+    /// The same with another agent.
+    pub(crate) fn with(person: &Person, laptop: &Netns, hold: u32, mut command: Command) -> Result<Self> {
         let folder = person.path("netd");
         fs::create_dir_all(&folder)?;
         let inside = |name: &str| folder.join(name).display().to_string();
@@ -69,7 +76,6 @@ impl Supervised {
             }),
             thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| keep(&told, &line))),
         ];
-        let mut command = person.command(&["agent"]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let (pid, ended) = (Arc::clone(&agent), Arc::clone(&over));
         threads.push(thread::spawn(move || {
@@ -79,7 +85,9 @@ impl Supervised {
                 let _ = child.wait();
             }
         }));
-        Ok(Self { over, agent, helper, log, supervisor, threads })
+        let both = Self { over, agent, helper, log, supervisor, threads };
+        until(|| Ok(socket(person).exists() && person.agent().is_some())).with_context(|| both.log())?;
+        Ok(both)
     }
 
     /// `kill -9` of those that are named.
@@ -115,4 +123,14 @@ impl Drop for Supervised {
             let _ = thread.join();
         }
     }
+}
+
+/// Waits for what is not told.
+pub(crate) fn until(wanted: impl Fn() -> Result<bool>) -> Result<()> {
+    let since = Stopwatch::start();
+    while !wanted()? {
+        ensure!(since.elapsed() < interop::PATIENCE, "it does not come");
+        crate::world::pause(Duration::from_millis(2));
+    }
+    Ok(())
 }

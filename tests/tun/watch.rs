@@ -1,5 +1,6 @@
 //! Somebody who sends everywhere all the time, and routers that count what of it comes out of the laptop.
 
+use crate::interop::Netns;
 use crate::net::{GATEWAY, GATEWAY6, Net};
 use anyhow::{Context, Result, ensure};
 use std::net::{SocketAddr, UdpSocket};
@@ -32,8 +33,14 @@ pub(crate) struct Sender {
 
 impl Sender {
     pub(crate) fn start(net: &Net) -> Result<Self> {
+        Self::to(net, &[])
+    }
+
+    /// The same, and to these too.
+    pub(crate) fn to(net: &Net, more: &[&str]) -> Result<Self> {
         let (over, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let to: Vec<SocketAddr> = EVERYWHERE.iter().map(|to| to.parse()).collect::<Result<_, _>>()?;
+        let to: Vec<SocketAddr> =
+            EVERYWHERE.iter().chain(more).map(|to| to.parse()).collect::<Result<_, _>>()?;
         let (ends, count) = (Arc::clone(&over), Arc::clone(&rounds));
         // A socket belongs to the host on which it was made.
         let sockets = net.laptop.run(|| [UdpSocket::bind("0.0.0.0:0"), UdpSocket::bind("[::]:0")])?;
@@ -66,11 +73,28 @@ impl Drop for Sender {
 }
 
 /// What the routers see of the laptop beside IKE and ESP to the gateway, from here on until dropped.
-pub(crate) struct Watch<'n>(&'n Net);
+pub(crate) struct Watch<'n> {
+    net: &'n Net,
+    /// Networks to which packets may leave; each has a counter.
+    allowed: usize,
+}
 
 impl<'n> Watch<'n> {
     pub(crate) fn start(net: &'n Net) -> Result<Self> {
-        let watch = Self(net);
+        Self::but_for(net, &[])
+    }
+
+    /// The same, but what goes to these networks may.
+    pub(crate) fn but_for(net: &'n Net, allowed: &[&str]) -> Result<Self> {
+        let watch = Self { net, allowed: allowed.len() };
+        let mut rules = String::new();
+        for (number, to) in allowed.iter().enumerate() {
+            let family = if to.contains(':') { "ip6" } else { "ip" };
+            rules += &format!("add counter inet watch allowed{number}; ");
+            rules += &format!(
+                "add rule inet watch path {family} daddr {to} counter name allowed{number} return; "
+            );
+        }
         let neighbours = "nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report";
         for router in [&net.home, &net.office] {
             router.nft(&format!(
@@ -82,6 +106,7 @@ impl<'n> Watch<'n> {
                  add rule inet watch path ip daddr {GATEWAY} udp dport {{ 500, 4500 }} return; \
                  add rule inet watch path ip6 daddr {GATEWAY6} udp dport {{ 500, 4500 }} return; \
                  add rule inet watch path icmpv6 type {{ {neighbours} }} return; \
+                 {rules}\
                  add rule inet watch path update @seen4 {{ ip daddr . ip protocol }}; \
                  add rule inet watch path update @seen6 {{ ip6 daddr . meta l4proto }}; \
                  add rule inet watch path counter"
@@ -90,17 +115,33 @@ impl<'n> Watch<'n> {
         Ok(watch)
     }
 
+    /// Packets so far to each of the networks that they may leave to.
+    pub(crate) fn passed(&self) -> Result<Vec<u64>> {
+        let count = |number: usize| {
+            let name = format!("allowed{number}");
+            self.routers().into_iter().try_fold(0, |sum, router| {
+                let arguments = ["list", "counter", "inet", "watch", &name];
+                let output = router.command("nft").args(arguments).output()?;
+                Ok(sum + packets(&String::from_utf8(output.stdout)?, "packets ")?)
+            })
+        };
+        (0..self.allowed).map(count).collect()
+    }
+
     /// Packets so far that had no business outside, and which.
     pub(crate) fn leaked(&self) -> Result<(u64, String)> {
         let (mut sum, mut which) = (0, String::new());
-        for router in [&self.0.home, &self.0.office] {
+        for router in self.routers() {
             let output = router.command("nft").args(["list", "table", "inet", "watch"]).output()?;
             let text = String::from_utf8(output.stdout)?;
-            let count = text.split("counter packets ").nth(1).and_then(|rest| rest.split(' ').next());
-            sum += count.context(text.clone())?.parse::<u64>()?;
+            sum += packets(&text, "counter packets ")?;
             which += &text;
         }
         Ok((sum, which))
+    }
+
+    fn routers(&self) -> [&'n Netns; 2] {
+        [&self.net.home, &self.net.office]
     }
 
     /// There were none.
@@ -111,9 +152,15 @@ impl<'n> Watch<'n> {
     }
 }
 
+/// The number behind the first `words`.
+fn packets(text: &str, words: &str) -> Result<u64> {
+    let count = text.split(words).nth(1).and_then(|rest| rest.split(' ').next());
+    Ok(count.with_context(|| text.to_owned())?.parse()?)
+}
+
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        for router in [&self.0.home, &self.0.office] {
+        for router in self.routers() {
             let _ = router.nft("delete table inet watch");
         }
     }

@@ -2,6 +2,7 @@ use super::*;
 use crate::crypto::Secret;
 use crate::gateway::sessions::{Credentials, State};
 use crate::gateway::testing;
+use crate::plan::Net;
 use std::time::Duration;
 
 fn request(kinds: &[u16]) -> Configuration {
@@ -36,6 +37,17 @@ fn the_seeds_answer() {
     assert_eq!(answer.find(28_676), Some(&[192, 168, 10, 0, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0][..]));
     assert_eq!(answer.find(28_728), Some(&b"rIUHKccDRiUtFTATwq"[..]));
     assert_eq!(answer.find(28_729), Some(&b"token-token-token"[..]));
+}
+
+#[test]
+fn networks_outside_the_tunnel_and_the_word_for_local_ones() {
+    let mut config = testing::config();
+    let net = |a, prefix| Net::new(Ipv4Addr::from(a).into(), prefix).unwrap();
+    config.exclude = vec![net([0, 0, 0, 0], 32), net([172, 16, 0, 0], 12)];
+    let answer = reply(&config, &request(&[1, 28_678]), &session(true));
+    let local = [0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0];
+    let other = [172, 16, 0, 0, 255, 240, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(answer.find(28_678), Some(&[local, other].concat()[..]));
 }
 
 #[test]
