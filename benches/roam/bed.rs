@@ -56,6 +56,9 @@ impl Bed {
         let mut echoes = vec![Echo::start(&gateway, TARGET)?];
         let (mut plain, mut pings) = (None, None);
         if way.is_none() {
+            // Past the tunnel, whatever that takes.
+            let rule = format!("rule add priority 100 to {FRONT} ipproto udp dport {} lookup main", TARGET.1);
+            laptop.ip(&rule.split(' ').collect::<Vec<_>>())?;
             echoes.push(Echo::start(&gateway, (FRONT, TARGET.1))?);
             let track = Track::default();
             pings = Some(Pings::start(&laptop, Ipv4Addr::UNSPECIFIED, (FRONT, TARGET.1), &track)?);

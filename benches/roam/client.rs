@@ -5,11 +5,13 @@ use crate::interop::agent::{Running, TOKEN, configure_for_strongswan, plant_sess
 use crate::interop::{Charon, CharonOptions, ClientConfig, Netns, Pki, SESSION_ID, Suite};
 use crate::person::Person;
 use crate::pings::Pings;
-use crate::track::{Track, now};
-use anyhow::{Context, Result};
+use crate::track::{Track, now, pause};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{ChildStdin, Stdio};
 use std::time::Duration;
 
@@ -29,21 +31,32 @@ const BEST_CHILD: &str = "dpd_action = restart\n        close_action = start\n";
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     /// Ours, against a gateway without MOBIKE.
-    Token,
+    Token(Entry),
     /// Ours, against one with MOBIKE.
-    Mobike,
+    Mobike(Entry),
     /// strongSwan as it comes (MOBIKE is on).
     Default,
     /// strongSwan, tuned.
     Best,
 }
 
+/// Where pings enter a tunnel of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Entry {
+    /// Where the proxy hands its packets over.
+    Proxy,
+    /// At the device, through the kernel, as strongSwan's do.
+    Tun,
+}
+
 impl Kind {
     /// In the table.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Token => "ikeep, token",
-            Self::Mobike => "ikeep, MOBIKE",
+            Self::Token(Entry::Proxy) => "ikeep, token",
+            Self::Mobike(Entry::Proxy) => "ikeep, MOBIKE",
+            Self::Token(Entry::Tun) => "ikeep TUN, token",
+            Self::Mobike(Entry::Tun) => "ikeep TUN, MOBIKE",
             Self::Default => "strongSwan, defaults",
             Self::Best => "strongSwan, tuned",
         }
@@ -51,12 +64,20 @@ impl Kind {
 
     /// Whether its gateway offers MOBIKE.
     pub(crate) fn mobike(self) -> bool {
-        self != Self::Token
+        !matches!(self, Self::Token(_))
     }
 
     /// Whether it is our program.
     pub(crate) fn is_ours(self) -> bool {
-        matches!(self, Self::Token | Self::Mobike)
+        self.entry().is_some()
+    }
+
+    /// Of ours.
+    fn entry(self) -> Option<Entry> {
+        match self {
+            Self::Token(entry) | Self::Mobike(entry) => Some(entry),
+            Self::Default | Self::Best => None,
+        }
     }
 }
 
@@ -68,18 +89,27 @@ pub(crate) struct Client {
 }
 
 enum Which {
-    Ours { process: Running, orders: ChildStdin, _person: Person },
-    Theirs { charon: Box<Charon>, _pings: Pings },
+    /// The parts end in this order.
+    Ours {
+        _pings: Option<Pings>,
+        process: Running,
+        orders: ChildStdin,
+        _helper: Option<Running>,
+        _person: Person,
+    },
+    Theirs {
+        charon: Box<Charon>,
+        _pings: Pings,
+    },
 }
 
 impl Client {
     /// Connects from `host` to the gateway at `gateway`, and waits for the first answered ping.
     pub(crate) fn start(kind: Kind, host: &Netns, gateway: Ipv4Addr, pki: &Pki) -> Result<Self> {
         let track = Track::default();
-        let which = if kind.is_ours() {
-            ours(host, gateway, pki, &track)?
-        } else {
-            theirs(kind, host, gateway, pki, &track)?
+        let which = match kind.entry() {
+            Some(entry) => ours(entry, host, gateway, pki, &track)?,
+            None => theirs(kind, host, gateway, pki, &track)?,
         };
         let client = Self { kind, track, which };
         let begun = now();
@@ -123,10 +153,20 @@ impl Client {
 }
 
 /// This program again, as [`crate::inside`].
-fn ours(host: &Netns, gateway: Ipv4Addr, pki: &Pki, track: &Track) -> Result<Which> {
-    let at = SocketAddr::from((gateway, 4500));
+fn ours(entry: Entry, host: &Netns, gateway: Ipv4Addr, pki: &Pki, track: &Track) -> Result<Which> {
+    let (ike, at) = (SocketAddr::from((gateway, 500)), SocketAddr::from((gateway, 4500)));
     let prefix = ["ip", "netns", "exec", host.name()].map(str::to_owned).to_vec();
-    let person = Person::within(prefix, (SocketAddr::from((gateway, 500)), at))?;
+    let person = Person::within(prefix, (ike, at))?;
+    let helper = match entry {
+        Entry::Proxy => None,
+        Entry::Tun => {
+            // Its file is what the helper may change, not the machine's.
+            host.own_resolver("")?;
+            let socket = person.path("netd/netd.sock");
+            person.configure((ike, at), &format!("tunnel = \"tun\"\nhelper = \"{}\"\n", socket.display()))?;
+            Some(helper(&person, &socket)?)
+        }
+    };
     configure_for_strongswan(&person)?;
     plant_session(&person, at, GROUP)?;
     let own = std::env::current_exe()?;
@@ -134,20 +174,39 @@ fn ours(host: &Netns, gateway: Ipv4Addr, pki: &Pki, track: &Track) -> Result<Whi
         person
             .program(&own.to_string_lossy(), &["--inside"])
             .args([Person::profile(), pki.ca.clone()])
+            .args(helper.is_some().then_some("--tun"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?,
     );
     let orders = process.0.stdin.take().context("its input")?;
     let lines = BufReader::new(process.0.stdout.take().context("its output")?);
-    let track = track.clone();
+    let (track, pings_seen) = (track.clone(), track.clone());
     // It ends with the process.
     std::thread::spawn(move || {
         for line in lines.lines().map_while(Result::ok) {
             note(&line, &track);
         }
     });
-    Ok(Which::Ours { process, orders, _person: person })
+    let pings = helper.is_some().then(|| Pings::start(host, Ipv4Addr::UNSPECIFIED, TARGET, &pings_seen));
+    Ok(Which::Ours { _pings: pings.transpose()?, process, orders, _helper: helper, _person: person })
+}
+
+/// `ikeep-netd` where the person is; it listens.
+fn helper(person: &Person, socket: &Path) -> Result<Running> {
+    let folder = person.path("netd");
+    fs::create_dir_all(&folder)?;
+    let mut command = person.program(env!("CARGO_BIN_EXE_ikeep-netd"), &[]);
+    command.arg("--socket").arg(socket).arg("--state").arg(folder.join("state"));
+    command.arg("--runtime").arg(folder.join("run"));
+    command.arg("--bus").arg(format!("unix:path={}", folder.join("no-bus").display()));
+    let helper = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+    let begun = now();
+    while !socket.exists() {
+        ensure!(now() - begun < 5_000_000_000, "the helper does not listen at {}", socket.display());
+        pause(Duration::from_millis(5));
+    }
+    Ok(helper)
 }
 
 fn note(line: &str, track: &Track) -> Option<()> {

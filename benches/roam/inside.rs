@@ -1,8 +1,8 @@
 //! The product's agent in a process of its own, with pings where packets enter its tunnel.
 //!
-//! It is `agent::service` with the machine's own `sense`, as `ikeep agent` has it, and what is replaced is the proxy alone: a
-//! SOCKS proxy takes no pings, and a TCP echo would measure the retransmission of TCP. Lines on standard output:
-//! `p SENT ANSWERED` and `e AT WHAT`, in nanoseconds; on standard input: `suspend` and `resume`, as logind would say.
+//! It is `agent::service` with the machine's own `sense`, as `ikeep agent` has it. Without a device the proxy alone is
+//! replaced: a SOCKS proxy takes no pings, and a TCP echo would measure the retransmission of TCP. With one nothing is, and
+//! somebody else pings through the kernel. Lines on standard output: `p SENT ANSWERED` and `e AT WHAT`, in nanoseconds; on standard input: `suspend` and `resume`, as logind would say.
 
 use crate::track::{INTERVAL, now};
 use anyhow::{Context, Result};
@@ -31,13 +31,13 @@ const PORT: u16 = 4007;
 /// Signals, replies and packets that may wait.
 const WAITING: usize = 1024;
 
-/// Runs until standard input ends.
-pub(crate) fn run(profile: PathBuf, ca: PathBuf) -> Result<()> {
+/// Runs until standard input ends. `tun`: with a device.
+pub(crate) fn run(profile: PathBuf, ca: PathBuf, tun: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(agent(profile, ca))
+    runtime.block_on(agent(profile, ca, tun))
 }
 
-async fn agent(profile: PathBuf, ca: PathBuf) -> Result<()> {
+async fn agent(profile: PathBuf, ca: PathBuf, tun: bool) -> Result<()> {
     let places = Places::of_user()?;
     let clock = Clock::system();
     let slept = clock.clone();
@@ -51,8 +51,9 @@ async fn agent(profile: PathBuf, ca: PathBuf) -> Result<()> {
             }
         }
     });
+    let usual = Surroundings::default();
     let around = Surroundings {
-        tap: Arc::new(tap),
+        tap: if tun { usual.tap } else { Arc::new(tap) },
         observe: Arc::new(|_, event| match event {
             Event::State(state) => say(&format!("e {} {}", now(), state.name())),
             Event::Trouble(cause) => say(&format!("e {} {cause:?}", now())),
@@ -62,7 +63,7 @@ async fn agent(profile: PathBuf, ca: PathBuf) -> Result<()> {
             }
             _ => {}
         }),
-        ..Surroundings::default()
+        ..usual
     };
     let store = Store::in_files(&places);
     let senses = Senses { signals: senses, gateway, missing };
@@ -72,8 +73,8 @@ async fn agent(profile: PathBuf, ca: PathBuf) -> Result<()> {
     let wishes = Connect {
         profile: Some(profile),
         trust: vec![ca],
-        tunnel: Some(Tunnel::Proxy),
-        proxy: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+        tunnel: Some(if tun { Tunnel::Tun } else { Tunnel::Proxy }),
+        proxy: (!tun).then_some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         ..Connect::default()
     };
     let (replies, mut replied) = mpsc::channel(WAITING);
