@@ -1,8 +1,11 @@
 //! The one tunnel: whose it is, its device, what was applied, and how long it is kept once its agent is gone.
 
+mod gap;
+
 use super::accounts;
 use super::check::check;
 use super::machine::{Held, Machine};
+use super::net::Gap;
 use super::notify::Store;
 use super::record::{Folder, Record};
 use crate::ipc::helper::{Answer, Refusal, RefusalKind, Tun};
@@ -39,6 +42,8 @@ pub(super) enum Task {
     Udp { ipv6: bool },
     /// The machine as this says.
     Apply(Box<Network>),
+    /// A gap for so long; 0: none.
+    Gap { seconds: u16 },
     /// The machine as before.
     Revert,
     /// Nothing more: the connection has ended.
@@ -61,6 +66,14 @@ struct Tunnel {
     /// The connection that holds it; `None`: it has ended.
     client: Option<u64>,
     network: Option<Network>,
+    /// Runs while the gap is open.
+    gap: Option<Pin<Box<Sleep>>>,
+}
+
+impl Tunnel {
+    fn gap(&self) -> Gap {
+        if self.gap.is_some() { Gap::Open } else { Gap::Closed }
+    }
 }
 
 /// An agent that had a dead helper's device comes back within this time.
@@ -114,7 +127,7 @@ impl<M: Machine> Keeper<M> {
         };
         tracing::info!(device = held.device.name, uid = record.uid, "keeps the tunnel of the helper before");
         let Record { uid, network, .. } = record;
-        self.tunnel = Some(Tunnel { held, uid, client: None, network });
+        self.tunnel = Some(Tunnel { held, uid, client: None, network, gap: None });
         self.until = Some(Box::pin(sleep(self.rules.hold)));
         self.mend().await;
     }
@@ -161,6 +174,7 @@ impl<M: Machine> Keeper<M> {
                 self.end().await;
             }
             Due::Changed => self.mend().await,
+            Due::GapOver => self.close_gap("its time is over").await,
         }
     }
 
@@ -179,8 +193,15 @@ impl<M: Machine> Keeper<M> {
                 None => std::future::pending().await,
             }
         };
+        let gap = async {
+            match self.tunnel.as_mut().and_then(|tunnel| tunnel.gap.as_mut()) {
+                Some(gap) => gap.as_mut().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = over => Due::Over,
+            () = gap => Due::GapOver,
             () = again, if applied => Due::Changed,
             () = self.machine.changed(), if applied => Due::Changed,
         }
@@ -196,9 +217,10 @@ impl<M: Machine> Keeper<M> {
                 Err(error) => refused(RefusalKind::Machine, format!("no socket: {error}")),
             },
             Task::Apply(network) => (self.apply(client, uid, *network).await, None),
+            Task::Gap { seconds } => (self.open_gap(client, uid, seconds).await, None),
             Task::Revert => (self.revert(uid).await, None),
             Task::Gone => {
-                self.gone(client);
+                self.gone(client).await;
                 return;
             }
         };
@@ -227,7 +249,12 @@ impl<M: Machine> Keeper<M> {
     async fn tun(&mut self, client: u64, uid: u32, device: Option<OwnedFd>) -> Reply {
         let kept = match &self.tunnel {
             Some(tunnel) if tunnel.uid != uid => return self.taken(tunnel.uid),
-            Some(_) => true,
+            Some(tunnel) => {
+                if tunnel.client != Some(client) {
+                    self.close_gap("its agent is another one now").await;
+                }
+                true
+            }
             None => {
                 let made = match device {
                     Some(fd) => self.machine.adopt(fd),
@@ -242,7 +269,7 @@ impl<M: Machine> Keeper<M> {
                             self.put_back().await;
                         }
                         self.store.keep(held.fd.as_fd());
-                        self.tunnel = Some(Tunnel { held, uid, client: None, network });
+                        self.tunnel = Some(Tunnel { held, uid, client: None, network, gap: None });
                     }
                     Err(error) => {
                         return refused(RefusalKind::Machine, chain("there is no device", &error));
@@ -270,16 +297,14 @@ impl<M: Machine> Keeper<M> {
     }
 
     async fn apply(&mut self, client: u64, uid: u32, network: Network) -> Answer {
-        let tunnel = match &mut self.tunnel {
-            Some(tunnel) if tunnel.uid != uid => return self.taken(self.owner()).0,
-            Some(tunnel) if tunnel.client == Some(client) => tunnel,
-            Some(_) => return no("another connection of yours has the tunnel: ask for the device again"),
-            None => return no("there is no device yet: ask for it first"),
-        };
+        if let Err(not) = self.held_by(client, uid) {
+            return not;
+        }
+        let Some(tunnel) = &mut self.tunnel else { return no(NO_DEVICE) };
         if let Err(wrong) = check(&network) {
             return no(&format!("the plan is refused: {wrong}"));
         }
-        match self.machine.apply(&tunnel.held.device, &network).await {
+        match self.machine.apply(&tunnel.held.device, &network, tunnel.gap()).await {
             Ok(applied) => {
                 if tunnel.network.as_ref() != Some(&network) {
                     tunnel.network = Some(network);
@@ -295,12 +320,22 @@ impl<M: Machine> Keeper<M> {
         }
     }
 
+    /// Whether this connection has the tunnel; the refusal where it has not.
+    fn held_by(&self, client: u64, uid: u32) -> Result<(), Answer> {
+        match &self.tunnel {
+            Some(tunnel) if tunnel.uid != uid => Err(self.taken(tunnel.uid).0),
+            Some(tunnel) if tunnel.client == Some(client) => Ok(()),
+            Some(_) => Err(no("another connection of yours has the tunnel: ask for the device again")),
+            None => Err(no(NO_DEVICE)),
+        }
+    }
+
     /// After a plan that could not be applied: the one before it again, or nothing.
     async fn take_back(&mut self) {
         let Some(tunnel) = &self.tunnel else { return };
         let device = &tunnel.held.device;
         let problems = match &tunnel.network {
-            Some(before) => match self.machine.apply(device, before).await {
+            Some(before) => match self.machine.apply(device, before, tunnel.gap()).await {
                 Ok(applied) => applied.notes,
                 Err(error) => vec![error.to_string()],
             },
@@ -318,7 +353,7 @@ impl<M: Machine> Keeper<M> {
         }
     }
 
-    fn gone(&mut self, client: u64) {
+    async fn gone(&mut self, client: u64) {
         if let Some(tunnel) = &mut self.tunnel
             && tunnel.client == Some(client)
         {
@@ -330,24 +365,22 @@ impl<M: Machine> Keeper<M> {
                 "the agent has gone: the tunnel is kept"
             );
             self.until = Some(Box::pin(sleep(self.rules.hold)));
+            self.close_gap("its agent has gone").await;
         }
     }
 
     /// Applies again what is applied.
     async fn mend(&mut self) {
         self.again = None;
-        let Some(Tunnel { held, network: Some(network), .. }) = &self.tunnel else { return };
-        match self.machine.apply(&held.device, network).await {
+        let Some(tunnel) = &self.tunnel else { return };
+        let Some(network) = &tunnel.network else { return };
+        match self.machine.apply(&tunnel.held.device, network, tunnel.gap()).await {
             Ok(_) => tracing::debug!("the machine has changed: looked at, and mended"),
             Err(error) => {
                 tracing::warn!(error = chain("mending", &error), "the plan could not be applied again");
                 self.again = Some(Box::pin(sleep(AGAIN)));
             }
         }
-    }
-
-    fn owner(&self) -> u32 {
-        self.tunnel.as_ref().map_or(u32::MAX, |tunnel| tunnel.uid)
     }
 
     fn taken(&self, by: u32) -> Reply {
@@ -384,7 +417,11 @@ pub(super) enum Due {
     Over,
     /// The machine has changed.
     Changed,
+    /// The gap was open long enough.
+    GapOver,
 }
+
+const NO_DEVICE: &str = "there is no device yet: ask for it first";
 
 fn refused(kind: RefusalKind, message: String) -> Reply {
     (Answer::Refused(Refusal { kind, message }), None)

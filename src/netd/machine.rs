@@ -1,9 +1,9 @@
 //! What the helper does to the machine, as one interface: the real one, or one that tests watch.
 
 use super::dns::{self, DnsError};
-use super::net::{Device, Net, NetError};
+use super::net::{Device, Gap, Net, NetError};
 use crate::ipc::helper::Applied;
-use crate::plan::{MARK, Network};
+use crate::plan::{Dns, MARK, Network};
 use crate::tunnel::tun::{self, OpenError, TunDevice};
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -48,7 +48,7 @@ pub(super) trait Machine {
     /// A UDP socket whose packets stay outside.
     fn udp(&mut self, ipv6: bool) -> io::Result<OwnedFd>;
     /// Makes it as `network` says.
-    async fn apply(&mut self, device: &Device, network: &Network) -> Result<Applied, MachineError>;
+    async fn apply(&mut self, device: &Device, network: &Network, gap: Gap) -> Result<Applied, MachineError>;
     /// Puts everything back that is ours: what could not be.
     async fn revert(&mut self, device: Option<&Device>) -> Vec<String>;
     /// Waits until others have changed what a plan is about.
@@ -96,9 +96,13 @@ impl Machine for Real {
         Ok(socket.into())
     }
 
-    async fn apply(&mut self, device: &Device, network: &Network) -> Result<Applied, MachineError> {
-        let mut notes = self.net.apply(device, network).await?;
-        let resolver = self.resolver.apply(device, &network.dns).await?;
+    async fn apply(&mut self, device: &Device, network: &Network, gap: Gap) -> Result<Applied, MachineError> {
+        let mut notes = self.net.apply_with(device, network, gap).await?;
+        let resolver = match gap {
+            Gap::Closed => self.resolver.apply(device, &network.dns).await?,
+            // A portal's name is known to its own network's servers only.
+            Gap::Open => self.resolver.apply(device, &Dns::default()).await?,
+        };
         notes.extend(resolver.notes);
         Ok(Applied {
             resolver: resolver.resolver,

@@ -214,6 +214,7 @@ async fn requests(house: &House, client: u64, peer: Peer, channel: &Channel) -> 
             Ok((Ask::Tun {}, device)) => Task::Tun(device),
             Ok((Ask::Udp { ipv6 }, None)) => Task::Udp { ipv6 },
             Ok((Ask::Apply { network }, None)) => Task::Apply(Box::new(network)),
+            Ok((Ask::Gap { seconds }, None)) => Task::Gap { seconds },
             Ok((Ask::Revert {}, None)) => Task::Revert,
             Ok((Ask::Hello { .. }, _)) => return told(RefusalKind::Request, "a second hello"),
             Ok((_, Some(_))) => return told(RefusalKind::Request, "a descriptor where none belongs"),

@@ -163,6 +163,17 @@ impl Helper {
         }
     }
 
+    /// Lets packets and names past the tunnel for so many seconds; 0: no more ([`Ask::Gap`]).
+    ///
+    /// # Errors
+    /// Refused: then the machine is as it was before.
+    pub async fn gap(&mut self, seconds: u16) -> Result<Applied, HelperError> {
+        match self.ask(&Ask::Gap { seconds }, None).await? {
+            (Answer::Applied(applied), None) => Ok(applied),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
     /// Puts everything back and lets the device go, which ends once its last descriptor is closed. Returns what could not be
     /// put back, for people.
     ///

@@ -13,6 +13,9 @@ pub const MAX_MESSAGE: usize = 128 << 10;
 /// Networks in each list of a [`Network`], and addresses, servers and domains together, at most.
 pub const MAX_NETS: usize = 2048;
 
+/// Longest gap ([`Ask::Gap`]), seconds.
+pub const MAX_GAP: u16 = 600;
+
 /// Largest MTU of a tunnel's device, octets.
 pub const MAX_MTU: u16 = 9000;
 
@@ -42,6 +45,14 @@ pub enum Ask {
         /// What the machine has to look like.
         network: Network,
     },
+    /// Opens a gap in what is applied, for the log-in at a captive portal: for so many seconds, [`MAX_GAP`] at most, packets and
+    /// names go past the tunnel, but for what has an address of the tunnel. Asked again, the time begins anew; 0 closes it. It
+    /// is closed by itself at the end of the time, with the connection that has asked for it, and with the helper. Whatever
+    /// plan is applied meanwhile has it, too. Answered with [`Answer::Applied`].
+    Gap {
+        /// How long.
+        seconds: u16,
+    },
     /// Everything is as before, and the device gone once its last descriptor is closed. Answered with [`Answer::Reverted`].
     Revert {},
 }
@@ -61,7 +72,7 @@ pub enum Answer {
     Tun(Tun),
     /// To [`Ask::Udp`].
     Udp {},
-    /// To [`Ask::Apply`].
+    /// To [`Ask::Apply`] and [`Ask::Gap`].
     Applied(Applied),
     /// To [`Ask::Revert`]: what could not be put back, for people; empty where all is as before.
     Reverted {

@@ -53,8 +53,9 @@ impl Machine for Recording {
         Ok(io::pipe()?.0.into())
     }
 
-    async fn apply(&mut self, device: &Device, network: &Network) -> Result<Applied, MachineError> {
-        self.say(format!("apply {} {}", device.name, network.mtu));
+    async fn apply(&mut self, device: &Device, network: &Network, gap: Gap) -> Result<Applied, MachineError> {
+        let gap = if gap == Gap::Open { " with a gap" } else { "" };
+        self.say(format!("apply {} {}{gap}", device.name, network.mtu));
         if network.mtu == self.refuses {
             let source = io::ErrorKind::PermissionDenied.into();
             return Err(DnsError::Read { path: "/etc/resolv.conf".into(), source }.into());
@@ -257,6 +258,82 @@ async fn what_is_left_is_put_back_before_somebody_else_has_a_tunnel() {
     stage.keeper.begin(None).await;
     assert_eq!(kept(&stage.ask(1, 8, Task::Tun(None)).await), Some(false));
     assert_eq!(stage.machine.said(), ["open", "revert what is left"]);
+}
+
+/// A tunnel of user 7, client 1, with a gap of five minutes, on whose machine nothing was said yet.
+async fn with_a_gap() -> Stage {
+    let mut stage = Stage::new(Recording::default());
+    assert_eq!(kind(&stage.ask(1, 7, gap(300)).await), Some(RefusalKind::Request), "no device yet");
+    stage.ask(1, 7, Task::Tun(None)).await;
+    assert_eq!(kind(&stage.ask(1, 7, gap(300)).await), Some(RefusalKind::Request), "no plan yet");
+    stage.ask(1, 7, plan(1400)).await;
+    stage.machine.said();
+    assert_eq!(stage.ask(1, 7, gap(300)).await, Answer::Applied(Applied::default()));
+    assert_eq!(stage.machine.said(), ["apply ikeep0 1400 with a gap"]);
+    stage
+}
+
+fn gap(seconds: u16) -> Task {
+    Task::Gap { seconds }
+}
+
+const CLOSED: [&str; 1] = ["apply ikeep0 1400"];
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_closed_at_its_end_and_plans_have_it_until_then() {
+    let mut stage = with_a_gap().await;
+    let second = Duration::from_secs(1);
+    assert!(tokio::time::timeout(299 * second, stage.keeper.due()).await.is_err(), "closed too soon");
+    stage.ask(1, 7, plan(1300)).await;
+    assert_eq!(stage.machine.said(), ["apply ikeep0 1300 with a gap"]);
+    // The time begins anew with each request.
+    stage.ask(1, 7, gap(10)).await;
+    assert!(tokio::time::timeout(9 * second, stage.keeper.due()).await.is_err(), "closed too soon");
+    stage.machine.said();
+    assert_eq!(tokio::time::timeout(2 * second, stage.wait()).await, Ok(Due::GapOver));
+    assert_eq!(stage.machine.said(), ["apply ikeep0 1300"]);
+    assert!(tokio::time::timeout(1000 * second, stage.keeper.due()).await.is_err(), "the tunnel stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_ends_when_its_agent_wants_it_or_is_gone() {
+    let mut stage = with_a_gap().await;
+    stage.ask(1, 7, gap(0)).await;
+    assert_eq!(stage.machine.said(), CLOSED);
+    let mut stage = with_a_gap().await;
+    stage.gone(1).await;
+    assert_eq!(stage.machine.said(), CLOSED, "at once, whoever may come back");
+    let mut stage = with_a_gap().await;
+    stage.ask(2, 7, Task::Tun(None)).await;
+    assert_eq!(stage.machine.said(), CLOSED, "the next agent knows nothing of it");
+    let place = with_a_gap().await.killed();
+    let mut stage = Stage::at(Recording::default(), place);
+    stage.keeper.begin(Some(io::pipe().unwrap().0.into())).await;
+    assert_eq!(stage.machine.said(), ["adopt", "apply ikeep0 1400"], "nor does the next helper");
+}
+
+#[tokio::test]
+async fn a_gap_is_for_whoever_has_the_tunnel_and_not_for_long() {
+    let mut stage = with_a_gap().await;
+    assert_eq!(
+        kind(&stage.ask(1, 7, gap(crate::ipc::helper::MAX_GAP + 1)).await),
+        Some(RefusalKind::Request)
+    );
+    assert_eq!(kind(&stage.ask(2, 7, gap(0)).await), Some(RefusalKind::Request));
+    assert_eq!(kind(&stage.ask(3, 8, gap(300)).await), Some(RefusalKind::Taken));
+    assert_eq!(stage.machine.said(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_that_cannot_be_closed_is_tried_until_it_is() {
+    let mut stage = with_a_gap().await;
+    stage.keeper.machine.refuses = 1400;
+    assert_eq!(stage.wait().await, Due::GapOver);
+    assert_eq!(stage.wait().await, Due::Changed);
+    stage.machine.said();
+    stage.keeper.machine.refuses = 0;
+    assert_eq!(stage.wait().await, Due::Changed);
+    assert_eq!(stage.machine.said(), CLOSED);
 }
 
 #[tokio::test]

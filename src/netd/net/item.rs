@@ -62,6 +62,8 @@ pub(super) struct Rule {
 pub(super) enum Leads {
     /// Whatever has not our mark is looked up in the tunnel's table.
     IntoTunnel,
+    /// While the gap is open: what has this address of the tunnel's is looked up in the tunnel's table.
+    FromTunnel(IpAddr),
     /// UDP to this port is looked up in the main table.
     PastTunnel(SocketAddr),
     /// Something that we do not make, and the table it leads to.
@@ -106,6 +108,7 @@ impl fmt::Display for Item {
                 let family = if *ipv6 { "IPv6" } else { "IPv4" };
                 match leads {
                     Leads::PastTunnel(gateway) => write!(f, "the {family} rule for {gateway}"),
+                    Leads::FromTunnel(ip) => write!(f, "the {family} rule for {ip}"),
                     Leads::IntoTunnel | Leads::Elsewhere(_) => write!(f, "the {family} rule of the tunnel"),
                 }
             }

@@ -177,6 +177,11 @@ fn rule_message(rule: &Rule) -> RuleMessage {
             message.attributes.extend([RuleAttribute::FwMark(MARK), RuleAttribute::FwMask(WHOLE_MARK)]);
             TABLE
         }
+        Leads::FromTunnel(ip) => {
+            message.header.src_len = Net::host(ip).prefix;
+            message.attributes.push(RuleAttribute::Source(ip));
+            TABLE
+        }
         Leads::PastTunnel(to) => {
             message.header.dst_len = Net::host(to.ip()).prefix;
             message.attributes.extend([
@@ -202,13 +207,14 @@ pub(super) fn read_rule(message: &RuleMessage) -> Option<Rule> {
         _ => return None,
     };
     let (mut table, mut priority, mut ours) = (u32::from(header.table), 0, false);
-    let (mut mark, mut to, mut udp, mut port, mut more) = (None, None, false, None, false);
+    let (mut mark, mut from, mut to, mut udp, mut port, mut more) = (None, None, None, false, None, false);
     for attribute in &message.attributes {
         match attribute {
             RuleAttribute::Table(number) => table = *number,
             RuleAttribute::Priority(number) => priority = *number,
             RuleAttribute::Protocol(protocol) => ours = u8::from(*protocol) == PROTOCOL,
             RuleAttribute::FwMark(number) => mark = Some(*number),
+            RuleAttribute::Source(ip) => from = Some(*ip),
             RuleAttribute::Destination(ip) => to = Some(*ip),
             RuleAttribute::IpProtocol(protocol) => udp = *protocol == IpProtocol::Udp,
             RuleAttribute::DestinationPortRange(range) if range.start == range.end => {
@@ -225,10 +231,12 @@ pub(super) fn read_rule(message: &RuleMessage) -> Option<Rule> {
         return None;
     }
     let invert = header.flags.contains(RuleFlags::Invert);
-    let plain = !more && header.src_len == 0 && header.tos == 0 && header.action == RuleAction::ToTable;
-    let leads = match (mark, to, port) {
-        (Some(MARK), None, None) if plain && invert && table == TABLE && !udp => Leads::IntoTunnel,
-        (None, Some(ip), Some(port))
+    let plain = !more && header.tos == 0 && header.action == RuleAction::ToTable;
+    let plain = plain && header.src_len == from.map_or(0, |ip| Net::host(ip).prefix);
+    let leads = match (mark, from, to, port) {
+        (Some(MARK), None, None, None) if plain && invert && table == TABLE && !udp => Leads::IntoTunnel,
+        (None, Some(ip), None, None) if plain && !invert && table == TABLE && !udp => Leads::FromTunnel(ip),
+        (None, None, Some(ip), Some(port))
             if plain && !invert && table == MAIN && udp && Net::host(ip).prefix == header.dst_len =>
         {
             Leads::PastTunnel(SocketAddr::new(ip, port))

@@ -33,7 +33,7 @@ use std::future::pending;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use wanted::{Machine, wanted};
+use wanted::{Machine, in_gap, wanted};
 
 /// Times that the machine is looked at again after changes, at most.
 const ROUNDS: usize = 5;
@@ -50,12 +50,21 @@ pub struct Device {
     pub index: u32,
 }
 
+/// Whether the tunnel has a gap: see [`Ask::Gap`](crate::ipc::helper::Ask::Gap).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gap {
+    /// What belongs into the tunnel leaves by it, or not at all.
+    Closed,
+    /// Only what has an address of the tunnel's does.
+    Open,
+}
+
 /// Applies and reverts network plans in the network namespace in which it was opened. One at a time.
 #[derive(Debug)]
 pub struct Net {
     kernel: Kernel,
     /// What the machine was made to look like.
-    applied: Mutex<Option<(Device, Network)>>,
+    applied: Mutex<Option<(Device, Network, Gap)>>,
 }
 
 /// A look at the machine, with a plan in mind.
@@ -82,15 +91,28 @@ impl Net {
     /// The device is gone, another program is in the way, or the kernel refuses. What could be added stays, and nothing was
     /// removed in the round that failed: no packet finds a way out that it had not before.
     pub async fn apply(&self, device: &Device, network: &Network) -> Result<Vec<String>, NetError> {
+        self.apply_with(device, network, Gap::Closed).await
+    }
+
+    /// The same, with or without a gap.
+    ///
+    /// # Errors
+    /// See [`Net::apply`].
+    pub async fn apply_with(
+        &self,
+        device: &Device,
+        network: &Network,
+        gap: Gap,
+    ) -> Result<Vec<String>, NetError> {
         self.remember(None);
         for _ in 0..ROUNDS {
             let lacks = link::lacks(&self.kernel, device, network.mtu, machine::has_ipv6()).await?;
             let link_is_right = lacks.is_empty();
             first(self.kernel.change(lacks.first).await?.into_iter().map(|(_, error)| error))?;
-            let look = self.look(device, network).await?;
+            let look = self.look(device, network, gap).await?;
             let blocked = blocked(&look.there, &look.wanted);
             if link_is_right && look.steps.is_empty() && blocked.is_none() {
-                self.remember(Some((device.clone(), network.clone())));
+                self.remember(Some((device.clone(), network.clone(), gap)));
                 return Ok(look.notes(network));
             }
             let (removals, additions): (Vec<Step>, Vec<Step>) =
@@ -151,9 +173,9 @@ impl Net {
 
     async fn differs(&self) -> bool {
         let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some((device, network)) = applied else { return false };
+        let Some((device, network, gap)) = applied else { return false };
         let lacks = link::lacks(&self.kernel, &device, network.mtu, machine::has_ipv6()).await;
-        match (lacks, self.look(&device, &network).await) {
+        match (lacks, self.look(&device, &network, gap).await) {
             (Ok(lacks), Ok(look)) => !lacks.is_empty() || !look.steps.is_empty(),
             (Err(error), _) | (_, Err(error)) => {
                 tracing::debug!(%error, "the machine cannot be looked at");
@@ -163,10 +185,13 @@ impl Net {
         }
     }
 
-    async fn look(&self, device: &Device, network: &Network) -> Result<Look, NetError> {
+    async fn look(&self, device: &Device, network: &Network, gap: Gap) -> Result<Look, NetError> {
         let machine = machine::look(&self.kernel, device, network).await?;
         let there = machine::there(&self.kernel, Some(device)).await?;
-        let wanted = wanted(network, &machine);
+        let wanted = match gap {
+            Gap::Closed => wanted(network, &machine),
+            Gap::Open => in_gap(wanted(network, &machine)),
+        };
         let steps = difference(&there, &wanted);
         Ok(Look { machine, there, wanted, steps })
     }
@@ -189,7 +214,7 @@ impl Net {
         Ok(failed.map(|(_, error)| error).collect())
     }
 
-    fn remember(&self, applied: Option<(Device, Network)>) {
+    fn remember(&self, applied: Option<(Device, Network, Gap)>) {
         *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied;
     }
 }

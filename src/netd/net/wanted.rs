@@ -70,6 +70,21 @@ pub(super) fn wanted(network: &Network, machine: &Machine) -> BTreeSet<Item> {
     items
 }
 
+/// The same while the gap is open: what is asked for anew goes past the tunnel. What has an address of the tunnel's does not:
+/// connections that were made through it say nothing outside.
+pub(super) fn in_gap(mut items: BTreeSet<Item>) -> BTreeSet<Item> {
+    let into = |item: &Item| matches!(item, Item::Rule(Rule { leads: Leads::IntoTunnel, .. }));
+    items.retain(|item| !into(item));
+    let addresses = items.iter().filter_map(|item| match item {
+        Item::Address(address) => Some(address.ip),
+        _ => None,
+    });
+    let from = |ip: IpAddr| Rule { ipv6: ip.is_ipv6(), priority: INTO_TUNNEL, leads: Leads::FromTunnel(ip) };
+    let rules: Vec<Item> = addresses.map(from).map(Item::Rule).collect();
+    items.extend(rules);
+    items
+}
+
 /// What people should know of a plan on such a machine.
 pub(super) fn notes(network: &Network, machine: &Machine) -> Vec<String> {
     let mut notes = Vec::new();

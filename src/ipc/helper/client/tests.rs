@@ -52,6 +52,8 @@ async fn each_request_gets_its_answer() {
         channel.send(&Answer::Udp {}, Some(file.as_fd())).await.unwrap();
         hear(&channel, &Ask::Apply { network: Network::default() }).await;
         channel.send(&Answer::Applied(Applied::default()), None).await.unwrap();
+        hear(&channel, &Ask::Gap { seconds: 300 }).await;
+        channel.send(&Answer::Applied(Applied::default()), None).await.unwrap();
         hear(&channel, &Ask::Revert {}).await;
         channel.send(&Answer::Reverted { problems: vec!["no".to_owned()] }, None).await.unwrap();
     });
@@ -60,6 +62,7 @@ async fn each_request_gets_its_answer() {
     assert_eq!(helper.tun(None).await.unwrap().0, device());
     helper.udp(true).await.unwrap();
     assert_eq!(helper.apply(&Network::default()).await.unwrap(), Applied::default());
+    assert_eq!(helper.gap(300).await.unwrap(), Applied::default());
     assert_eq!(helper.revert().await.unwrap(), ["no"]);
     helper.closed().await;
     assert!(matches!(helper.revert().await, Err(HelperError::Gone)));

@@ -24,6 +24,8 @@ fn what_is_written_is_read_back() {
             priority: PAST_TUNNEL,
             leads: Leads::PastTunnel("192.0.2.1:4500".parse().unwrap()),
         },
+        Rule { ipv6: false, priority: INTO_TUNNEL, leads: Leads::FromTunnel("10.7.0.2".parse().unwrap()) },
+        Rule { ipv6: true, priority: INTO_TUNNEL, leads: Leads::FromTunnel("fd07::2".parse().unwrap()) },
         Rule { ipv6: false, priority: 5, leads: Leads::Elsewhere(TABLE) },
     ];
     for rule in rules {

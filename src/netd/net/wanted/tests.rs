@@ -59,6 +59,33 @@ fn a_full_tunnel_takes_all_but_what_belongs_to_the_link() {
 }
 
 #[test]
+fn in_a_gap_only_what_has_the_tunnels_addresses_goes_into_it() {
+    for network in [full(), split(&["10.0.0.0/8"])] {
+        let closed = wanted(&network, &machine());
+        let open = in_gap(closed.clone());
+        for to in ["1.1.1.1", "10.1.0.1", "2001:db8::1"] {
+            assert_eq!(way(&open, to), None, "{to}");
+        }
+        let rules = |items: &BTreeSet<Item>| -> Vec<Leads> {
+            items
+                .iter()
+                .filter_map(|item| match item {
+                    Item::Rule(rule) => Some(rule.leads),
+                    _ => None,
+                })
+                .collect()
+        };
+        let from = |ip: &str| Leads::FromTunnel(ip.parse().unwrap());
+        assert_eq!(rules(&open), [from("10.7.0.2"), from("fd07::2")]);
+        // Device, addresses and routes stay as they are.
+        let rest = |items: BTreeSet<Item>| {
+            items.into_iter().filter(|item| !matches!(item, Item::Rule(_))).collect::<Vec<_>>()
+        };
+        assert_eq!(rest(open), rest(closed));
+    }
+}
+
+#[test]
 fn a_split_tunnel_takes_its_networks_and_names_nothing_else() {
     let network = Network { exclude: nets(&["10.2.0.0/16", "172.16.0.0/12"]), ..split(&["10.0.0.0/8"]) };
     let items = wanted(&network, &machine());

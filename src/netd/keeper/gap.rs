@@ -1,0 +1,56 @@
+//! The gap: for a while packets and names go past the tunnel, so that a person can log in at a captive portal.
+//!
+//! It is this helper that closes it, whatever becomes of the agent: by its own timer, or with the agent's connection. The record
+//! for the next helper tells nothing of it.
+
+use super::{AGAIN, Keeper, Machine, chain, no, refused};
+use crate::ipc::helper::{Answer, MAX_GAP, RefusalKind};
+use crate::netd::net::Gap;
+use std::time::Duration;
+use tokio::time::sleep;
+
+impl<M: Machine> Keeper<M> {
+    /// Opens it for so long from now on, or (0) closes it.
+    pub(super) async fn open_gap(&mut self, client: u64, uid: u32, seconds: u16) -> Answer {
+        if let Err(not) = self.held_by(client, uid) {
+            return not;
+        }
+        if seconds > MAX_GAP {
+            return no(&format!("a gap of {seconds} s is longer than {MAX_GAP} s"));
+        }
+        let Some(tunnel) = &mut self.tunnel else { return no(super::NO_DEVICE) };
+        let Some(network) = &tunnel.network else {
+            return no("no plan is applied: there is nothing that a gap could be in");
+        };
+        let gap = if seconds == 0 { Gap::Closed } else { Gap::Open };
+        if gap == Gap::Closed && tunnel.gap.take().is_some() {
+            tracing::info!("the gap is closed: its agent wants it so");
+        }
+        match self.machine.apply(&tunnel.held.device, network, gap).await {
+            Ok(applied) => {
+                if gap == Gap::Open {
+                    tracing::info!(uid, seconds, "a gap is open");
+                    tunnel.gap = Some(Box::pin(sleep(Duration::from_secs(seconds.into()))));
+                }
+                Answer::Applied(applied)
+            }
+            Err(error) => {
+                let message = chain("the gap is as it was", &error);
+                self.take_back().await;
+                if gap == Gap::Closed {
+                    // Until it is closed in truth.
+                    self.again = Some(Box::pin(sleep(AGAIN)));
+                }
+                refused(RefusalKind::Machine, message).0
+            }
+        }
+    }
+
+    /// Closes it, where it is open.
+    pub(super) async fn close_gap(&mut self, why: &str) {
+        if self.tunnel.as_mut().and_then(|tunnel| tunnel.gap.take()).is_some() {
+            tracing::info!(why, "the gap is closed");
+            self.mend().await;
+        }
+    }
+}
