@@ -1,5 +1,6 @@
 //! ESP in UDP (RFC 4303, RFC 3948): seal, open, anti-replay, selectors, hand-over between SA pairs.
 
+pub mod ecn;
 pub mod inner;
 mod pair;
 mod replay;
