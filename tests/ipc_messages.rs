@@ -44,6 +44,8 @@ fn request() -> impl Strategy<Value = Request> {
         answer.prop_map(|(id, values)| Request::Answer(Answer { id, values })),
         Just(Request::Disconnect),
         Just(Request::Reconnect),
+        proptest::option::of(any::<u16>()).prop_map(|seconds| Request::OpenGap { seconds }),
+        Just(Request::CloseGap),
         Just(Request::Status),
         Just(Request::Watch),
         Just(Request::Stop),
@@ -79,6 +81,8 @@ fn reply() -> impl Strategy<Value = Reply> {
         connected.prop_map(|(host, (already, by_token), addresses, tunnel)| {
             Reply::Connected(Connected { host, already, by_token, addresses, tunnel })
         }),
+        (any::<u16>(), proptest::option::of(text()))
+            .prop_map(|(seconds, location)| Reply::Gap { seconds, location }),
         Just(Reply::Done),
         (failure, text()).prop_map(|(kind, message)| Reply::Failed(Failure { kind, message })),
     ]

@@ -72,10 +72,18 @@ enum What {
     Nothing,
     /// The device, with whatever was applied to it before.
     Device,
-    /// Made as this says.
-    Plan(Arc<Network>),
+    /// Made as this says, with or without a gap.
+    Plan(Arc<Network>, Option<Gap>),
     /// Everything as before.
     Released,
+}
+
+/// A gap in the tunnel. One that has the same number is the same gap: it is opened once, and never again by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Gap {
+    pub(super) number: u64,
+    /// How long it is open, seconds: 1 or more.
+    pub(super) seconds: u16,
 }
 
 /// A wish, and its number: the same again is looked at anew.
@@ -115,7 +123,18 @@ impl Ground {
             Err(error) if error.refusal().is_some() => no_ipv6 = true,
             Err(error) => return Err(error),
         }
-        let keeper = Keeper { helpers, wishes, report, ipv4, ipv6, asks, device: None, no_ipv6 };
+        let keeper = Keeper {
+            helpers,
+            wishes,
+            report,
+            ipv4,
+            ipv6,
+            asks,
+            device: None,
+            no_ipv6,
+            gap: None,
+            open: false,
+        };
         let task = tokio::spawn(keeper.run(helper));
         let ground = Self { wanted, reports, bypass: Bypass(ask), task };
         Ok((ground, Sockets::Made { ipv4: ipv4_out, ipv6: ipv6_out }))
@@ -131,10 +150,10 @@ impl Ground {
         self.want(What::Device);
     }
 
-    /// Makes the machine as `network` says; [`Report::Applied`] or [`Report::Failed`] with the number that is returned follows,
+    /// Makes the machine as `network` says, with this gap; [`Report::Applied`] or [`Report::Failed`] with the number that is returned follows,
     /// the device before it. The same again is looked at anew.
-    pub(super) fn apply(&self, network: Network) -> u64 {
-        self.want(What::Plan(Arc::new(network)))
+    pub(super) fn apply(&self, network: Network, gap: Option<Gap>) -> u64 {
+        self.want(What::Plan(Arc::new(network), gap))
     }
 
     fn want(&self, what: What) -> u64 {
@@ -181,6 +200,10 @@ struct Keeper {
     device: Option<Arc<Device>>,
     /// The kernel makes no IPv6 sockets.
     no_ipv6: bool,
+    /// The last gap that a helper was asked for.
+    gap: Option<Gap>,
+    /// The helper may still have it open.
+    open: bool,
 }
 
 /// What ended a wait.
@@ -196,6 +219,7 @@ impl Keeper {
         loop {
             let Err(error) = self.serve(&mut helper).await else { return };
             tracing::debug!(%error, "the helper is gone");
+            self.open = false; // with its helper
             if self.report.send(Report::Gone(error)).await.is_err() {
                 return;
             }
@@ -264,20 +288,41 @@ impl Keeper {
             What::Nothing => return Ok(None),
             What::Released => {
                 self.device = None;
+                self.open = false;
                 return helper.revert().await.map(|problems| Some(Report::Released(number, problems)));
             }
-            What::Device | What::Plan(_) => {}
+            What::Device | What::Plan(..) => {}
         }
         if self.device.is_none()
             && let Err(error) = self.take_device(helper).await
         {
             return refused(error);
         }
-        let What::Plan(network) = what else { return Ok(None) };
-        match helper.apply(&network).await {
+        let What::Plan(network, gap) = what else { return Ok(None) };
+        match self.make(helper, &network, gap).await {
             Ok(applied) => Ok(Some(Report::Applied(number, applied))),
             Err(error) => refused(error),
         }
+    }
+
+    /// A gap that is not wanted any more is closed before anything else, a new one is opened last.
+    async fn make(
+        &mut self,
+        helper: &mut Helper,
+        network: &Network,
+        gap: Option<Gap>,
+    ) -> Result<Applied, HelperError> {
+        if gap.is_none() && self.open {
+            helper.gap(0).await?;
+            self.open = false;
+        }
+        let mut applied = helper.apply(network).await?;
+        if let Some(wanted) = gap.filter(|_| gap != self.gap) {
+            self.gap = gap;
+            self.open = true;
+            applied = helper.gap(wanted.seconds).await?;
+        }
+        Ok(applied)
     }
 
     /// The helper's device; ours, where it takes that over.
@@ -316,5 +361,7 @@ impl Keeper {
     }
 }
 
+#[cfg(test)]
+pub(super) mod script;
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,11 @@ impl Reporter {
         self.tell(now, kind, text);
     }
 
+    /// A reason, with its code.
+    pub fn explain(&mut self, now: Now, reason: Reason) {
+        self.write(&Entry::reason(now.wall, reason));
+    }
+
     /// Tells an event of the client's.
     pub fn event(&mut self, now: Now, event: &Event) {
         let wall = now.wall;
@@ -82,6 +87,7 @@ impl Reporter {
                     "This network wants a log-in in a web browser first (captive portal); {} is tried again after that.",
                     self.host
                 );
+                self.write(&Entry::reason(wall, Reason::CaptivePortal));
                 self.write(&Entry::message_to_user(wall, &text));
             }
             Event::State(State::Suspended { pause: Pause::TrustedNetwork, .. }) => {

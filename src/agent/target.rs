@@ -3,9 +3,12 @@
 use super::device::device;
 use crate::client::Settings;
 use crate::config::{Config, Tunnel, files, paths};
+use crate::ipc::helper::MAX_GAP;
 use crate::ipc::{Connect, Failure, FailureKind};
 use crate::plan::Wishes as NetworkWishes;
-use crate::profile::{AutomaticVpnPolicy, HostEntry, MAX_SIZE, NotUsable, Profile, ProfileError};
+use crate::profile::{
+    AutomaticVpnPolicy, ConnectFailurePolicy, HostEntry, MAX_SIZE, NotUsable, Profile, ProfileError,
+};
 use crate::sense::portal::Probe;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -39,6 +42,8 @@ pub struct Target {
     pub may_disconnect: bool,
     /// How a captive portal is found; `None`: it is not looked for.
     pub portal: Option<Probe>,
+    /// How long a way past the tunnel is open for a log-in at a portal, unless the user says; `None`: the profile forbids one.
+    pub gap: Option<Duration>,
     /// Where packets enter and leave; `None`: a device where there is a helper, else the proxy.
     pub tunnel: Option<Tunnel>,
     /// What profile and config want of the tunnel's plan.
@@ -225,6 +230,7 @@ impl Target {
                 .probe
                 .filter(|_| !profile.client.disable_captive_portal_detection.value)
                 .map(|url| Probe { url, expect: config.portal.expect, timeout: PORTAL_TIMEOUT }),
+            gap: gap(&profile.client.automatic_vpn_policy),
             may_disconnect: may_disconnect(&profile.client.automatic_vpn_policy),
             tunnel,
             network: NetworkWishes {
@@ -262,6 +268,7 @@ impl Target {
             && self.automatic == other.automatic
             && self.portal == other.portal
             && self.may_disconnect == other.may_disconnect
+            && self.gap == other.gap
             && self.network == other.network
             && a.login == b.login
             && (a.dpd_interval, a.reconnect_window) == (b.dpd_interval, b.reconnect_window)
@@ -284,6 +291,17 @@ impl Target {
 fn may_disconnect(policy: &AutomaticVpnPolicy) -> bool {
     let always_on = &policy.always_on;
     !policy.enabled.value || !always_on.enabled.value || always_on.allow_vpn_disconnect.value
+}
+
+/// CaptivePortalRemediationTimeout, as far as the helper goes along. An always-on profile that is closed has to allow it.
+fn gap(policy: &AutomaticVpnPolicy) -> Option<Duration> {
+    let always_on = &policy.always_on;
+    let closed = policy.enabled.value
+        && always_on.enabled.value
+        && always_on.connect_failure_policy.value == ConnectFailurePolicy::Closed;
+    let seconds = 60 * u64::from(always_on.captive_portal_remediation_timeout.value.get());
+    let allowed = !closed || always_on.allow_captive_portal_remediation.value;
+    allowed.then(|| Duration::from_secs(seconds.clamp(60, MAX_GAP.into())))
 }
 
 fn read(file: &Path) -> Result<Profile, TargetError> {

@@ -39,6 +39,24 @@ Examples:
   pass show vpn | ikeep connect vpn.example.com --user me --password-stdin
   curl --socks5-hostname 127.0.0.1:1080 http://intranet.example.com/";
 
+/// Below `ikeep portal --help`.
+pub(super) const PORTAL: &str = "\
+In a hotel or on a train the network may want a log-in in a browser before it lets anything through: a captive portal. A \
+tunnel for everything does not let the browser reach it. `ikeep status` and `ikeep watch` tell when one is found; then \
+this command opens a way past the tunnel: packets leave directly, and names are asked of that network. Connections that \
+were made through the tunnel stay in it. All other programs use that way too, unprotected, as long as it is open.
+
+It is closed as soon as the portal lets the gateway be reached, when the time is over (by default as the profile's \
+CaptivePortalRemediationTimeout says, else 5 minutes; 10 minutes at most), by --close, by `ikeep disconnect`, when the \
+machine sleeps or comes to another network, and when the agent ends.
+
+Where the tunnel is a proxy, or the tunnel does not lead there, nothing has to be opened, and the command says so.
+
+Examples:
+  ikeep portal
+  ikeep portal --for 10m
+  ikeep portal --close";
+
 /// Below `ikeep status --help`.
 pub(super) const STATUS: &str = "\
 `connected` is said only while it is proved: the gateway was heard within the interval of the liveness check. Else the \

@@ -14,6 +14,7 @@ mod gateway;
 mod help;
 mod lab;
 mod output;
+mod portal;
 mod profile;
 mod prompt;
 mod reconnect;
@@ -59,6 +60,8 @@ enum Command {
     Disconnect(disconnect::Command),
     /// Make a new connection by token now, beside the one that serves
     Reconnect(reconnect::Command),
+    /// Let a browser past the tunnel for a while, for the log-in at a captive portal
+    Portal(portal::Command),
     /// Tell how the connection is
     Status(status::Command),
     /// Tell each change, a line at a time, until interrupted
@@ -95,6 +98,7 @@ impl Cli {
             Command::Connect(command) => command.run(&self.global),
             Command::Disconnect(command) => command.run(),
             Command::Reconnect(command) => command.run(),
+            Command::Portal(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Watch(command) => command.run(),
             Command::Events(command) => command.run(),

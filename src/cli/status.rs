@@ -64,6 +64,7 @@ impl Picture<'_> {
             row("Child SA", self.all(&["/child/encr", "/child/integ"])),
             row("Traffic", self.traffic()),
             row("Next", self.next()),
+            row("Portal", self.text("/portal/message")),
             row("Error", self.text("/error/message")),
         ];
         let state = output::printable(&self.state());
@@ -79,6 +80,7 @@ impl Picture<'_> {
             self.text("/host"),
             self.all(&["/address4", "/address6"]),
             waits,
+            self.text("/portal/message"),
             self.text("/error/message"),
         ];
         output::printable(&parts.into_iter().flatten().collect::<Vec<_>>().join("  "))

@@ -8,7 +8,7 @@ use std::time::Duration;
 struct Wait<const MIN: u64, const MAX: u64>(Duration);
 
 /// Reads a whole number with its unit; `None` for anything else.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let (digits, unit) = text.split_at(split);
     let number: u64 = digits.parse().ok()?;

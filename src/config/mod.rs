@@ -12,6 +12,7 @@ mod places;
 mod portal;
 mod preferences;
 
+pub use duration::parse as parse_duration;
 pub use error::ConfigError;
 pub use load::read_roots;
 pub use places::{NoHome, Places};

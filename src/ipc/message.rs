@@ -42,6 +42,14 @@ pub enum Request {
     Disconnect,
     /// A new SA now. Answered as [`Request::Connect`].
     Reconnect,
+    /// A way past the tunnel, for the log-in at the captive portal that was found. Answered with [`Reply::Gap`].
+    OpenGap {
+        /// How long, 1 to [`super::helper::MAX_GAP`]; `None`: as the profile has it.
+        #[serde(default)]
+        seconds: Option<u16>,
+    },
+    /// No way past the tunnel any more. Answered with [`Reply::Done`].
+    CloseGap,
     /// Answered with one [`Reply::Status`].
     Status,
     /// Answered with a [`Reply::Status`] now and after each change.
@@ -167,6 +175,13 @@ pub enum Reply {
     },
     /// There is a connection.
     Connected(Connected),
+    /// There is a way past the tunnel.
+    Gap {
+        /// How long.
+        seconds: u16,
+        /// Where the portal sends people, in its own words.
+        location: Option<String>,
+    },
     /// Done.
     Done,
     /// It did not work.

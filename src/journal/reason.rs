@@ -71,6 +71,9 @@ reasons! {
     ChildDeleted = LowLevelReconnect 102 "The secure gateway deleted the Child SA.",
     /// The gateway does not know our SA any more.
     GatewayRestarted = LowLevelReconnect 103 "The secure gateway lost the SA, as after a restart.",
+    /// A page that a captive portal answers for; the reconnect goes on.
+    CaptivePortal = LowLevelReconnect 104
+        "The secure gateway cannot be reached: a captive portal wants a log-in first.",
     /// The machine woke up (code and text: seed).
     Resume = SessionLevelReconnect 9 "System resume from suspend mode (Sleep, Stand-by, Hibernate, etc).",
     /// `ikeep reconnect`.
@@ -85,6 +88,11 @@ reasons! {
     Rekeyed = Reconfigure 101 "The keys of the tunnel were renewed.",
     /// The SAs went on from another address (MOBIKE).
     Moved = Reconfigure 102 "The tunnel goes on from another address of this machine, with the same keys (MOBIKE).",
+    /// `ikeep portal`.
+    GapOpened = Reconfigure 103
+        "A way past the tunnel is open for a limited time, for the log-in at the captive portal.",
+    /// Its time is over, the portal is passed, or the user wants it.
+    GapClosed = Reconfigure 104 "The way past the tunnel is closed.",
     /// The machine shuts down (code: PROTOCOL section 7; text: ours).
     Shutdown = Termination 9 "The machine is shutting down.",
     /// `ikeep disconnect`.

@@ -293,8 +293,8 @@ const TND: &[Spec] = &[
                         .default("false")
                         .with(&[value::<Bounded<0, 1440>>("CaptivePortalRemediationTimeout")
                             .default("5")
-                            .ignored(NO_ALWAYS_ON)])
-                        .ignored(NO_ALWAYS_ON),
+                            .honoured("honours_captive_portal_remediation_timeout")])
+                        .honoured("honours_allow_captive_portal_remediation"),
                     value::<bool>("ApplyLastVPNLocalResourceRules").default("false").ignored(NO_ALWAYS_ON),
                 ])
                 .ignored(NO_ALWAYS_ON),

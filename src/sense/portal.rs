@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Largest header of an answer that is read, octets.
 pub const MAX_HEADER: usize = 8 << 10;
@@ -48,17 +48,19 @@ fn unknown(why: impl Into<String>) -> Verdict {
     Verdict::Unknown { why: why.into() }
 }
 
-/// Asks for the page from this address, and over this interface (0: not known) where that is allowed. No redirect is followed.
-pub async fn probe(probe: &Probe, from: IpAddr, interface: u32) -> Verdict {
-    match tokio::time::timeout(probe.timeout, ask(probe, from, interface)).await {
+/// Asks for the page at `addresses`, which belong to its server's name, from this address, and over this interface (0: not known)
+/// where that is allowed. No redirect is followed.
+pub async fn probe(probe: &Probe, addresses: &[IpAddr], from: IpAddr, interface: u32) -> Verdict {
+    match tokio::time::timeout(probe.timeout, ask(probe, addresses, from, interface)).await {
         Ok(Ok(verdict)) => verdict,
         Ok(Err(error)) => unknown(format!("{} cannot be asked: {error}", probe.url)),
         Err(_) => unknown(format!("{} did not answer within {:?}", probe.url, probe.timeout)),
     }
 }
 
-async fn ask(probe: &Probe, from: IpAddr, interface: u32) -> io::Result<Verdict> {
-    let mut stream = connect(&probe.url, from, interface).await?;
+async fn ask(probe: &Probe, addresses: &[IpAddr], from: IpAddr, interface: u32) -> io::Result<Verdict> {
+    let to = addresses.iter().map(|ip| SocketAddr::new(*ip, probe.url.port.get()));
+    let mut stream = connect(to, from, interface).await?;
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: ikeep\r\nAccept: */*\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n",
         probe.url.path,
@@ -76,8 +78,11 @@ async fn ask(probe: &Probe, from: IpAddr, interface: u32) -> io::Result<Verdict>
     }
 }
 
-async fn connect(url: &ProbeUrl, from: IpAddr, interface: u32) -> io::Result<TcpStream> {
-    let found = lookup_host((url.host.as_str(), url.port.get())).await?;
+async fn connect(
+    found: impl Iterator<Item = SocketAddr>,
+    from: IpAddr,
+    interface: u32,
+) -> io::Result<TcpStream> {
     let usable = found.filter(|at| at.is_ipv4() == from.is_ipv4()).take(MAX_ADDRESSES);
     let mut last =
         io::Error::new(io::ErrorKind::AddrNotAvailable, format!("it has no address to reach from {from}"));

@@ -2,7 +2,7 @@
 
 use crate::stage::{HERE4, Stage, with};
 use anyhow::{Result, ensure};
-use ikeep::ipc::Reply;
+use ikeep::ipc::{Reply, Request};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -70,10 +70,28 @@ async fn a_portal_is_found_told_and_left_behind() -> Result<()> {
     let told =
         stage.until("the portal in the log", |_| stage.events().contains("http://login.hotspot.test/"));
     told.await?;
+    let status = stage.status().await?;
+    ensure!(status["portal"]["location"] == "http://login.hotspot.test/", "{status}");
+    ensure!(status["portal"]["command"].is_null(), "{status}");
+    // Browsers go past a proxy.
+    let refused = stage.last(Request::OpenGap { seconds: None }).await?;
+    let Reply::Failed(failure) = refused else { anyhow::bail!("{refused:?}") };
+    ensure!(failure.message.contains("nothing has to be opened"), "{failure}");
+    ensure!(
+        failure.message.contains("SOCKS5") && failure.message.contains("http://login.hotspot.test/"),
+        "{failure}"
+    );
     // Somebody logs in at the portal.
     hotspot.open.store(true, Ordering::SeqCst);
     stage.company.freeze(false)?;
     let back = stage.until_state("connected").await?;
+    ensure!(back["portal"].is_null(), "{back}");
+    for request in [Request::OpenGap { seconds: Some(60) }, Request::CloseGap] {
+        let refused = stage.last(request).await?;
+        let Reply::Failed(failure) = refused else { anyhow::bail!("{refused:?}") };
+        let reasons = ["no captive portal is known here", "nothing has to be opened", "nothing to close"];
+        ensure!(reasons.iter().any(|reason| failure.message.contains(reason)), "{failure}");
+    }
     ensure!(back["auth"] == "psk" && back["reconnects"] == 1, "{back}");
     Ok(())
 }

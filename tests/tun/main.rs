@@ -5,6 +5,9 @@
 mod interop;
 mod killed;
 mod lan;
+#[path = "../dns/name_server.rs"]
+#[allow(dead_code, reason = "shared with another test program")]
+mod name_server;
 #[path = "../kernel/net.rs"]
 #[allow(dead_code, reason = "shared with another test program")]
 mod net;
@@ -12,6 +15,7 @@ mod paths;
 #[path = "../person/mod.rs"]
 mod person;
 mod pictures;
+mod portal;
 mod rekeys;
 mod supervised;
 #[path = "../kernel/traffic.rs"]

@@ -100,7 +100,7 @@ fn network(mtu: u16) -> Network {
 async fn a_helper_that_dies_before_it_has_made_the_device_leaves_its_wish_to_the_next() {
     let place = Place::new();
     let (mut ground, _sockets, first) = ground(&place).await;
-    let number = ground.apply(network(1400));
+    let number = ground.apply(network(1400), None);
     assert!(matches!(first.next().await.0, Ask::Tun {}));
     drop(first);
     let second = place.helper().await;
@@ -118,7 +118,7 @@ async fn a_helper_that_dies_before_it_has_made_the_device_leaves_its_wish_to_the
 async fn the_next_helper_gets_the_device_and_the_plan_and_may_have_another_device() {
     let place = Place::new();
     let (mut ground, _sockets, first) = ground(&place).await;
-    let number = ground.apply(network(1400));
+    let number = ground.apply(network(1400), None);
     first.next().await;
     first.give_device(7).await;
     first.next().await;
@@ -141,7 +141,7 @@ async fn the_next_helper_gets_the_device_and_the_plan_and_may_have_another_devic
 async fn a_refused_plan_is_told_with_its_number_and_the_conversation_goes_on() {
     let place = Place::new();
     let (mut ground, _sockets, helper) = ground(&place).await;
-    let refused = ground.apply(network(1400));
+    let refused = ground.apply(network(1400), None);
     helper.next().await;
     helper.give_device(7).await;
     helper.next().await;
@@ -149,7 +149,7 @@ async fn a_refused_plan_is_told_with_its_number_and_the_conversation_goes_on() {
     helper.channel.send(&Answer::Refused(refusal), None).await.unwrap();
     assert!(matches!(report(&mut ground).await, Report::Device(_)));
     assert!(matches!(report(&mut ground).await, Report::Failed(number, _) if number == refused));
-    let again = ground.apply(network(1400));
+    let again = ground.apply(network(1400), None);
     assert!(again > refused);
     assert!(matches!(helper.next().await.0, Ask::Apply { .. }), "the same plan is asked for anew");
     helper.applied().await;
@@ -160,7 +160,7 @@ async fn a_refused_plan_is_told_with_its_number_and_the_conversation_goes_on() {
 async fn a_release_waits_for_its_own_answer() {
     let place = Place::new();
     let (mut ground, _sockets, helper) = ground(&place).await;
-    ground.apply(network(1400));
+    ground.apply(network(1400), None);
     helper.next().await;
     helper.give_device(7).await;
     helper.next().await;
@@ -172,7 +172,7 @@ async fn a_release_waits_for_its_own_answer() {
     let (problems, ()) = tokio::join!(ground.release(), put_back);
     assert_eq!(problems, ["a route"]);
     // A device is made anew after it.
-    ground.apply(network(1300));
+    ground.apply(network(1300), None);
     assert!(matches!(helper.next().await, (Ask::Tun {}, None)));
 }
 
@@ -191,4 +191,54 @@ async fn sockets_are_ready_before_they_are_needed() {
         socket = asked => drop(socket.unwrap().unwrap()),
         () = serve => panic!("nothing but sockets is asked for"),
     }
+}
+
+/// The helper is asked for this, and does it.
+async fn does(helper: &Stand, wanted: Ask) {
+    assert_eq!(helper.next().await.0, wanted);
+    helper.applied().await;
+}
+
+#[tokio::test]
+async fn a_gap_is_opened_once_and_closed_before_anything_else() {
+    let place = Place::new();
+    let (mut ground, _sockets, helper) = ground(&place).await;
+    let apply = |mtu| Ask::Apply { network: network(mtu) };
+    ground.apply(network(1400), None);
+    helper.next().await;
+    helper.give_device(7).await;
+    does(&helper, apply(1400)).await;
+    let gap = Some(Gap { number: 1, seconds: 60 });
+    ground.apply(network(1400), gap);
+    does(&helper, apply(1400)).await;
+    does(&helper, Ask::Gap { seconds: 60 }).await;
+    // Another plan does not begin its time anew.
+    ground.apply(network(1300), gap);
+    does(&helper, apply(1300)).await;
+    ground.apply(network(1200), None);
+    does(&helper, Ask::Gap { seconds: 0 }).await;
+    does(&helper, apply(1200)).await;
+    // Nothing is left to close.
+    let last = ground.apply(network(1200), None);
+    does(&helper, apply(1200)).await;
+    while !matches!(report(&mut ground).await, Report::Applied(number, _) if number == last) {}
+}
+
+#[tokio::test]
+async fn a_gap_ends_with_its_helper() {
+    let place = Place::new();
+    let (ground, _sockets, first) = ground(&place).await;
+    ground.apply(network(1400), Some(Gap { number: 1, seconds: 60 }));
+    first.next().await;
+    first.give_device(7).await;
+    does(&first, Ask::Apply { network: network(1400) }).await;
+    does(&first, Ask::Gap { seconds: 60 }).await;
+    drop(first);
+    let second = place.helper().await;
+    assert!(matches!(second.next().await, (Ask::Tun {}, Some(_))));
+    second.give_device(7).await;
+    does(&second, Ask::Apply { network: network(1400) }).await;
+    // The next thing is the next wish, not the gap.
+    ground.apply(network(1300), None);
+    does(&second, Ask::Apply { network: network(1300) }).await;
 }

@@ -211,7 +211,7 @@ impl Service {
         }
     }
 
-    async fn tell_watchers(&mut self) {
+    pub(super) async fn tell_watchers(&mut self) {
         self.watchers.retain(|watcher| !watcher.is_closed());
         if self.watchers.is_empty() {
             return;

@@ -15,6 +15,8 @@ impl Service {
             Signal::Suspend(hold) => self.suspend(hold).await,
             Signal::Resume => {
                 self.hold = None;
+                // Of a sleep that nobody announced it did not hear.
+                self.close_gap("the machine has slept").await;
                 if let Some(connection) = &self.connection {
                     connection.command(Command::Resume).await;
                     connection.wake_tunnel();
@@ -32,6 +34,7 @@ impl Service {
 
     /// Sleep is near: it waits until the session is kept, or until the gateway knows of its end.
     async fn suspend(&mut self, hold: Hold) {
+        self.close_gap("the machine goes to sleep").await;
         let Some(connection) = &self.connection else { return };
         connection.command(Command::Suspend).await;
         // Answered after the driver has acted on it, in order.

@@ -5,9 +5,12 @@
 mod backup;
 mod connect;
 mod events;
+mod gap;
 mod keep;
 mod machine;
 mod portal;
+#[cfg(test)]
+mod stage;
 mod text;
 mod tunnel;
 mod ways;
@@ -100,6 +103,8 @@ pub struct Service {
     waiters: Vec<Way>,
     asked: Option<Asked>,
     questions: u64,
+    /// Gaps that were ever asked for.
+    gaps: u64,
     /// A wish that waits for the end of the connection before it.
     next: Option<(Connect, Way)>,
     /// Who waits for the end of the connection.
@@ -125,6 +130,7 @@ enum Wake {
     Ground(Report),
     GroundLate,
     GroundAgain,
+    GapOver,
     LookedUp(Result<Found, String>),
     Probed(Verdict),
     Missing,
@@ -154,6 +160,7 @@ impl Service {
             waiters: Vec::new(),
             asked: None,
             questions: 0,
+            gaps: 0,
             next: None,
             leavers: Vec::new(),
             watchers: Vec::new(),
@@ -198,6 +205,7 @@ impl Service {
                 Wake::Ground(report) => self.ground(report).await,
                 Wake::GroundLate => self.ground_late().await,
                 Wake::GroundAgain => self.ground_again(),
+                Wake::GapOver => self.close_gap("its time is over").await,
                 Wake::LookedUp(result) => self.looked_up(result).await,
                 Wake::Probed(verdict) => self.probed(verdict).await,
                 Wake::Missing => self.warn_of_missing(),
@@ -222,6 +230,7 @@ impl Service {
                 Word::Ground(report) => Wake::Ground(report),
                 Word::Late => Wake::GroundLate,
                 Word::Again => Wake::GroundAgain,
+                Word::GapOver => Wake::GapOver,
                 Word::Output(output) => Wake::Output(output),
             },
             // Before calls: whoever asks next must not be told that somebody who has left is in the way.
@@ -244,6 +253,8 @@ impl Service {
             Request::Answer(answer) => self.answer(&answer, &replies).await,
             Request::Disconnect => self.disconnect(replies).await,
             Request::Reconnect => self.reconnect(replies).await,
+            Request::OpenGap { seconds } => self.open_gap(seconds, replies).await,
+            Request::CloseGap => self.end_gap(replies).await,
             Request::Status => {
                 let status = self.status().await;
                 tell(&replies, Reply::Status { status });
@@ -291,6 +302,7 @@ impl Service {
             return tell(&replies, failed(FailureKind::Profile, &text));
         }
         self.want(false).await;
+        self.close_gap("`ikeep disconnect`").await;
         self.idle = None;
         self.stop_looking_up();
         let Some(connection) = self.connection.as_mut() else {
@@ -396,6 +408,9 @@ impl Service {
         let mut status = self.connection_status().await;
         let missing = self.senses.missing.borrow();
         status["missing"] = missing.iter().map(ToString::to_string).collect();
+        // The driver is ahead: with an SA up there is no portal in the way, whoever has not heard of that yet.
+        let up = status["state"] == "connected";
+        status["portal"] = if up { Value::Null } else { self.portal_status() };
         status
     }
 

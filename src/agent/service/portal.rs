@@ -7,6 +7,7 @@ use crate::reconnect::State;
 use crate::sense::portal::{self, Verdict};
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Between two questions while a portal is known to be there.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -28,6 +29,12 @@ impl Drop for Portal {
 }
 
 impl Portal {
+    /// One that was found, and sends people there.
+    #[cfg(test)]
+    pub(super) fn found_at(page: &str) -> Self {
+        Self { probing: None, found: Some(Some(page.to_owned())) }
+    }
+
     /// The answer to the question under way; never, where none is.
     pub(super) async fn verdict(&mut self) -> Verdict {
         match self.probing.as_mut() {
@@ -36,6 +43,11 @@ impl Portal {
             }
             None => std::future::pending().await,
         }
+    }
+
+    /// Where the portal that is in the way sends people; `None`: none is in the way, `Some(None)`: it does not say.
+    pub(super) fn location(&self) -> Option<Option<String>> {
+        self.found.clone()
     }
 
     /// For people, while a portal is in the way.
@@ -56,9 +68,21 @@ impl Service {
         else {
             return;
         };
+        // Names are asked for past the tunnel, as the gateway's is.
+        let names = connection.names();
         self.portal.probing = Some(tokio::spawn(async move {
             tokio::time::sleep(after).await;
-            portal::probe(&probe, way.from, way.interface).await
+            let found = async {
+                match probe.url.host.parse() {
+                    Ok(ip) => Ok(vec![ip]),
+                    Err(_) => names.look_up(probe.url.host.clone()).await,
+                }
+            };
+            match timeout(probe.timeout, found).await {
+                Ok(Ok(addresses)) => portal::probe(&probe, &addresses, way.from, way.interface).await,
+                Ok(Err(why)) => Verdict::Unknown { why },
+                Err(_) => Verdict::Unknown { why: format!("nobody knew {} in time", probe.url.host) },
+            }
         }));
     }
 
@@ -70,12 +94,21 @@ impl Service {
                 if self.portal.found.replace(location).is_none() {
                     self.tell_portal(true).await;
                     if let Some(text) = self.portal.text() {
-                        self.warn(&format!("{text}. The connection goes on after that."));
+                        let hint = match self.portal_status()["command"].as_str() {
+                            Some(command) => {
+                                format!(" `{command}` opens the way there past the tunnel for a few minutes.")
+                            }
+                            None => String::new(),
+                        };
+                        self.warn(&format!("{text}. The connection goes on after that.{hint}"));
                     }
                 }
                 self.ask_for_portal(AGAIN);
             }
-            Verdict::Open if self.portal.found.take().is_some() => self.tell_portal(false).await,
+            Verdict::Open if self.portal.found.take().is_some() => {
+                self.close_gap("the captive portal lets everything through now").await;
+                self.tell_portal(false).await;
+            }
             Verdict::Unknown { .. } if self.portal.found.is_some() => self.ask_for_portal(AGAIN),
             Verdict::Open | Verdict::Unknown { .. } => {}
         }
@@ -90,6 +123,7 @@ impl Service {
     /// What was found holds for the network and the trouble it was found in.
     pub(super) async fn forget_portal(&mut self) {
         if std::mem::take(&mut self.portal).found.is_some() {
+            self.close_gap("no captive portal is in the way any more").await;
             self.tell_portal(false).await;
         }
     }

@@ -2,7 +2,8 @@
 
 use super::super::connection::Connection;
 use super::super::driver::{Command, Output};
-use super::super::network::Report;
+use super::super::network::{self, Report};
+use super::gap::Opened;
 use super::{Idle, Service};
 use crate::ipc::FailureKind;
 use crate::ipc::helper::{Applied, HelperError, MAX_MTU};
@@ -26,11 +27,13 @@ const AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(in super::super) struct Laid {
     /// What was asked of it last, and the number of that wish.
-    asked: Option<(u64, Network)>,
+    asked: Option<(u64, Network, Option<network::Gap>)>,
     /// What comes after the plan waits until this wish is fulfilled, and no longer than that.
     gate: Option<(u64, Pin<Box<Sleep>>)>,
     /// When what failed is tried again.
     again: Option<Pin<Box<Sleep>>>,
+    /// What was opened for the log-in at a captive portal.
+    pub(super) gap: Option<Opened>,
     /// What was done.
     pub(in super::super) applied: Option<Applied>,
     /// Why it is not as it should be.
@@ -52,9 +55,14 @@ impl Laid {
         self.gate = None;
     }
 
+    /// Something is routed into the tunnel, or will be.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// The device's MTU, octets.
     pub(in super::super) fn device_mtu(&self) -> Option<u16> {
-        self.asked.as_ref().map(|(_, network)| network.mtu)
+        self.asked.as_ref().map(|(_, network, _)| network.mtu)
     }
 }
 
@@ -65,6 +73,8 @@ pub(super) enum Word {
     Late,
     /// What failed is due again.
     Again,
+    /// The gap was open long enough.
+    GapOver,
     Output(Option<Output>),
 }
 
@@ -92,9 +102,16 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
+        let gap_over = async {
+            match &mut laid.gap {
+                Some(gap) => gap.over().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             Some(report) = report => Word::Ground(report),
+            () = gap_over => Word::GapOver,
             () = late => Word::Late,
             () = again => Word::Again,
             output = outputs.recv(), if !waits => Word::Output(output),
@@ -115,12 +132,15 @@ impl Connection {
     }
 
     /// Asks for the machine to be as the plan wants it now, where that is something else than before. The number of the wish.
-    fn lay_ground(&mut self) -> Option<u64> {
+    pub(super) fn lay_ground(&mut self) -> Option<u64> {
         let network = self.network(&self.plan()?);
-        let news = self.laid.asked.as_ref().is_none_or(|(_, asked)| *asked != network);
+        let gap = self.laid.gap.as_ref().map(Opened::wish);
+        let same =
+            |(_, asked, with): &(u64, Network, Option<network::Gap>)| *asked == network && *with == gap;
+        let news = !self.laid.asked.as_ref().is_some_and(same);
         let ground = self.ground.as_ref().filter(|_| news)?;
-        let number = ground.apply(network.clone());
-        self.laid.asked = Some((number, network));
+        let number = ground.apply(network.clone(), gap);
+        self.laid.asked = Some((number, network, gap));
         self.laid.again = None;
         Some(number)
     }
@@ -180,7 +200,10 @@ impl Service {
                 connection.laid.device = Some(device.name().to_owned());
                 connection.command(Command::Device(Some(device))).await;
             }
-            Report::Applied(number, applied) => self.applied(number, applied),
+            Report::Applied(number, applied) => {
+                self.applied(number, applied);
+                self.gap_is_there(number).await;
+            }
             Report::Failed(number, error) => self.ground_failed(Some(number), &error).await,
             Report::Released(..) => {}
             Report::Back => {
@@ -189,6 +212,7 @@ impl Service {
             Report::Gone(error) => {
                 let text = format!("{error}. What it made stays; the helper is looked for again.");
                 self.say(Kind::Warning, &text);
+                self.close_gap("the helper has ended").await;
             }
         }
     }
@@ -209,11 +233,17 @@ impl Service {
 
     async fn ground_failed(&mut self, number: Option<u64>, error: &HelperError) {
         let Some(connection) = self.connection.as_mut() else { return };
-        let latest = connection.laid.asked.as_ref().map(|(number, _)| *number);
+        let latest = connection.laid.asked.as_ref().map(|(number, ..)| *number);
         if number.is_some() && number != latest {
             return; // of a wish that another one has replaced
         }
         connection.laid.open_gate();
+        if let Some(number) = number
+            && self.gap_failed(number, error).await
+        {
+            return; // the machine is as it was
+        }
+        let Some(connection) = self.connection.as_mut() else { return };
         let text = format!("The machine's network cannot be set up for the tunnel: {error}");
         if connection.laid.applied.is_none() {
             self.refuse(FailureKind::Other, text.clone());
@@ -250,6 +280,7 @@ impl Service {
 
     /// The device is gone, by somebody else's hand: another one is made.
     pub(super) async fn device_gone(&mut self, error: &std::io::Error) {
+        self.gap_ended("the tunnel's device is gone");
         let Some(connection) = self.connection.as_mut() else { return };
         let name = connection.laid.device.take().unwrap_or_default();
         if let Some(ground) = connection.ground.as_mut() {
@@ -262,6 +293,7 @@ impl Service {
 
     /// Everything as before: there is no tunnel, and none comes back by itself (law 9).
     pub(super) async fn leave_ground(&mut self) {
+        self.gap_ended("the tunnel is taken down");
         let Some(connection) = self.connection.as_mut().filter(|there| there.ground.is_some()) else {
             return;
         };
@@ -277,3 +309,6 @@ impl Service {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! A gap in the tunnel: for a while a browser reaches the page of a captive portal past it (law 9).
+//!
+//! It is opened by a person only, while a portal is known to be in the way, and it ends with that, with the network, with sleep,
+//! with the time. The helper closes it by itself where this agent does not.
+
+use super::super::network;
+use super::{Service, Way, failed, tell};
+use crate::ipc::helper::{HelperError, MAX_GAP};
+use crate::ipc::{FailureKind, Reply};
+use crate::journal::{Kind, Reason};
+use crate::time::Instant;
+use serde_json::{Value, json};
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::{Sleep, sleep};
+
+/// A gap, from the wish on.
+#[derive(Debug)]
+pub(in super::super) struct Opened {
+    wish: network::Gap,
+    /// The number of the ground's wish that it came with.
+    asked: u64,
+    /// Whoever has asked for it, until it is there.
+    way: Option<Way>,
+    /// Its end.
+    until: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Opened {
+    pub(super) fn wish(&self) -> network::Gap {
+        self.wish
+    }
+
+    /// Waits until it was open long enough. May be cancelled.
+    pub(super) async fn over(&mut self) {
+        self.timer.as_mut().await;
+    }
+}
+
+impl Service {
+    /// `ikeep portal`: for so many seconds, or as long as the profile says.
+    pub(super) async fn open_gap(&mut self, seconds: Option<u16>, replies: Way) {
+        if let Err(message) = self.may_open_gap() {
+            return tell(&replies, failed(FailureKind::Other, &message));
+        }
+        let now = self.clock.now().at;
+        let Some(connection) = self.connection.as_mut() else { return };
+        let usual = u16::try_from(connection.target.gap.unwrap_or_default().as_secs()).unwrap_or(MAX_GAP);
+        let seconds = seconds.unwrap_or(usual).clamp(1, MAX_GAP);
+        let time = Duration::from_secs(seconds.into());
+        self.gaps += 1;
+        let opened = Opened {
+            wish: network::Gap { number: self.gaps, seconds },
+            asked: 0,
+            way: Some(replies),
+            until: now + time,
+            timer: Box::pin(sleep(time)),
+        };
+        let before = connection.laid.gap.replace(opened);
+        let asked = connection.lay_ground();
+        if let (Some(gap), Some(asked)) = (connection.laid.gap.as_mut(), asked) {
+            gap.asked = asked;
+        }
+        if let Some(way) = before.and_then(|before| before.way) {
+            tell(&way, failed(FailureKind::Other, "another `ikeep portal` came after this one"));
+        }
+    }
+
+    /// `ikeep portal --close`.
+    pub(super) async fn end_gap(&mut self, replies: Way) {
+        let open = self.connection.as_ref().is_some_and(|connection| connection.laid.gap.is_some());
+        if !open {
+            return tell(
+                &replies,
+                failed(FailureKind::Other, "no way past the tunnel is open: nothing to close"),
+            );
+        }
+        self.close_gap("as asked for").await;
+        tell(&replies, Reply::Done);
+    }
+
+    /// Why there is nothing to open.
+    fn may_open_gap(&self) -> Result<(), String> {
+        let Some(connection) = &self.connection else {
+            return Err("nothing is connected: a browser goes past no tunnel".to_owned());
+        };
+        let host = &connection.target.settings.host_name;
+        let Some(at) = self.portal.location() else {
+            return Err(format!(
+                "no captive portal is known here ({host} is {}): it is looked for while the gateway does not answer, and \
+                 `ikeep status` tells of it",
+                connection.state.name()
+            ));
+        };
+        let page = at.unwrap_or_else(|| "any page that begins with http://".to_owned());
+        if connection.ground.is_none() || !connection.laid.is_wanted() {
+            return Err(format!(
+                "nothing has to be opened: browsers reach the network past {}. Log in there: {page}",
+                connection.tunnel()
+            ));
+        }
+        if connection.target.gap.is_none() {
+            return Err(format!(
+                "the profile keeps {host} always on and forbids a way past the tunnel (AllowCaptivePortalRemediation): ask \
+                 whoever runs the gateway"
+            ));
+        }
+        Ok(())
+    }
+
+    /// What was asked for with this number is done.
+    pub(super) async fn gap_is_there(&mut self, number: u64) {
+        let Some(connection) = self.connection.as_mut() else { return };
+        let Some(gap) = connection.laid.gap.as_mut().filter(|gap| gap.asked <= number) else { return };
+        let Some(way) = gap.way.take() else { return };
+        let seconds = gap.wish.seconds;
+        let location = self.portal.location().flatten();
+        self.explain(Reason::GapOpened);
+        self.say(
+            Kind::Warning,
+            &format!("For {seconds} s everything that programs send leaves past the tunnel, and names are asked of this network."),
+        );
+        tell(&way, Reply::Gap { seconds, location });
+        self.tell_watchers().await;
+    }
+
+    /// What was asked for with this number cannot be done: whether that was a gap.
+    pub(super) async fn gap_failed(&mut self, number: u64, error: &HelperError) -> bool {
+        let Some(connection) = self.connection.as_mut() else { return false };
+        let failed_one = connection.laid.gap.take_if(|gap| gap.asked == number && gap.way.is_some());
+        let Some(way) = failed_one.and_then(|gap| gap.way) else { return false };
+        // Whatever came of it, it is not wanted any more.
+        connection.lay_ground();
+        let text = format!("no way past the tunnel could be opened: {error}");
+        self.say(Kind::Warning, &text);
+        tell(&way, failed(FailureKind::Other, &text));
+        true
+    }
+
+    /// Closes it, where there is one.
+    pub(super) async fn close_gap(&mut self, why: &str) {
+        if !self.gap_ended(why) {
+            return;
+        }
+        if let Some(connection) = self.connection.as_mut() {
+            connection.lay_ground();
+        }
+        self.tell_watchers().await;
+    }
+
+    /// It is not there any more, or is taken away with the rest: whether there was one.
+    pub(super) fn gap_ended(&mut self, why: &str) -> bool {
+        let gap = self.connection.as_mut().and_then(|connection| connection.laid.gap.take());
+        let Some(gap) = gap else { return false };
+        if let Some(way) = gap.way {
+            tell(&way, failed(FailureKind::Other, &format!("the way past the tunnel was not opened: {why}")));
+        } else {
+            self.explain(Reason::GapClosed);
+            self.say(Kind::Information, &format!("The way past the tunnel is closed: {why}."));
+        }
+        true
+    }
+
+    /// A reason for the log, about the connection that is there.
+    fn explain(&mut self, reason: Reason) {
+        let now = self.clock.now();
+        if let Some(connection) = self.connection.as_mut() {
+            connection.reporter.explain(now, reason);
+        }
+    }
+
+    /// The portal in the way, for `status --json`; `null`: none is known.
+    pub(super) fn portal_status(&self) -> Value {
+        let (Some(connection), Some(location), Some(text)) =
+            (&self.connection, self.portal.location(), self.portal.text())
+        else {
+            return Value::Null;
+        };
+        let now = self.clock.now().at;
+        let open = connection.laid.gap.as_ref().filter(|gap| gap.way.is_none());
+        let left = open.map(|gap| gap.until.since(now).as_secs());
+        let command = self.may_open_gap().is_ok().then_some(COMMAND);
+        let hint = match (left, command) {
+            (Some(left), _) => format!("; the way there is open for {left} s"),
+            (None, Some(command)) => format!("; `{command}` opens the way there past the tunnel"),
+            (None, None) => String::new(),
+        };
+        json!({ "message": text + &hint, "location": location, "command": command, "gap_s": left })
+    }
+}
+
+/// What a person types.
+pub(super) const COMMAND: &str = "ikeep portal";
+
+#[cfg(test)]
+mod tests;
