@@ -11,11 +11,11 @@ use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::thread::JoinHandle;
 
-/// The share of a tunnel's TCP rate at which datagrams are sent, their size in octets, and the highest rate for them in bit/s: the
-/// promised 2 Gbit/s. No link without a tunnel is asked for more.
+/// The share of the top rate at which datagrams are sent, and their size in octets. The top rate is what arrives when as much is
+/// offered as TCP carries, and at most what is promised of TCP, in bit/s.
 const SHARE: f64 = 0.8;
 const DATAGRAM: &str = "1200";
-const TOP: f64 = 2e9;
+const MOST: f64 = 2e9;
 /// Time between two pings, seconds.
 const INTERVAL: &str = "0.005";
 /// The kernel counts CPU time in hundredths of a second, whatever its own clock does.
@@ -75,6 +75,9 @@ pub(crate) struct Cost {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
     pub(crate) tcp: [Flow; 2],
+    /// The top rate of datagrams, bit/s.
+    pub(crate) top: [f64; 2],
+    /// At a share of that.
     pub(crate) udp: [Datagrams; 2],
     pub(crate) rest: Pings,
     pub(crate) loaded: [Pings; 2],
@@ -168,8 +171,15 @@ pub(crate) fn measure(bed: &Bed, tunnel: &Tunnel, effort: Effort) -> Result<Figu
     });
     let [down, up] = loaded;
     let loaded = [down?, up?];
-    let udp = [datagrams(bed, tunnel, effort, true, tcp[0])?, datagrams(bed, tunnel, effort, false, tcp[1])?];
-    Ok(Figures { tcp, udp, rest, loaded, agent, gateway })
+    let top = |reverse, tcp: Flow| {
+        datagrams(bed, tunnel, effort, reverse, tcp.rate.min(MOST)).map(|all| all.flow.rate)
+    };
+    let top = [top(true, tcp[0])?, top(false, tcp[1])?];
+    let udp = [
+        datagrams(bed, tunnel, effort, true, top[0] * SHARE)?,
+        datagrams(bed, tunnel, effort, false, top[1] * SHARE)?,
+    ];
+    Ok(Figures { tcp, top, udp, rest, loaded, agent, gateway })
 }
 
 fn direction(reverse: bool) -> &'static str {
@@ -198,8 +208,8 @@ fn pings(bed: &Bed, tunnel: &Tunnel, count: usize) -> Result<Pings> {
     Ok(Pings { p50: parse::percentile(&times, 50), p99: parse::percentile(&times, 99) })
 }
 
-fn datagrams(bed: &Bed, tunnel: &Tunnel, effort: Effort, reverse: bool, tcp: Flow) -> Result<Datagrams> {
-    let rate = format!("{:.0}", tcp.rate.min(TOP) * SHARE);
+fn datagrams(bed: &Bed, tunnel: &Tunnel, effort: Effort, reverse: bool, rate: f64) -> Result<Datagrams> {
+    let rate = format!("{rate:.0}");
     let receiver = if reverse { &bed.laptop } else { &bed.gateway };
     let before = unread(receiver)?;
     // Bursts of a millisecond, iperf3's own habit, would be longer than its buffer.

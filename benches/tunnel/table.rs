@@ -42,23 +42,25 @@ const WIDTH: usize = 45;
 
 fn rates(found: &Found) {
     println!(
-        "\none flow of TCP, then UDP at 80 % of its rate (at most 1600 Mbit/s), 1200 octets a datagram; down is towards the laptop"
+        "\none flow of TCP, then UDP of 1200 octets a datagram: the top rate, then at 80 % of that; down is towards the laptop"
     );
     println!(
         "`lost` on the way; `unread`: arrived, but iperf3 was too slow to take it; `late`: overtaken by one sent after it"
     );
     println!(
-        "{:WIDTH$} {:>9} {:>6} {:>9} {:>6} | {:>9} {:>8} {:>8} {:>5} | {:>9} {:>8} {:>8} {:>5}",
+        "{:WIDTH$} {:>9} {:>6} {:>9} {:>6} | {:>9} {:>6} {:>8} {:>8} {:>5} | {:>9} {:>6} {:>8} {:>8} {:>5}",
         "Mbit/s",
         "TCP down",
         "again",
         "TCP up",
         "again",
         "UDP down",
+        "at",
         "lost",
         "unread",
         "late",
         "UDP up",
+        "at",
         "lost",
         "unread",
         "late"
@@ -67,9 +69,9 @@ fn rates(found: &Found) {
         let [down, up] = figures.tcp;
         print!("{:WIDTH$} {:>9.0} {:>6}", row.name(), down.rate / 1e6, down.retransmits);
         print!(" {:>9.0} {:>6}", up.rate / 1e6, up.retransmits);
-        for way in figures.udp {
-            let (rate, late) = (way.flow.rate / 1e6, way.flow.overtaken);
-            print!(" | {rate:>9.0} {:>6.3} % {:>6.3} % {late:>5}", way.lost(), way.unread());
+        for (top, way) in figures.top.iter().zip(figures.udp) {
+            let (top, rate, late) = (top / 1e6, way.flow.rate / 1e6, way.flow.overtaken);
+            print!(" | {top:>9.0} {rate:>6.0} {:>6.3} % {:>6.3} % {late:>5}", way.lost(), way.unread());
         }
         println!();
     }

@@ -8,8 +8,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// Reads of the device in one go.
-const READS: usize = 32;
+/// Reads of the device in one go, and octets after which it ends: what comes the other way waits for no more than a millisecond,
+/// also where sealing is slow.
+const READS: usize = 64;
+pub(crate) const OCTETS: usize = 128 << 10;
 
 /// Where packets of the machine go: SAs and sockets.
 pub(crate) trait Road {
@@ -101,7 +103,11 @@ impl<W: Copy + PartialEq> Pump<W> {
     /// The device is gone, or down.
     pub(crate) fn run(&mut self, road: &mut impl Road<Way = W>, mtu: usize) -> io::Result<()> {
         self.send(road);
+        let mut taken = 0;
         for _ in 0..READS {
+            if taken >= OCTETS {
+                break;
+            }
             if self.blocked.is_some() {
                 return Ok(());
             }
@@ -113,6 +119,7 @@ impl<W: Copy + PartialEq> Pump<W> {
                 },
             };
             self.cut(road, mtu, octets, done);
+            taken += octets;
         }
         self.send(road);
         Ok(())
@@ -136,6 +143,7 @@ impl<W: Copy + PartialEq> Pump<W> {
                 return;
             };
             let Some(place) = outbox.place().get_mut(..whole) else { return };
+            let before = split.done();
             let Some(packet) = split.next(&mut place[lead..lead + largest]) else { return };
             clamp(&mut place[lead..lead + packet], mtu);
             let Some((way, length)) = road.seal(destination, place, packet) else {
@@ -145,9 +153,8 @@ impl<W: Copy + PartialEq> Pump<W> {
             if outbox.is_full_for(way, length, road.batch(way)) {
                 self.blocked = send(road, outbox, lost);
                 if self.blocked.is_some() {
-                    // This one packet is lost, the rest waits.
-                    lost.unsent += 1;
-                    self.rest = Some((octets, split.done()));
+                    // This one is cut and sealed anew with the rest, when there is room.
+                    self.rest = Some((octets, before));
                     return;
                 }
                 outbox.clear_before(length);
@@ -188,3 +195,6 @@ fn split_destination(read: &[u8]) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use rustix::net::SendFlags;
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
-    set_socket_recv_buffer_size, set_socket_send_buffer_size,
+    set_socket_recv_buffer_size, set_socket_recv_buffer_size_force, set_socket_send_buffer_size,
+    set_socket_send_buffer_size_force,
 };
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
@@ -49,10 +50,12 @@ impl Udp {
             }
             None => {
                 let socket = StdUdpSocket::bind(local)?;
-                for result in [
-                    set_socket_recv_buffer_size(&socket, BUFFER),
-                    set_socket_send_buffer_size(&socket, BUFFER),
-                ] {
+                // Who may goes beyond what this machine lets everybody have.
+                let receive = set_socket_recv_buffer_size_force(&socket, BUFFER)
+                    .or_else(|_| set_socket_recv_buffer_size(&socket, BUFFER));
+                let send = set_socket_send_buffer_size_force(&socket, BUFFER)
+                    .or_else(|_| set_socket_send_buffer_size(&socket, BUFFER));
+                for result in [receive, send] {
                     if let Err(error) = result {
                         tracing::debug!(%error, "the kernel keeps its usual socket buffer");
                     }

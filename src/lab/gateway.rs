@@ -4,6 +4,7 @@ use super::inside::Inside;
 use super::line::Line;
 use super::road::Road;
 use crate::agent::clock::{Clock, OsRandom};
+use crate::agent::pump::OCTETS;
 use crate::agent::socket::{Inbox, Udp};
 use crate::gateway::{Gateway, GatewayConfig, GatewayEvent, Port};
 use crate::time::{Instant, Now};
@@ -277,7 +278,11 @@ impl Runner {
 
     fn receive(&mut self) {
         for (port, socket) in [(Port::Ike, &self.ike), (Port::Nat, &self.nat)] {
+            let mut taken = 0;
             for _ in 0..BATCH {
+                if taken >= OCTETS {
+                    break;
+                }
                 match socket.receive(&mut self.inbox) {
                     Ok(true) => {}
                     Ok(false) => break,
@@ -291,6 +296,7 @@ impl Runner {
                     let now = self.site.clock.now();
                     let Inbox { buffer, datagrams } = &mut self.inbox;
                     for (client, place) in datagrams.iter() {
+                        taken += place.len();
                         let datagram = &mut buffer[place.clone()];
                         let Some(inner) = self.site.gateway.open_datagram(now, *client, datagram) else {
                             continue;

@@ -1,14 +1,14 @@
 //! Packets between the gateway and the tunnel, many at a time.
 
 use super::{Driver, Losses, Output, Path};
-use crate::agent::pump::{Pump, Road};
+use crate::agent::pump::{OCTETS, Pump, Road};
 use crate::agent::socket::Inbox;
 use crate::client::{Client, PathId};
 use crate::time::{Instant, Now};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// Receives of a socket in one go.
+/// Receives of a socket in one go; [`OCTETS`] end it earlier.
 const RECEIVES: usize = 8;
 /// Of a link that says nothing else, octets.
 const ETHERNET: u32 = 1500;
@@ -78,6 +78,7 @@ impl Driver {
         let mtu = bulk.mtu();
         let Bulk { pump, inbox, .. } = bulk;
         for path in paths {
+            let mut taken = 0;
             for _ in 0..RECEIVES {
                 match path.socket.receive(inbox) {
                     Ok(true) => {}
@@ -89,6 +90,7 @@ impl Driver {
                 }
                 let Inbox { buffer, datagrams } = &mut *inbox;
                 for (from, place) in &*datagrams {
+                    taken += place.len();
                     let datagram = &mut buffer[place.clone()];
                     let Some(inner) = client.handle_datagram(now, path.id, *from, datagram) else { continue };
                     let inner = place.start + inner.start..place.start + inner.end;
@@ -100,6 +102,9 @@ impl Driver {
                 }
                 if let Some(pump) = pump.as_mut() {
                     pump.flush(buffer);
+                }
+                if taken >= OCTETS {
+                    break;
                 }
             }
         }
