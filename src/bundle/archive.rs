@@ -1,6 +1,6 @@
 //! The zip: one folder, a manifest, made beside its name.
 
-use super::collect::Source;
+use super::gather::Gathered;
 use crate::time::UnixTime;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -9,27 +9,23 @@ use ring::digest::{SHA256, digest};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use serde::Serialize;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Cursor, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-/// Most octets of one entry.
-const ENTRY: usize = 4 << 20;
-/// Most octets of all entries together.
-const WHOLE: usize = 32 << 20;
-/// An entry that could have less than this is left out.
-const LEAST: usize = 64 << 10;
+/// Logs repeat themselves: a harder look saves a little room and takes seconds.
+const LEVEL: i64 = 3;
 /// How many names are tried.
 const NAMES: u32 = 1000;
 
 /// What the manifest says of an entry.
 #[derive(Serialize)]
-struct Told {
-    name: String,
-    source: String,
+struct Told<'a> {
+    name: &'a str,
+    source: &'a str,
     octets: usize,
     sha256: String,
     /// Octets of the source before those that are here.
@@ -38,19 +34,20 @@ struct Told {
 
 /// What the manifest says of a file that is not here.
 #[derive(Serialize)]
-struct LeftOut {
-    source: String,
-    why: String,
+struct Missing<'a> {
+    source: &'a str,
+    why: &'a str,
 }
 
 #[derive(Serialize)]
-struct Manifest {
+struct Manifest<'a> {
     format: u32,
     made: String,
     ikeep: &'static str,
     masked: &'static str,
-    entries: Vec<Told>,
-    left_out: Vec<LeftOut>,
+    anonymized: bool,
+    entries: Vec<Told<'a>>,
+    left_out: Vec<Missing<'a>>,
 }
 
 /// A file that is removed unless it gets its name.
@@ -71,35 +68,77 @@ impl Drop for Partial {
 pub(super) fn write(
     folder: &Path,
     now: UnixTime,
-    sources: &[(String, Source)],
-    forbidden: &[PathBuf],
+    gathered: &Gathered,
+    anonymized: bool,
 ) -> io::Result<PathBuf> {
     let millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
     let at = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
     let local = at.to_zoned(TimeZone::try_system().unwrap_or(TimeZone::UTC)).datetime();
     let stem = free_stem(folder, &format!("DARTBundle_{}", local.strftime("%Y%m%d_%H%M")));
+    let octets = pack(&stem, at, local, gathered, anonymized)?;
     let path = folder.join(format!(".{stem}.{}.partial", std::process::id()));
     // Whose rest it may be, it is no more.
     let _ = fs::remove_file(&path);
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     let mut partial = Partial { path, named: false };
-    let mut zip = Zip::new(file, &stem, local);
-    zip.fill(sources, forbidden)?;
+    file.write_all(&octets)?;
+    file.sync_all()?;
+    let named = name(&partial.path, folder, &stem)?;
+    partial.named = true;
+    Ok(named)
+}
+
+/// The zip, whole: what is in it has a limit, so it fits in memory, and a disk that fills up meets one write only.
+fn pack(
+    stem: &str,
+    at: Timestamp,
+    local: DateTime,
+    gathered: &Gathered,
+    anonymized: bool,
+) -> io::Result<Vec<u8>> {
+    let options = options(local);
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut add = |name: &str, text: &str| {
+        writer.start_file(format!("{stem}/{name}"), options)?;
+        writer.write_all(text.as_bytes())
+    };
+    let mut entries = Vec::new();
+    for item in &gathered.items {
+        add(&item.name, &item.text)?;
+        let sha256 = digest(&SHA256, item.text.as_bytes());
+        let sha256 = sha256.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+        let (name, source, octets) = (&item.name, &item.origin, item.text.len());
+        entries.push(Told { name, source, octets, sha256, cut: item.cut });
+    }
+    let left_out = gathered.left_out.iter();
     let manifest = Manifest {
         format: 1,
         made: at.to_string(),
         ikeep: env!("CARGO_PKG_VERSION"),
         masked: "values whose names sound like passwords, keys or tokens; sessions and keys were not opened",
-        entries: zip.told,
-        left_out: zip.left_out,
+        anonymized,
+        entries,
+        left_out: left_out.map(|left| Missing { source: &left.origin, why: &left.why }).collect(),
     };
-    let text = serde_json::to_string_pretty(&manifest)?;
-    zip.writer.start_file(format!("{stem}/manifest.json"), zip.options)?;
-    zip.writer.write_all(text.as_bytes())?;
-    zip.writer.finish()?.sync_all()?;
-    let named = name(&partial.path, folder, &stem)?;
-    partial.named = true;
-    Ok(named)
+    add("manifest.json", &serde_json::to_string_pretty(&manifest)?)?;
+    Ok(writer.finish()?.into_inner())
+}
+
+/// How entries are packed.
+fn options(now: DateTime) -> SimpleFileOptions {
+    let options = SimpleFileOptions::default().unix_permissions(0o600).compression_level(Some(LEVEL));
+    let part = |part: i8| u8::try_from(part).unwrap_or_default();
+    let year = u16::try_from(now.year()).unwrap_or_default();
+    let time = zip::DateTime::from_date_and_time(
+        year,
+        part(now.month()),
+        part(now.day()),
+        part(now.hour()),
+        part(now.minute()),
+        part(now.second()),
+    );
+    // Years that the format does not know are left out.
+    time.map_or(options, |time| options.last_modified_time(time))
 }
 
 /// The first of `STEM`, `STEM_2`, .. that no bundle has.
@@ -126,73 +165,6 @@ fn name(partial: &Path, folder: &Path, stem: &str) -> io::Result<PathBuf> {
         }
         Err(Errno::INVAL | Errno::NOSYS) => Err(io::ErrorKind::AlreadyExists.into()),
         Err(error) => Err(error.into()),
-    }
-}
-
-struct Zip<'a> {
-    writer: ZipWriter<File>,
-    stem: &'a str,
-    options: SimpleFileOptions,
-    room: usize,
-    told: Vec<Told>,
-    left_out: Vec<LeftOut>,
-}
-
-impl<'a> Zip<'a> {
-    fn new(file: File, stem: &'a str, now: DateTime) -> Self {
-        let mut options = SimpleFileOptions::default().unix_permissions(0o600);
-        let part = |part: i8| u8::try_from(part).unwrap_or_default();
-        let year = u16::try_from(now.year()).unwrap_or_default();
-        let time = zip::DateTime::from_date_and_time(
-            year,
-            part(now.month()),
-            part(now.day()),
-            part(now.hour()),
-            part(now.minute()),
-            part(now.second()),
-        );
-        // Years that the format does not know are left out.
-        if let Ok(time) = time {
-            options = options.last_modified_time(time);
-        }
-        Self {
-            writer: ZipWriter::new(file),
-            stem,
-            options,
-            room: WHOLE,
-            told: Vec::new(),
-            left_out: Vec::new(),
-        }
-    }
-
-    fn fill(&mut self, sources: &[(String, Source)], forbidden: &[PathBuf]) -> io::Result<()> {
-        for (name, source) in sources {
-            let origin = source.origin();
-            if self.room < LEAST {
-                self.left_out
-                    .push(LeftOut { source: origin, why: format!("the bundle has its {WHOLE} octets") });
-                continue;
-            }
-            match source.read(ENTRY.min(self.room), forbidden) {
-                Ok(read) => self.add(name.clone(), origin, &read.text, read.cut)?,
-                Err(why) => {
-                    let text = format!("{origin}: {why}\n");
-                    self.add(format!("{name}.unreadable.txt"), origin.clone(), &text, 0)?;
-                    self.left_out.push(LeftOut { source: origin, why: why.to_string() });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, name: String, source: String, text: &str, cut: u64) -> io::Result<()> {
-        self.writer.start_file(format!("{}/{name}", self.stem), self.options)?;
-        self.writer.write_all(text.as_bytes())?;
-        self.room = self.room.saturating_sub(text.len());
-        let sha256 = digest(&SHA256, text.as_bytes());
-        let sha256 = sha256.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
-        self.told.push(Told { name, source, octets: text.len(), sha256, cut });
-        Ok(())
     }
 }
 

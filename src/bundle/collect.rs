@@ -80,6 +80,11 @@ pub(super) fn profiles(paths: &[PathBuf]) -> Vec<(String, Source)> {
     named("profiles", first.take(MAX_PROFILES).cloned())
 }
 
+/// How this machine looks names up.
+pub(super) fn dns(paths: Vec<PathBuf>) -> Vec<(String, Source)> {
+    named("dns", paths.into_iter())
+}
+
 /// The profiles in these folders.
 pub fn profiles_in(folders: &[PathBuf]) -> Vec<PathBuf> {
     folders.iter().flat_map(|folder| in_folder(folder, "xml").unwrap_or_default()).collect()

@@ -5,14 +5,18 @@
 
 mod archive;
 mod collect;
+mod gather;
+mod network;
 pub mod redact;
 mod system;
 
 pub use collect::profiles_in;
 
 use crate::config::Places;
+use crate::facts::{Finding, Health};
 use crate::time::UnixTime;
 use collect::Source;
+use gather::{Gathered, gather};
 use serde_json::{Value, json};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,6 +34,21 @@ pub struct Contents {
     pub config: Option<PathBuf>,
     /// Profiles; of the same file only the first counts.
     pub profiles: Vec<PathBuf>,
+    /// What `ikeep doctor` finds here.
+    pub findings: Vec<Finding>,
+}
+
+/// An entry that a bundle would have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Preview {
+    /// Its name in the bundle's folder.
+    pub name: String,
+    /// Its length, octets.
+    pub octets: usize,
+    /// Octets of its origin that would be cut off.
+    pub cut: u64,
+    /// A path, or how it is made.
+    pub origin: String,
 }
 
 /// There is no bundle.
@@ -53,11 +72,23 @@ pub enum BundleError {
 /// # Errors
 /// The folder is not there, cannot be written to, or is full.
 pub fn write(folder: &Path, contents: &Contents) -> Result<PathBuf, BundleError> {
-    archive::write(folder, contents.now, &contents.sources(), &contents.forbidden())
+    archive::write(folder, contents.now, &contents.gather(), false)
         .map_err(|error| BundleError::Write { folder: folder.to_owned(), error })
 }
 
+/// What [`write()`] would put into a bundle now, beside its manifest; nothing is written.
+pub fn preview(contents: &Contents) -> Vec<Preview> {
+    let items = contents.gather().items.into_iter();
+    items
+        .map(|item| Preview { name: item.name, octets: item.text.len(), cut: item.cut, origin: item.origin })
+        .collect()
+}
+
 impl Contents {
+    fn gather(&self) -> Gathered {
+        gather(&self.sources(), &self.forbidden())
+    }
+
     /// What is collected, the most telling first.
     fn sources(&self) -> Vec<(String, Source)> {
         let status = match &self.status {
@@ -66,11 +97,14 @@ impl Contents {
         };
         let mut sources = vec![
             ("status.json".to_owned(), Source::Json(status)),
+            ("doctor.json".to_owned(), Source::Json(doctor(&self.findings))),
             ("system.json".to_owned(), Source::Json(system::facts())),
+            ("network.json".to_owned(), Source::Json(network::facts())),
         ];
         if let Some(config) = self.config.as_ref().filter(|config| config.symlink_metadata().is_ok()) {
             sources.push(("config.toml".to_owned(), Source::File(config.clone())));
         }
+        sources.extend(collect::dns(system::dns_files()));
         sources.extend(collect::profiles(&self.profiles));
         sources.extend(collect::events(&self.places.events()));
         sources.extend(collect::logs(&self.places.logs()));
@@ -82,4 +116,16 @@ impl Contents {
         let folders = [self.places.sessions(), self.places.keys.clone()];
         folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect()
     }
+}
+
+fn doctor(findings: &[Finding]) -> Value {
+    let health = |health: Health| match health {
+        Health::Fine => "fine",
+        Health::Lacking => "lacking",
+        Health::Missing => "missing",
+    };
+    let told = findings.iter().map(|finding| {
+        json!({ "what": finding.what, "health": health(finding.health), "found": finding.found, "mend": finding.mend })
+    });
+    json!({ "findings": told.collect::<Vec<_>>() })
 }

@@ -2,8 +2,9 @@
 
 use super::{Error, Exit, Global, help, output, runtime};
 use crate::agent::clock::Clock;
-use crate::bundle::{self, Contents};
-use crate::config::{Places, paths};
+use crate::bundle::{self, Contents, Preview};
+use crate::config::{Config, Places, paths};
+use crate::facts;
 use crate::ipc::{Client, Reply, Request};
 use crate::store::Intent;
 use serde_json::Value;
@@ -20,12 +21,18 @@ pub(super) struct Command {
     /// The folder for it, instead of the current one
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Show what would go in, with sizes and origins, and write nothing
+    #[arg(long, conflicts_with = "output")]
+    list: bool,
 }
 
 impl Command {
     pub(super) fn run(self, global: &Global) -> Result<Exit, Error> {
         let places = Places::of_user()?;
-        let status = runtime::block_on(async { Ok(status(&places).await) })?;
+        let config = Config::load(global.config.as_deref()).unwrap_or_default();
+        let (status, findings) = runtime::block_on(async {
+            Ok((status(&places).await, facts::tunnel(config.agent.helper.as_deref()).await))
+        })?;
         let (intent, notes) = Intent::load(&places);
         for note in notes {
             eprintln!("ikeep: warning: {note}");
@@ -40,12 +47,28 @@ impl Command {
             status,
             config: global.config.clone().or(last.config).or_else(paths::config_file),
             profiles,
+            findings,
         };
+        if self.list {
+            output::print(&table(&bundle::preview(&contents)))?;
+            return Ok(Exit::Done);
+        }
         let folder = self.output.as_deref().unwrap_or(Path::new("."));
         let path = bundle::write(folder, &contents)?;
         output::print(&format!("{}\n", path.display()))?;
         Ok(Exit::Done)
     }
+}
+
+/// Sizes, names and origins in columns.
+fn table(entries: &[Preview]) -> String {
+    let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for Preview { name, octets, cut, origin } in entries {
+        let cut = if *cut > 0 { format!(", without its first {cut} octets") } else { String::new() };
+        text += &format!("{octets:>9}  {name:width$}  {}{cut}\n", output::printable(origin));
+    }
+    text + "with manifest.json, which lists them; nothing was written.\n"
 }
 
 /// The agent's picture, or why there is none.

@@ -116,20 +116,25 @@ async fn no_canary_is_in_the_bundle_and_everything_else_is() {
         assert!(!text.contains("YzRuYXJ5"), "{name}: {text}");
         assert!(!text.contains("07070707"), "{name}: {text}");
     }
-    // Another client of this machine may have profiles too.
-    let ours =
-        |name: &&str| !name.starts_with("profiles/") || name.contains("own") || name.contains("elsewhere");
+    // Another client of this machine may have profiles too, and machines differ in how they look names up.
+    let ours = |name: &&str| match name.split_once('/') {
+        Some(("profiles", name)) => name == "own.xml" || name == "elsewhere.xml",
+        Some((folder, _)) => folder != "dns",
+        None => true,
+    };
     let names: Vec<&str> = entries.keys().map(String::as_str).filter(ours).collect();
     assert_eq!(
         names,
         [
             "config.toml",
+            "doctor.json",
             "events/events.log",
             "events/events.log.1",
             "log/agent.2026-01-01.log",
             "log/agent.2026-01-02.log.unreadable.txt",
             "log/agent.2026-01-03.log.unreadable.txt",
             "manifest.json",
+            "network.json",
             "profiles/elsewhere.xml",
             "profiles/own.xml",
             "status.json",
@@ -156,7 +161,69 @@ async fn no_canary_is_in_the_bundle_and_everything_else_is() {
     assert!(!system["kernel"]["release"].as_str().unwrap().is_empty());
     let manifest: Value = serde_json::from_str(&entries["manifest.json"]).unwrap();
     assert_eq!(manifest["entries"].as_array().unwrap().len(), entries.len() - 1, "all but itself");
-    assert_eq!(manifest["left_out"].as_array().unwrap().len(), 2);
+    let left_out = manifest["left_out"].as_array().unwrap();
+    let state = home.places().state;
+    let ours = |left: &&Value| left["source"].as_str().unwrap().starts_with(state.to_str().unwrap());
+    assert_eq!(left_out.iter().filter(ours).count(), 2);
+}
+
+#[test]
+fn the_machine_is_in_it_without_an_agent() {
+    let home = Home::new();
+    let entries = entries(&make(&home, &[]));
+    let json = |name: &str| serde_json::from_str::<Value>(&entries[name]).unwrap();
+    let network = json("network.json");
+    for list in ["links", "addresses", "routes", "rules"] {
+        assert!(network[list].as_array().is_some_and(|list| !list.is_empty()), "{list}: {network:#}");
+    }
+    let system = json("system.json");
+    assert!(system["settings"]["net.ipv4.ip_forward"].is_string(), "{system:#}");
+    assert!(system["up_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{system:#}");
+    let findings = json("doctor.json");
+    assert!(findings["findings"].as_array().is_some_and(|list| list.len() > 2), "{findings:#}");
+}
+
+/// What is shown is what a bundle has, and showing it leaves nothing behind.
+#[tokio::test]
+async fn a_preview_names_every_entry_and_writes_nothing() {
+    let home = canaries().await;
+    let before = fs::read_dir(home.path()).unwrap().count();
+    let listed = home.ikeep().args(["bundle", "--list"]).output().unwrap();
+    assert_eq!((listed.status.code(), listed.stderr.len()), (Some(0), 0));
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), before, "nothing is written");
+    let stdout = String::from_utf8(listed.stdout).unwrap();
+    assert!(!stdout.contains(CANARY), "{stdout}");
+    let entries = entries(&make(&home, &[]));
+    for (name, text) in entries.iter().filter(|(name, _)| *name != "manifest.json") {
+        let line = stdout.lines().find(|line| line.split_whitespace().nth(1) == Some(name));
+        let line = line.unwrap_or_else(|| panic!("{name} is not in\n{stdout}"));
+        // How long the machine is up has more digits at times.
+        if name != "system.json" {
+            assert!(line.trim_start().starts_with(&format!("{} ", text.len())), "{line}: {}", text.len());
+        }
+    }
+    assert!(stdout.contains(home.places().events().to_str().unwrap()), "{stdout}");
+}
+
+/// A file size limit stands in for a full disk, which only root can make.
+#[test]
+fn a_disk_that_is_full_is_told_and_left_as_it_was() {
+    let home = Home::new();
+    fs::create_dir(home.path().join("there")).unwrap();
+    let mut shell = home.ikeep();
+    let ikeep = shell.get_program().to_owned();
+    let mut limited = std::process::Command::new("/bin/sh");
+    limited.env_clear().envs(shell.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell = limited;
+    shell
+        .current_dir(home.path())
+        .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" bundle --output there"]);
+    let failed = shell.arg(ikeep).output().unwrap();
+    let stderr = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!((failed.status.code(), failed.stdout.len()), (Some(1), 0), "{stderr}");
+    assert!(stderr.contains("cannot be written to there: File too large"), "{stderr}");
+    assert!(!stderr.contains("ZipWriter") && stderr.lines().count() <= 2, "{stderr}");
+    assert_eq!(fs::read_dir(home.path().join("there")).unwrap().count(), 0, "no part of it is left");
 }
 
 #[tokio::test]

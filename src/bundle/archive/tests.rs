@@ -1,5 +1,8 @@
+use super::super::collect::Source;
+use super::super::gather::{ENTRY, LEAST, WHOLE, gather};
 use super::*;
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use zip::ZipArchive;
@@ -25,7 +28,8 @@ fn one_folder_a_manifest_that_fits_and_names_that_do_not_collide() {
         ("status.json".to_owned(), Source::Json(json!({ "state": "connected" }))),
         ("gone.txt".to_owned(), Source::File(folder.path().join("gone"))),
     ];
-    let paths: Vec<PathBuf> = (0..3).map(|_| write(folder.path(), NOW, &sources, &[]).unwrap()).collect();
+    let paths: Vec<PathBuf> =
+        (0..3).map(|_| write(folder.path(), NOW, &gather(&sources, &[]), false).unwrap()).collect();
     let stems: Vec<&str> = paths.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
     let stem = stems[0];
     assert_eq!(stem.len(), "DARTBundle_20250313_0308".len(), "{stem}");
@@ -57,7 +61,7 @@ fn the_whole_has_its_limit_and_says_what_is_missing() {
     fs::write(folder.path().join("big"), line.repeat((ENTRY / 16) + 4096)).unwrap();
     let sources: Vec<(String, Source)> =
         (0..10).map(|number| (format!("{number}.log"), Source::File(folder.path().join("big")))).collect();
-    let bundle = write(folder.path(), NOW, &sources, &[]).unwrap();
+    let bundle = write(folder.path(), NOW, &gather(&sources, &[]), false).unwrap();
     assert!(fs::metadata(&bundle).unwrap().len() < 1 << 20, "it is packed");
     let entries = entries(&bundle);
     let manifest: Value = serde_json::from_str(&entries.last().unwrap().1).unwrap();
@@ -72,8 +76,8 @@ fn the_whole_has_its_limit_and_says_what_is_missing() {
 #[test]
 fn a_folder_that_cannot_be_written_to_is_an_error_and_keeps_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(write(&folder.path().join("none"), NOW, &[], &[]).is_err());
+    assert!(write(&folder.path().join("none"), NOW, &Gathered::default(), false).is_err());
     fs::write(folder.path().join("file"), "").unwrap();
-    assert!(write(&folder.path().join("file"), NOW, &[], &[]).is_err());
+    assert!(write(&folder.path().join("file"), NOW, &Gathered::default(), false).is_err());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
