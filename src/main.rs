@@ -4,6 +4,7 @@ use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    ikeep::cli::complete();
     match ikeep::cli::Cli::parse().run() {
         Ok(exit) => exit.into(),
         Err(error) => {

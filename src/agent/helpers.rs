@@ -2,6 +2,7 @@
 
 use crate::facts::privilege::{helper_program, may_change_network};
 use crate::ipc::helper::{Helper, HelperError, SOCKET};
+use crate::ipc::supervisor::ENVIRONMENT;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,9 @@ impl Helpers {
         command.arg("--state").arg(&self.folder).arg("--runtime").arg(&self.folder);
         // What a terminal sends to this agent is not meant for the helper.
         command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/").process_group(0);
+        for name in ENVIRONMENT {
+            command.env_remove(name);
+        }
         let child = command.spawn()?;
         // Somebody has to take its last word, or it stays a zombie until this agent ends.
         std::thread::spawn(move || {

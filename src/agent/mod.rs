@@ -5,6 +5,7 @@ pub mod connection;
 pub mod device;
 pub mod driver;
 mod elsewhere;
+pub mod heart;
 mod helpers;
 mod keylog;
 pub mod lookup;

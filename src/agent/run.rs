@@ -2,8 +2,10 @@
 
 use super::clock::Clock;
 use super::connection::Surroundings;
+use super::heart::Heart;
 use super::service::{Service, Setup};
 use crate::config::Places;
+use crate::ipc::supervisor::Supervisor;
 use crate::ipc::{BindError, Call, Listener, Request};
 use crate::sense;
 use crate::store::Store;
@@ -41,15 +43,19 @@ pub async fn run(places: Places, ready: impl FnOnce()) -> Result<(), AgentError>
     let senses = sense::machine(move || slept.slept());
     let store = Store::new(&places);
     let service = Service::new(Setup { places, clock, store, senses, around: Surroundings::default() }).await;
+    let supervisor = Supervisor::of_process();
+    let service = service.watched(Heart::new(supervisor));
     let (calls, called) = mpsc::channel(CALLS);
     let serving = tokio::spawn(listener.serve(calls.clone()));
     ready();
+    supervisor.ready("Serving this user's commands");
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "the agent runs");
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        supervisor.stopping();
         let (replies, mut replied) = mpsc::channel(1);
         // Where the service has ended already, there is nothing to stop.
         if calls.send(Call { request: Request::Stop, replies }).await.is_ok() {

@@ -1,9 +1,12 @@
 //! `ikeep agent`.
 
+use super::journal::Journal;
 use super::spawn::{READY, RUNNING};
 use super::{Error, Exit, Global, help, output, runtime};
+use crate::agent::heart::Heart;
 use crate::agent::run::{self, AgentError};
 use crate::config::Places;
+use crate::ipc::supervisor::Supervisor;
 use crate::ipc::{BindError, Client, ClientError, Listener};
 use rustix::fs::Mode;
 use std::fs::OpenOptions;
@@ -11,6 +14,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 
 /// Log files that are kept, one a day.
 const LOGS: usize = 7;
@@ -22,23 +26,33 @@ pub(super) struct Command {
     /// For `ikeep connect`: a session of its own, log files, and a word on stdout when it listens
     #[arg(long, hide = true)]
     background: bool,
+    /// For a desktop's autostart folder: as --background, but only where systemd does not run this user's services
+    #[arg(long, hide = true)]
+    autostart: bool,
 }
 
 impl Command {
     pub(super) fn run(self, global: &Global) -> Result<Exit, Error> {
         let places = Places::of_user()?;
+        if self.autostart && runs_services(&places) {
+            return Ok(Exit::Done);
+        }
         // Whatever it writes is for this user alone.
         rustix::process::umask(Mode::RWXG | Mode::RWXO);
-        if !self.background {
+        let background = self.background || self.autostart;
+        let supervisor = Supervisor::of_process();
+        if !background && !supervisor.is_there() {
             global.log_more(1);
             runtime::block_on(async { Ok(run::run(places, || ()).await?) })?;
             return Ok(Exit::Done);
         }
-        // Signals of the terminal are not for it. It is a leader already where somebody started it so.
-        let _ = rustix::process::setsid();
         let _written_to_the_end = match log_file(&places.logs()) {
             Ok((log, guard)) => {
-                global.log_to(log);
+                if background {
+                    global.log_to(log);
+                } else {
+                    global.log_to(log.and(Journal::of_process()));
+                }
                 Some(guard)
             }
             Err(error) => {
@@ -47,10 +61,47 @@ impl Command {
                     "ikeep: warning: the agent writes no log, {} cannot be made: {error}",
                     folder.display()
                 );
+                if !background {
+                    global.log_to(Journal::of_process());
+                }
                 None
             }
         };
-        runtime::block_on(background(&places))
+        if !background {
+            return runtime::block_on(supervised(&places, supervisor));
+        }
+        // Signals of the terminal are not for it. It is a leader already where somebody started it so.
+        let _ = rustix::process::setsid();
+        runtime::block_on(self::background(&places))
+    }
+}
+
+/// Whether a systemd of this user runs: it has its own idea of whether there is to be an agent.
+fn runs_services(places: &Places) -> bool {
+    places.runtime.parent().is_some_and(|folder| folder.join("systemd/private").exists())
+}
+
+/// Runs for a supervisor. Where another agent runs (`ikeep connect` has started it), its end is waited for.
+async fn supervised(places: &Places, supervisor: Supervisor) -> Result<Exit, Error> {
+    loop {
+        match run::run(places.clone(), || ()).await {
+            Err(AgentError::Bind(BindError::Running { .. })) => {}
+            other => return Ok(other.map(|()| Exit::Done)?),
+        }
+        tracing::info!("another agent of this user runs: this one goes on when that one has ended");
+        supervisor.ready("Another agent of this user runs; this one waits for its end");
+        let ended = Listener::ended(places);
+        tokio::pin!(ended);
+        let mut heart = Heart::new(supervisor);
+        loop {
+            tokio::select! {
+                waited = &mut ended => {
+                    waited.map_err(|source| Error::Machine { what: "wait for the end of another agent", source })?;
+                    break;
+                }
+                () = heart.due() => heart.beat(),
+            }
+        }
     }
 }
 

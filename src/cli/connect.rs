@@ -1,11 +1,13 @@
 //! `ikeep connect`.
 
+use super::complete::hosts;
 use super::dialogue::{self, Dialogue};
 use super::prompt::Answers;
 use super::{Error, Exit, Global, help, output, runtime, spawn};
 use crate::config::{Places, Tunnel};
 use crate::ipc::{Connect, Request};
-use clap::ValueEnum;
+use clap::{ValueEnum, ValueHint};
+use clap_complete::ArgValueCandidates;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,9 +17,10 @@ use std::time::Duration;
 #[command(after_long_help = help::CONNECT)]
 pub(super) struct Command {
     /// HostName or HostAddress of a profile; without it, what was connected last
+    #[arg(add = ArgValueCandidates::new(hosts))]
     host: Option<String>,
     /// The AnyConnect profile; without it, the profiles of this user and of the vendor's folders are searched for HOST
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     profile: Option<PathBuf>,
     /// The user's name, so that it is not asked for
     #[arg(long, value_name = "NAME")]
@@ -35,7 +38,7 @@ pub(super) struct Command {
     #[arg(long, value_name = "ADDR:PORT")]
     proxy: Option<SocketAddr>,
     /// Trust the roots in this PEM file too; may be given several times
-    #[arg(long = "trust", value_name = "CA.pem")]
+    #[arg(long = "trust", value_name = "CA.pem", value_hint = ValueHint::FilePath)]
     trust: Vec<PathBuf>,
     /// How long to wait for the connection; the time in which you type does not count
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]

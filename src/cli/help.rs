@@ -80,8 +80,17 @@ before you send it to people you do not know.";
 /// Below `ikeep agent --help`.
 pub(super) const AGENT: &str = "\
 Runs until SIGTERM or SIGINT; the session and what you asked for stay on disk, so that the next agent goes on by token. \
-One agent runs for a user. `ikeep connect` starts one in the background where none runs; a systemd user unit may run it \
-instead. It needs no privilege.";
+One agent runs for a user. `ikeep connect` starts one in the background where none runs. It needs no privilege.
+
+Where systemd runs the user's services, the unit ikeep.service runs it from login on; the packages enable it for everybody. \
+`systemctl --user disable --now ikeep` ends that for you, `systemctl --user mask ikeep` for good. It restarts the agent when it \
+has died or is stuck. What the agent has to say is in `journalctl --user -u ikeep` and in the files of its log folder. Desktops \
+without systemd start it from /etc/xdg/autostart.
+
+The unit ends with the user's last session: then the tunnel ends, and the next login brings it back by token. For a \
+connection without anybody logged in (from the start of the machine on, or after the last ssh session has ended) type `sudo \
+loginctl enable-linger NAME` once. That keeps all services of this user running, not this one alone, and until somebody \
+unlocks the desktop's keyring a session that is kept there cannot be read.";
 
 /// Below `ikeep gateway serve --help`.
 pub(super) const GATEWAY: &str = "\

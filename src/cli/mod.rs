@@ -4,6 +4,7 @@
 
 mod agent;
 mod bundle;
+mod complete;
 mod connect;
 mod dialogue;
 mod disconnect;
@@ -11,7 +12,9 @@ mod doctor;
 mod error;
 mod events;
 mod gateway;
+mod generate;
 mod help;
+mod journal;
 mod lab;
 mod output;
 mod portal;
@@ -23,12 +26,13 @@ mod spawn;
 mod status;
 mod watch;
 
+pub use complete::complete;
 pub use error::{Error, Exit};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 use tracing::Level;
-use tracing_appender::non_blocking::NonBlocking;
+use tracing_subscriber::fmt::MakeWriter;
 
 /// Keeps an IKEv2 remote-access VPN alive: log in once, come back by token.
 #[derive(Debug, Parser)]
@@ -82,6 +86,9 @@ enum Command {
     /// Read AnyConnect profiles
     #[command(subcommand)]
     Profile(profile::Command),
+    /// Write man pages and shell completions, for packages
+    #[command(hide = true)]
+    Generate(generate::Command),
 }
 
 impl Cli {
@@ -107,6 +114,7 @@ impl Cli {
             Command::Gateway(command) => command.run(),
             Command::Lab(command) => command.run(),
             Command::Profile(command) => command.run(),
+            Command::Generate(command) => command.run(),
         }
     }
 }
@@ -120,7 +128,7 @@ impl Global {
     }
 
     /// They go to a file, from what is worth knowing on.
-    fn log_to(&self, file: NonBlocking) {
+    fn log_to(&self, file: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
         let subscriber = tracing_subscriber::fmt().with_max_level(self.level(1)).with_ansi(false);
         let _ = tracing::subscriber::set_global_default(subscriber.with_writer(file).finish());
     }

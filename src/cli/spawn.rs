@@ -5,6 +5,7 @@
 
 use super::{Error, Exit};
 use crate::config::Places;
+use crate::ipc::supervisor::ENVIRONMENT;
 use crate::ipc::{Client, ClientError};
 use std::io::{self, Read as _};
 use std::process::{Child, Command, Stdio};
@@ -40,6 +41,10 @@ async fn start(verbose: u8) -> Result<(), Error> {
     let mut command = Command::new(program);
     command.args(["agent", "--background"]).args((0..verbose).map(|_| "--verbose"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir("/");
+    // Somebody else's supervisor is none of the agent's.
+    for name in ENVIRONMENT {
+        command.env_remove(name);
+    }
     let mut child = command.spawn().map_err(machine)?;
     let streams = (child.stdout.take(), child.stderr.take());
     let birth = tokio::task::spawn_blocking(move || {

@@ -18,7 +18,7 @@ use toml::Spanned;
 
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
-struct Document {
+pub(super) struct Document {
     agent: Agent,
     portal: Portal,
     preferences: Preferences,
@@ -28,7 +28,7 @@ struct Document {
 
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct RawTrust {
+pub(super) struct RawTrust {
     system: bool,
     roots: Vec<Spanned<PathBuf>>,
 }

@@ -6,6 +6,7 @@
 mod duration;
 mod error;
 pub mod files;
+mod keys;
 mod load;
 pub mod paths;
 mod places;
@@ -14,6 +15,7 @@ mod preferences;
 
 pub use duration::parse as parse_duration;
 pub use error::ConfigError;
+pub use keys::{Section, keys};
 pub use load::read_roots;
 pub use places::{NoHome, Places};
 pub use portal::{MAX_EXPECT, Portal, ProbeUrl, ProbeUrlError};

@@ -8,6 +8,7 @@ pub mod helper;
 mod line;
 pub mod message;
 mod server;
+pub mod supervisor;
 
 pub use client::{Client, ClientError};
 pub use line::{LineError, decode, encode};

@@ -1,5 +1,6 @@
 //! What a supervisor (systemd, or one that speaks as it does) hands over at the start, and keeps for a helper after this one.
 
+use crate::ipc::supervisor::Supervisor;
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
     SocketType, socket_with, sockopt,
@@ -54,52 +55,41 @@ fn is_listener(fd: &OwnedFd) -> bool {
 /// The supervisor's store of descriptors: what is in it outlives this process.
 #[derive(Debug)]
 pub(super) struct Store {
-    present: bool,
+    supervisor: Supervisor,
 }
 
 impl Store {
     /// The store of this process's supervisor. Whether it takes anything it does not say.
     pub(super) fn of_supervisor() -> Self {
-        Self { present: std::env::var_os("NOTIFY_SOCKET").is_some() }
+        Self { supervisor: Supervisor::of_process() }
     }
 
     /// Without a supervisor.
     #[cfg(test)]
     pub(super) fn none() -> Self {
-        Self { present: false }
+        Self { supervisor: Supervisor::none() }
     }
 
     /// Gives the device away to be kept, instead of one that was kept before. It is not watched: reading it is not the
     /// supervisor's business.
     pub(super) fn keep(&self, device: BorrowedFd<'_>) {
         self.forget();
-        self.told(store(device));
+        self.supervisor.told(store(device));
     }
 
     /// The device is to end.
     pub(super) fn forget(&self) {
-        self.told(sd_notify::notify(&[
-            NotifyState::Custom("FDSTOREREMOVE=1"),
-            NotifyState::Custom("FDNAME=tun"),
-        ]));
+        self.supervisor.say(&[NotifyState::Custom("FDSTOREREMOVE=1"), NotifyState::Custom("FDNAME=tun")]);
     }
 
     /// Clients are served.
     pub(super) fn ready(&self) {
-        self.told(sd_notify::notify(&[NotifyState::Ready]));
+        self.supervisor.ready("Serving agents");
     }
 
     /// This process ends.
     pub(super) fn stopping(&self) {
-        self.told(sd_notify::notify(&[NotifyState::Stopping]));
-    }
-
-    fn told(&self, result: io::Result<()>) {
-        if let Err(error) = result
-            && self.present
-        {
-            tracing::warn!(%error, "the supervisor does not listen");
-        }
+        self.supervisor.stopping();
     }
 }
 

@@ -48,6 +48,22 @@ need_module() {
     fi
 }
 
+# need_cargo CRATE VERSION [OPTION..]: a command of cargo's, kept where cargo keeps such things. Only what hashes and compresses
+# is optimised: the whole would take three times as long.
+need_cargo() {
+    local crate=$1 version=$2 fast=() name
+    shift 2
+    if ! have "$crate" && [[ -z ${IKEEP_NO_INSTALL:-} ]]; then
+        echo "installing: $crate $version"
+        for name in generic-array block-buffer digest sha1 sha2 sha3 keccak md-5 zstd-sys flate2 miniz_oxide crc32fast rpm elf; do
+            fast+=(--config "profile.dev.package.$name.opt-level=3")
+        done
+        CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --debug --locked "${fast[@]}" "$@" "$crate@$version" </dev/null 2>&1 |
+            grep '^error' || true
+    fi
+    have "$crate" || missing_programs[$crate]="none, but: cargo install --locked $crate"
+}
+
 # have PROGRAM..: whether all of them are there.
 have() {
     local program

@@ -25,6 +25,7 @@ use ways::{Found, LookUps};
 use super::clock::{Clock, OsRandom};
 use super::connection::{Connection, Surroundings};
 use super::driver::{Command, Output};
+use super::heart::Heart;
 use super::network::Report;
 use super::questions::Asked;
 use super::report::Reporter;
@@ -119,6 +120,7 @@ pub struct Service {
     /// Delays sleep until the gateway knows that the session ends.
     hold: Option<Hold>,
     portal: Portal,
+    heart: Heart,
 }
 
 /// What ended a wait.
@@ -135,6 +137,7 @@ enum Wake {
     Probed(Verdict),
     Missing,
     AskerGone,
+    Beat,
 }
 
 impl Service {
@@ -169,6 +172,7 @@ impl Service {
             ended_in_trust: None,
             hold: None,
             portal: Portal::default(),
+            heart: Heart::default(),
         };
         for note in notes.iter().chain(&more) {
             service.say(Kind::Warning, &note.to_string());
@@ -180,6 +184,12 @@ impl Service {
             service.connect_on_start().await;
         }
         service
+    }
+
+    /// With a supervisor that hears of every round of the loop, at its own pace.
+    pub fn watched(mut self, heart: Heart) -> Self {
+        self.heart = heart;
+        self
     }
 
     /// Runs until a [`Request::Stop`], or until nobody can call any more.
@@ -210,15 +220,18 @@ impl Service {
                 Wake::Probed(verdict) => self.probed(verdict).await,
                 Wake::Missing => self.warn_of_missing(),
                 Wake::AskerGone => self.asker_gone().await,
+                Wake::Beat => self.heart.beat(),
             }
         }
     }
 
     async fn wait(&mut self, calls: &mut mpsc::Receiver<Call>) -> Wake {
-        let Self { senses, connection, keeping, look_ups, asker, portal, .. } = self;
+        let Self { senses, connection, keeping, look_ups, asker, portal, heart, .. } = self;
         let keeps = keeping.is_some();
         tokio::select! {
             biased;
+            // However much there is to do.
+            () = heart.due() => Wake::Beat,
             signal = senses.signals.recv() => Wake::Signal(signal),
             kept = async { keeping.as_mut()?.await.ok() }, if keeps => Wake::Kept(kept),
             said = async {

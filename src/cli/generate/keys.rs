@@ -1,0 +1,283 @@
+//! The page ikeep-config(5): every key of the config file.
+
+use super::page::{head, see_also};
+use crate::config;
+use clap_mangen::roff::{Roff, bold, italic, roman};
+
+/// What is said of a key: how its value is written, what holds without it, and what it does.
+pub(super) struct About {
+    pub(super) section: &'static str,
+    pub(super) key: &'static str,
+    form: &'static str,
+    default: &'static str,
+    text: &'static str,
+}
+
+const fn about(
+    section: &'static str,
+    key: &'static str,
+    form: &'static str,
+    default: &'static str,
+    text: &'static str,
+) -> About {
+    About { section, key, form, default, text }
+}
+
+const GATEWAY: &str = "gateway.\"HOST\"";
+const DIALECT: &str = "gateway.\"HOST\".dialect";
+
+/// In the order of the page.
+pub(super) const KEYS: &[About] = &[
+    about(
+        "agent",
+        "tunnel",
+        "\"tun\", \"proxy\" or \"none\"",
+        "tun where there is a helper, else proxy",
+        "Where packets enter and leave: a network device for all programs, a local SOCKS5 proxy, or nowhere (the session alone is kept).",
+    ),
+    about(
+        "agent",
+        "proxy",
+        "\"ADDRESS:PORT\"",
+        "\"127.0.0.1:1080\"",
+        "Where the proxy listens. Other users of the machine can reach that port, too.",
+    ),
+    about(
+        "agent",
+        "helper",
+        "path",
+        "/run/ikeep/netd.sock",
+        "The socket of ikeep-netd(8). Where this is given, no other is looked for.",
+    ),
+    about(
+        "agent",
+        "client_bypass_protocol",
+        "boolean",
+        "false",
+        "With a full tunnel that has no address of one family: packets of that family go past the tunnel (true), or nowhere.",
+    ),
+    about(
+        "agent",
+        "dpd_interval",
+        "duration, 5s to 1h",
+        "\"30s\"",
+        "Between liveness requests on an idle connection.",
+    ),
+    about(
+        "agent",
+        "reconnect_window",
+        "duration, 1s to 24h",
+        "\"900s\"",
+        "How long the gateway is thought to keep a session that has lost its connection, until it says so itself.",
+    ),
+    about(
+        "agent",
+        "refusal_retry",
+        "list of durations, at most 16, each 100ms to 1h",
+        "[\"1s\", \"3s\", \"8s\", \"20s\", \"40s\", \"60s\"]",
+        "The waits before a token that was refused is tried again.",
+    ),
+    about(
+        "agent",
+        "key_log",
+        "folder",
+        "nothing is written",
+        "The keys of every connection are written into this folder, for Wireshark. Whoever reads them reads the traffic. A relative name starts in the config file's folder.",
+    ),
+    about(
+        "portal",
+        "probe",
+        "\"http://..\" or \"off\"",
+        "\"http://network-test.debian.org/nm\"",
+        "The page that is asked for, in the clear, while the gateway does not answer although there is a route to it: it tells whether a captive portal is in the way. \"off\": nobody is asked.",
+    ),
+    about(
+        "portal",
+        "expect",
+        "text, at most 256 octets",
+        "\"NetworkManager is online\"",
+        "How that page begins where no captive portal is in the way. \"\": only an answer without content (status 204) will do.",
+    ),
+    about("preferences", "auto_reconnect", "boolean", "the profile's", "AutoReconnect."),
+    about(
+        "preferences",
+        "auto_reconnect_behavior",
+        "\"ReconnectAfterResume\" or \"DisconnectOnSuspend\"",
+        "the profile's",
+        "AutoReconnectBehavior.",
+    ),
+    about("preferences", "auto_connect_on_start", "boolean", "the profile's", "AutoConnectOnStart."),
+    about(
+        "preferences",
+        "disable_captive_portal_detection",
+        "boolean",
+        "the profile's",
+        "DisableCaptivePortalDetection.",
+    ),
+    about(
+        "preferences",
+        "local_lan_access",
+        "boolean",
+        "the profile's",
+        "LocalLanAccess; the gateway has to allow it, too.",
+    ),
+    about("trust", "system", "boolean", "true", "The roots of the machine (ca-certificates) count."),
+    about(
+        "trust",
+        "roots",
+        "list of files",
+        "[]",
+        "PEM files whose certificates count as roots. A relative name starts in the config file's folder.",
+    ),
+    about(
+        GATEWAY,
+        "address",
+        "address, or a list of at most 16",
+        "DNS is asked",
+        "Where the gateway is, in the order to try them.",
+    ),
+    about(GATEWAY, "port", "port", "500", "UDP port of the first contact."),
+    about(GATEWAY, "nat_port", "port", "4500", "UDP port of everything after it."),
+    about(
+        GATEWAY,
+        "mobike",
+        "boolean",
+        "true",
+        "Offer MOBIKE (RFC 4555): the same connection goes on from another address.",
+    ),
+    about(
+        GATEWAY,
+        "pins",
+        "list of SHA-512 hashes",
+        "[]",
+        "Public keys of which one must be in the gateway's chain of certificates, beside those of the profile. Written as in the profile.",
+    ),
+    about(
+        GATEWAY,
+        "idr_check",
+        "\"cert-or-address\" or \"cert\"",
+        "\"cert-or-address\"",
+        "Whether the gateway may name itself by an address that is not in its certificate.",
+    ),
+    about(DIALECT, "initial_id_type", "number", "201", "ID type of the first IDi of a login."),
+    about(DIALECT, "reconnect_id_type", "number", "11", "ID type of the IDi of a reconnect."),
+    about(DIALECT, "session_id_attribute", "number", "28728", "Configuration attribute of the session ID."),
+    about(
+        DIALECT,
+        "session_token_attribute",
+        "number",
+        "28729",
+        "Configuration attribute of the session token.",
+    ),
+    about(DIALECT, "rsa_auth_sha1", "boolean", "false", "Accept SHA-1 in the gateway's RSA signature."),
+    about(DIALECT, "vendor_ids", "list of texts", "as the vendor's client", "The vendor IDs that are sent."),
+    about(
+        DIALECT,
+        "token_min_length",
+        "octets",
+        "16",
+        "A token that is shorter is not kept: a false gateway could guess it.",
+    ),
+    about(
+        DIALECT,
+        "delete_ends_session",
+        "boolean",
+        "true",
+        "Deleting the old connection ends the session, too; then the old one is left to the gateway's own check.",
+    ),
+    about(
+        DIALECT,
+        "window_attribute",
+        "number",
+        "none",
+        "Configuration attribute of the reconnect window in seconds, where the gateway has one.",
+    ),
+    about(
+        DIALECT,
+        "dpd_interval_attribute",
+        "number",
+        "none",
+        "Configuration attribute of the liveness interval in seconds, where the gateway has one.",
+    ),
+    about(DIALECT, "client_version", "text", "the version of ikeep", "The version that the gateway is told."),
+    about(
+        DIALECT,
+        "platform_version",
+        "text",
+        "the release of the kernel",
+        "The platform's version that the gateway is told.",
+    ),
+    about(DIALECT, "device_type", "text", "the machine's model", "The device that the gateway is told."),
+    about(
+        DIALECT,
+        "token_rotation",
+        "boolean",
+        "true",
+        "A new session ID or token replaces the old one whenever it comes.",
+    ),
+    about(
+        DIALECT,
+        "gateway_dpd_horizon",
+        "seconds",
+        "120",
+        "How long the gateway may think a silent client alive.",
+    ),
+];
+
+/// What is said of a section.
+fn introduction(section: &str) -> &'static str {
+    match section {
+        "agent" => "The agent of this user.",
+        "portal" => "How a captive portal is recognised.",
+        "preferences" => {
+            "Instead of the profile's value of the same name; each counts only where the profile has UserControllable."
+        }
+        "trust" => "Whose certificates are believed.",
+        GATEWAY => "What is special about one gateway. HOST is the profile's HostAddress.",
+        DIALECT => "What is not public about the gateways of this protocol. Ask whoever runs the gateway.",
+        _ => "",
+    }
+}
+
+/// The page.
+pub(super) fn page(date: &str) -> String {
+    let mut roff = Roff::new();
+    head(&mut roff, "ikeep-config", 5, date);
+    roff.control("SH", ["NAME"]).text([roman("ikeep-config - the config file of ikeep")]);
+    roff.control("SH", ["SYNOPSIS"]).text([italic("$XDG_CONFIG_HOME/ikeep/config.toml")]);
+    roff.control("SH", ["DESCRIPTION"]).text([roman(
+        "A file in TOML, ~/.config/ikeep/config.toml where XDG_CONFIG_HOME is not set. Nothing in it is required, and it need \
+         not be there. It is read at each connect. A key that is not known, or a value outside its limits, is an error with \
+         file, line and a suggestion.",
+    )]);
+    roff.control("PP", []).text([roman(
+        "A duration is a whole number with a unit in quotation marks: \"500ms\", \"30s\", \"15m\", \"1h\".",
+    )]);
+    for section in config::keys() {
+        roff.control("SH", [format!("[{}]", section.name).as_str()]);
+        roff.text([roman(introduction(section.name))]);
+        for about in KEYS.iter().filter(|about| about.section == section.name) {
+            roff.control("TP", []);
+            roff.text([bold(about.key), roman(" = "), italic(about.form)]);
+            roff.text([roman(about.text)]);
+            roff.text([roman(format!("Without it: {}.", about.default))]);
+        }
+    }
+    roff.control("SH", ["EXAMPLE"]).control("nf", []);
+    for line in EXAMPLE.lines() {
+        roff.text([roman(line)]);
+    }
+    roff.control("fi", []);
+    see_also(&mut roff, "ikeep-config");
+    roff.render()
+}
+
+/// The file of the page's example.
+pub(super) const EXAMPLE: &str = r#"[agent]
+tunnel = "proxy"
+
+[gateway."vpn.example.com"]
+address = ["192.0.2.1", "2001:db8::1"]
+
+[gateway."vpn.example.com".dialect]
+session_id_attribute = 28731"#;
