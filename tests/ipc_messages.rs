@@ -56,8 +56,19 @@ fn question() -> impl Strategy<Value = Question> {
     let kind = prop_oneof![Just(InputKind::Text), Just(InputKind::Secret), Just(InputKind::Choice)];
     let input = (text(), text(), kind, text(), vec((text(), text()), 0..3))
         .prop_map(|(name, label, kind, value, options)| Input { name, label, kind, value, options });
-    (any::<u64>(), text(), text(), text(), vec(input, 0..3))
-        .prop_map(|(id, title, message, error, inputs)| Question { id, title, message, error, inputs })
+    let about = (text(), text(), text());
+    (any::<u64>(), text(), text(), text(), vec(input, 0..3), about).prop_map(
+        |(id, title, message, error, inputs, (gateway, user, form))| Question {
+            id,
+            title,
+            message,
+            error,
+            inputs,
+            gateway,
+            user,
+            form,
+        },
+    )
 }
 
 fn reply() -> impl Strategy<Value = Reply> {

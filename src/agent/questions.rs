@@ -67,6 +67,9 @@ pub(super) fn ask(id: u64, form: &Form, wishes: &Connect) -> Step {
         message: message.join("\n"),
         error: form.error.clone(),
         inputs,
+        gateway: String::new(),
+        user: wishes.user.clone().unwrap_or_default(),
+        form: form.id.clone(),
     };
     Step::Ask(Asked { id, known, names }, question)
 }

@@ -249,6 +249,18 @@ impl Target {
         Ok(target)
     }
 
+    /// HostAddress of the profile's entry that `host` means.
+    ///
+    /// # Errors
+    /// No profile is found, or none or several of their entries are meant.
+    pub fn address_of(host: &str, profile: Option<&Path>) -> Result<String, TargetError> {
+        let profiles = match profile {
+            Some(file) => vec![(file.to_owned(), read(file)?)],
+            None => found(&mut Vec::new())?,
+        };
+        choose(&profiles, Some(host)).map(|(_, _, host)| host.address)
+    }
+
     /// Whom to try after this one, where it gives no answer.
     pub fn next_backup(&self) -> Option<&String> {
         let now = self.backups.iter().position(|backup| Some(backup) == self.wishes.backup.as_ref());

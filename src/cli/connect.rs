@@ -2,7 +2,7 @@
 
 use super::complete::hosts;
 use super::dialogue::{self, Dialogue};
-use super::prompt::Answers;
+use super::prompt::{Answers, Sources};
 use super::{Error, Exit, Global, help, output, runtime, spawn};
 use crate::config::{Places, Tunnel};
 use crate::ipc::{Connect, Request};
@@ -31,6 +31,13 @@ pub(super) struct Command {
     /// Take each secret that is asked for from a line of standard input
     #[arg(long)]
     password_stdin: bool,
+    /// Where there is no terminal: a program that is asked for each secret, with the prompt as its argument; its first line of
+    /// output is the secret
+    #[arg(long, value_name = "PROGRAM")]
+    askpass: Option<PathBuf>,
+    /// Keep the password in the desktop's keyring when the gateway has taken it; one-time codes are never kept
+    #[arg(long)]
+    remember: bool,
     /// Where packets enter and leave
     #[arg(long, value_enum)]
     tunnel: Option<Where>,
@@ -64,6 +71,14 @@ impl Command {
             Some(Where::None) => Some(Tunnel::None),
             None => None,
         };
+        let config = global.config.as_deref().map(absolute).transpose()?;
+        let sources = Sources {
+            password_stdin: self.password_stdin,
+            askpass: self.askpass,
+            remember: self.remember,
+            user: self.user.clone(),
+            config: config.clone(),
+        };
         let request = Request::Connect(Connect {
             host: self.host,
             profile: self.profile.as_deref().map(absolute).transpose()?,
@@ -72,12 +87,12 @@ impl Command {
             tunnel,
             proxy: self.proxy,
             trust: self.trust.iter().map(|file| absolute(file)).collect::<Result<_, _>>()?,
-            config: global.config.as_deref().map(absolute).transpose()?,
+            config,
             ..Connect::default()
         });
         let places = Places::of_user()?;
         let wait = Duration::from_secs(self.wait.into());
-        let mut dialogue = Dialogue::new(Answers::new(self.password_stdin)?, wait);
+        let mut dialogue = Dialogue::new(Answers::new(sources)?, wait);
         let connected = runtime::block_on(async {
             let mut client = spawn::connect_or_start(&places, global.verbose).await?;
             match dialogue.hold(&mut client, &request).await {

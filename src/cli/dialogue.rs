@@ -52,6 +52,26 @@ impl Dialogue {
     /// The agent or the gateway refuses, nobody answers a question, it takes too long, or the person ends it: then the agent
     /// ends a login that is under way.
     pub(super) async fn hold(&mut self, client: &mut Client, request: &Request) -> Result<Connected, Error> {
+        let result = self.talk(client, request).await;
+        let failure = match &result {
+            Ok(_) => None,
+            Err(Error::Refused(failure)) => Some(failure.clone()),
+            Err(_) => return result,
+        };
+        if let Some(mut answers) = self.answers.take() {
+            let told = tokio::task::spawn_blocking(move || {
+                match failure {
+                    None => answers.connected(),
+                    Some(failure) => answers.failed(&failure),
+                }
+                answers
+            });
+            self.answers = told.await.ok();
+        }
+        result
+    }
+
+    async fn talk(&mut self, client: &mut Client, request: &Request) -> Result<Connected, Error> {
         let wait = self.wait;
         let mut signals = Signals::new()?;
         let clock = Clock::system();
@@ -76,6 +96,7 @@ impl Dialogue {
                 // Dropped too when this ends before the person does.
                 let _terminal = AsItWas::remember();
                 let Some(mut answers) = self.answers.take() else { return Err(Error::Ended(Exit::Other)) };
+                let _program = answers.guard();
                 let mut typing = tokio::task::spawn_blocking(move || {
                     let answer = answers.ask(&question);
                     (answers, answer)

@@ -1,5 +1,6 @@
 //! How a command ends: exit codes and errors.
 
+use super::askpass::AskError;
 use super::output::lines;
 use crate::agent::run::AgentError;
 use crate::bundle::BundleError;
@@ -105,7 +106,7 @@ pub enum Error {
     /// There is a question and no terminal.
     #[error(
         "{}the gateway asks for {asked}, and there is no terminal to ask at: give --user and --group, and the secrets on \
-         standard input with --password-stdin", if .error.is_empty() { String::new() } else { format!("{error}; ") }
+         standard input with --password-stdin or from a program with --askpass", if .error.is_empty() { String::new() } else { format!("{error}; ") }
     )]
     NobodyToAsk {
         /// The labels of what is asked for.
@@ -124,6 +125,9 @@ pub enum Error {
         /// What the gateway said about the last answer, or empty.
         error: String,
     },
+    /// A program that asks for secrets gave none.
+    #[error(transparent)]
+    Asking(#[from] AskError),
     /// Nothing was typed, or it cannot be read.
     #[error("no answer to the gateway's question can be read")]
     Typing {
@@ -190,7 +194,9 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Profile { .. } | Self::NotUsable { .. } | Self::Lab(LabError::Host(_)) => Exit::Profile,
-            Self::NobodyToAsk { .. } | Self::NoLine { .. } | Self::Typing { .. } => Exit::Authentication,
+            Self::NobodyToAsk { .. } | Self::NoLine { .. } | Self::Typing { .. } | Self::Asking(_) => {
+                Exit::Authentication
+            }
             Self::Agent(ClientError::NotRunning { .. } | ClientError::Gone) => Exit::NoAgent,
             Self::Refused(failure) => match failure.kind {
                 FailureKind::Authentication => Exit::Authentication,

@@ -25,8 +25,15 @@ The agent is started where none runs, and goes on when this command has ended: i
 without a question, whenever the network changes or the machine wakes up. `ikeep disconnect` ends the connection.
 
 Questions of the gateway are asked at the terminal. With --password-stdin each secret is a line of standard input, in the \
-order in which the gateway asks; a line that is missing ends the command with 3. Secrets are not taken from arguments or \
+order in which the gateway asks; a line that is missing ends the command with 3. Where there is no terminal, the program \
+of --askpass, of the environment variable IKEEP_ASKPASS or of `askpass` in the config file is asked: it gets the prompt as \
+its argument, has 180 s, and prints the secret. Where there is none either, `pinentry` asks on the desktop. Secrets are not taken from arguments or \
 the environment, which other processes can read. What --user and --group say is not asked for.
+
+With --remember the password is kept in the desktop's keyring (secret service), nowhere else, once the gateway has taken \
+it, and used at the next login. It is forgotten at the first login that the gateway refuses, and by `ikeep forget`. Only \
+the field named `password` of the first form is kept; codes of a second factor never are. Where your password is itself a \
+one-time code, do not use --remember.
 
 What is not given is as at the last time, else as the config file has it.
 
@@ -38,6 +45,15 @@ Examples:
   ikeep connect --profile company.xml --user me --tunnel proxy --proxy 127.0.0.1:1080
   pass show vpn | ikeep connect vpn.example.com --user me --password-stdin
   curl --socks5-hostname 127.0.0.1:1080 http://intranet.example.com/";
+
+/// Below `ikeep forget --help`.
+pub(super) const FORGET: &str = "\
+HOST is as for `ikeep connect`; without it, what was connected last. What is connected has to be disconnected first. The \
+gateway is told nothing: it keeps the session until its own time is over, but nobody has its token any more.
+
+Examples:
+  ikeep forget
+  ikeep forget vpn.example.com";
 
 /// Below `ikeep portal --help`.
 pub(super) const PORTAL: &str = "\

@@ -3,6 +3,7 @@
 //! `--json` puts one JSON document on stdout and nothing else; people read tables on stdout and messages on stderr.
 
 mod agent;
+mod askpass;
 mod bundle;
 mod complete;
 mod connect;
@@ -11,21 +12,25 @@ mod disconnect;
 mod doctor;
 mod error;
 mod events;
+mod forget;
 mod gateway;
 mod generate;
 mod help;
 mod journal;
 mod lab;
 mod output;
+mod pinentry;
 mod portal;
 mod profile;
 mod prompt;
 mod reconnect;
+mod remember;
 mod runtime;
 mod spawn;
 mod status;
 mod watch;
 
+pub use askpass::AskError;
 pub use complete::complete;
 pub use error::{Error, Exit};
 
@@ -64,6 +69,8 @@ enum Command {
     Disconnect(disconnect::Command),
     /// Make a new connection by token now, beside the one that serves
     Reconnect(reconnect::Command),
+    /// Forget the session with a gateway, its token and the remembered password
+    Forget(forget::Command),
     /// Let a browser past the tunnel for a while, for the log-in at a captive portal
     Portal(portal::Command),
     /// Tell how the connection is
@@ -105,6 +112,7 @@ impl Cli {
             Command::Connect(command) => command.run(&self.global),
             Command::Disconnect(command) => command.run(),
             Command::Reconnect(command) => command.run(),
+            Command::Forget(command) => command.run(),
             Command::Portal(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Watch(command) => command.run(),

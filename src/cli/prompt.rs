@@ -1,17 +1,23 @@
-//! Answers to the gateway's questions: from the person at the terminal, or from standard input for a script.
+//! Answers to the gateway's questions: from the person at the terminal or the desktop, or from standard input for a script.
 //!
-//! A secret comes from the terminal without echo or from standard input: never from the arguments or the environment, which
+//! A secret comes from standard input where that was asked for; else from the terminal without echo, else from an askpass
+//! program, else from the desktop's prompt: never from the arguments or the environment, which
 //! other processes can read. The buffers are zeroized.
 
 use super::Error;
+use super::askpass::{Asker, Guard, LIMIT, Running, VARIABLE};
 use super::output::{lines, printable};
+use super::pinentry::{self, Words};
+use super::remember::{Memory, USER};
+use crate::config::Config;
 use crate::crypto::Secret;
-use crate::ipc::{Answer, Input, InputKind, Question, Typed};
+use crate::ipc::{Answer, Failure, Input, InputKind, Question, Typed};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The controlling terminal, whatever the standard streams are.
@@ -19,16 +25,35 @@ const TERMINAL: &str = "/dev/tty";
 /// Longest line that is read, octets.
 const LONGEST: usize = 4096;
 
+/// What the command line says about it.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    /// Secrets are lines of standard input.
+    pub(super) password_stdin: bool,
+    /// The program to ask, instead of that of environment or config file.
+    pub(super) askpass: Option<PathBuf>,
+    /// The password is to be kept.
+    pub(super) remember: bool,
+    /// The user's name, if it was given.
+    pub(super) user: Option<String>,
+    /// The config file, instead of the user's.
+    pub(super) config: Option<PathBuf>,
+}
+
 /// Where answers come from.
 pub(super) struct Answers {
     terminal: Option<File>,
     /// Standard input, one line for each secret.
     lines: Option<File>,
+    askpass: Option<PathBuf>,
+    config: Option<PathBuf>,
+    memory: Memory,
+    running: Running,
 }
 
 impl Answers {
-    /// The person at the terminal, where there is one; with `password_stdin`, secrets are lines of standard input.
-    pub(super) fn new(password_stdin: bool) -> Result<Self, Error> {
+    pub(super) fn new(sources: Sources) -> Result<Self, Error> {
+        let password_stdin = sources.password_stdin;
         let terminal = OpenOptions::new().read(true).write(true).open(TERMINAL).ok();
         let lines = if password_stdin {
             let input = io::stdin().as_fd().try_clone_to_owned().map_err(Error::typing)?;
@@ -36,21 +61,67 @@ impl Answers {
         } else {
             None
         };
-        Ok(Self { terminal, lines })
+        Ok(Self {
+            terminal,
+            lines,
+            askpass: sources.askpass,
+            config: sources.config,
+            memory: Memory::new(sources.remember, sources.user, password_stdin),
+            running: Running::default(),
+        })
+    }
+
+    /// Ends a program that still asks when it is dropped.
+    pub(super) fn guard(&self) -> Guard {
+        self.running.guard()
+    }
+
+    /// There is a connection. Blocks for at most 300 ms.
+    pub(super) fn connected(&mut self) {
+        self.memory.connected();
+    }
+
+    /// There is none. Blocks for at most 300 ms.
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        self.memory.failed(failure);
     }
 
     /// Asks for everything in `question`; blocks as long as the person types.
     pub(super) fn ask(&mut self, question: &Question) -> Result<Answer, Error> {
-        if let Some(terminal) = &mut self.terminal {
+        let mut values = BTreeMap::new();
+        if let Some(found) = self.memory.recall(question) {
+            let user = printable(&found.user);
+            eprintln!(
+                "Logging in with the remembered password{}{user}.",
+                if user.is_empty() { "" } else { " of " }
+            );
+            for input in &question.inputs {
+                if self.memory.is_password(question, input) {
+                    values.insert(input.name.clone(), Typed(found.password.clone()));
+                } else if input.name == USER && input.kind == InputKind::Text {
+                    values.insert(input.name.clone(), Typed(Secret::from(found.user.as_bytes())));
+                }
+            }
+        }
+        let left: Vec<&Input> =
+            question.inputs.iter().filter(|input| !values.contains_key(&input.name)).collect();
+        if let Some(terminal) = self.terminal.as_mut().filter(|_| !left.is_empty()) {
             let above = [&question.title, &question.message, &question.error].map(|text| lines(text));
             for text in above.iter().filter(|text| !text.is_empty()) {
                 writeln!(terminal, "{text}").map_err(Error::typing)?;
             }
         }
-        let mut values = BTreeMap::new();
-        for input in &question.inputs {
-            values.insert(input.name.clone(), Typed(self.value(question, input)?));
+        let mut password = None;
+        for input in left {
+            let value = self.value(question, input)?;
+            if self.memory.is_password(question, input) {
+                password = Some(value.clone());
+            } else if input.name == USER && input.kind == InputKind::Text {
+                self.memory.named(&value);
+            }
+            values.insert(input.name.clone(), Typed(value));
         }
+        self.memory.answered(password);
         Ok(Answer { id: question.id, values })
     }
 
@@ -67,6 +138,25 @@ impl Answers {
             (InputKind::Text | InputKind::Choice, _, None) if !input.value.is_empty() => {
                 Ok(Secret::from(input.value.as_bytes()))
             }
+            (InputKind::Text | InputKind::Secret, _, None)
+                if let Some(words) = askpass(self.askpass.as_deref(), self.config.as_deref())? =>
+            {
+                let asker = Asker { words: &words, label: &label, limit: LIMIT };
+                Ok(asker.ask(&self.running, &format!("{label}: "))?)
+            }
+            (InputKind::Secret, _, None) if has_pinentry() => {
+                let words = ["pinentry".to_owned()];
+                let asker = Asker { words: &words, label: &label, limit: LIMIT };
+                let whole = [&question.gateway, &question.title, &question.message].map(|text| lines(text));
+                let description: Vec<&str> =
+                    whole.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+                let words = Words {
+                    description: &description.join("\n"),
+                    error: &lines(&question.error),
+                    prompt: &format!("{label}:"),
+                };
+                Ok(pinentry::ask(&asker, &self.running, &words)?)
+            }
             (_, _, None) => {
                 let label = |input: &Input| printable(input.label.trim_end_matches([':', ' ']));
                 let asked: Vec<String> = question.inputs.iter().map(label).collect();
@@ -74,6 +164,29 @@ impl Answers {
             }
         }
     }
+}
+
+/// The askpass program with its arguments: of the command line, the environment, or the config file.
+fn askpass(named: Option<&Path>, config: Option<&Path>) -> Result<Option<Vec<String>>, Error> {
+    let of_environment =
+        || std::env::var_os(VARIABLE).filter(|program| !program.is_empty()).map(PathBuf::from);
+    let Some(program) = named.map(Path::to_owned).or_else(of_environment) else {
+        return Ok(Some(Config::load(config)?.agent.askpass).filter(|words| !words.is_empty()));
+    };
+    match program.into_os_string().into_string() {
+        Ok(program) => Ok(Some(vec![program])),
+        Err(program) => {
+            let source = io::Error::other("a name that is not UTF-8");
+            Err(Error::Read { file: program.into(), source })
+        }
+    }
+}
+
+/// There is a desktop, and a program for its prompts.
+fn has_pinentry() -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = || std::env::split_paths(&folders).any(|folder| folder.join("pinentry").is_file());
+    pinentry::has_desktop(|name| std::env::var_os(name)) && found()
 }
 
 /// The echo is off before the prompt is there: whoever types at once is not read by others.
@@ -125,7 +238,7 @@ fn prompt(terminal: &mut File, prompt: &str) -> Result<Secret, Error> {
 }
 
 /// The next line without its end, read octet by octet: what follows it is left to others. `None` at the end of the input.
-fn line(input: &mut impl Read) -> io::Result<Option<Secret>> {
+pub(super) fn line(input: &mut impl Read) -> io::Result<Option<Secret>> {
     let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
     loop {
         let mut octet = Zeroizing::new([0]);

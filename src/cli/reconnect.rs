@@ -1,7 +1,7 @@
 //! `ikeep reconnect`.
 
 use super::dialogue::{self, Dialogue};
-use super::prompt::Answers;
+use super::prompt::{Answers, Sources};
 use super::{Error, Exit, output, runtime};
 use crate::config::Places;
 use crate::ipc::{Client, Request};
@@ -19,7 +19,7 @@ impl Command {
     pub(super) fn run(self) -> Result<Exit, Error> {
         let places = Places::of_user()?;
         let wait = Duration::from_secs(self.wait.into());
-        let mut dialogue = Dialogue::new(Answers::new(false)?, wait);
+        let mut dialogue = Dialogue::new(Answers::new(Sources::default())?, wait);
         let connected = runtime::block_on(async {
             let mut client = Client::connect(&places).await?;
             dialogue.hold(&mut client, &Request::Reconnect).await

@@ -57,6 +57,29 @@ enum Addresses {
     Many(Vec<IpAddr>),
 }
 
+/// A program, or a program with its arguments.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a program such as \"/usr/bin/ssh-askpass\", or a list of it and its arguments"
+)]
+enum Program {
+    Alone(String),
+    Arguments(Vec<String>),
+}
+
+/// For `deserialize_with`: a program to be started without a shell.
+pub(super) fn program<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let words = match Program::deserialize(deserializer)? {
+        Program::Alone(program) => vec![program],
+        Program::Arguments(words) => words,
+    };
+    match words.first() {
+        Some(program) if program.is_empty() => Err(D::Error::custom("a program without a name")),
+        _ => Ok(words),
+    }
+}
+
 /// More addresses of one gateway than this are a mistake.
 const MAX_ADDRESSES: usize = 16;
 

@@ -228,6 +228,15 @@ pub struct Question {
     pub error: String,
     /// What to fill in.
     pub inputs: Vec<Input>,
+    /// HostAddress of the profile's entry, whichever of its gateways asks; empty from an older agent.
+    #[serde(default)]
+    pub gateway: String,
+    /// Whose login it is, where that is known; else empty.
+    #[serde(default)]
+    pub user: String,
+    /// The gateway's name for the form (`main`, `challenge`, ..), or empty.
+    #[serde(default)]
+    pub form: String,
 }
 
 /// One input.

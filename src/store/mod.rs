@@ -16,6 +16,7 @@ mod file;
 mod files;
 mod intent;
 mod key;
+pub mod password;
 mod seal;
 mod service;
 

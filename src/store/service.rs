@@ -94,7 +94,9 @@ impl Service {
     }
 }
 
-fn ask<T>(work: impl AsyncFn(&SecretService<'_>) -> Result<T, ServiceError>) -> Result<T, ServiceError> {
+pub(super) fn ask<T>(
+    work: impl AsyncFn(&SecretService<'_>) -> Result<T, ServiceError>,
+) -> Result<T, ServiceError> {
     ask_often(1, work)
 }
 
@@ -137,7 +139,7 @@ fn bus_is_there() -> bool {
 
 /// The collection that survives a reboot, if it is open: a locked one would ask the person for a password. It comes before any
 /// search, because a keyring that has just started finds nothing until it has been asked for this.
-async fn open_default<'a>(service: &'a SecretService<'_>) -> Result<Collection<'a>, ServiceError> {
+pub(super) async fn open_default<'a>(service: &'a SecretService<'_>) -> Result<Collection<'a>, ServiceError> {
     let collection = service.get_default_collection().await.map_err(failed)?;
     if collection.is_locked().await.map_err(failed)? {
         return Err(ServiceError::Locked);
@@ -159,7 +161,7 @@ fn slow() -> ServiceError {
     ServiceError::Slow(u64::try_from(LIMIT.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn failed(error: Error) -> ServiceError {
+pub(super) fn failed(error: Error) -> ServiceError {
     match error {
         Error::Locked | Error::Prompt | Error::PromptDisconnected => ServiceError::Locked,
         Error::NoResult | Error::Unavailable => ServiceError::NotThere,

@@ -3,6 +3,7 @@
 
 mod connect;
 mod others;
+mod programs;
 mod terminal;
 mod typing;
 mod world;

@@ -84,7 +84,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    fn of(command: &mut assert_cmd::Command) -> Self {
+    pub(crate) fn of(command: &mut assert_cmd::Command) -> Self {
         let output = command.output().unwrap();
         let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
@@ -154,7 +154,16 @@ pub(crate) async fn ask(
 }
 
 pub(crate) fn question(id: u64, inputs: Vec<Input>) -> Question {
-    Question { id, title: String::new(), message: String::new(), error: String::new(), inputs }
+    Question {
+        id,
+        title: String::new(),
+        message: String::new(),
+        error: String::new(),
+        inputs,
+        gateway: "vpn.example.com".into(),
+        user: String::new(),
+        form: "main".into(),
+    }
 }
 
 pub(crate) fn input(name: &str, label: &str, kind: InputKind) -> Input {

@@ -2,6 +2,7 @@
 
 use crate::story;
 use anyhow::{Context, Result, bail, ensure};
+use ikeep::config::Places;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 use std::fs;
@@ -195,6 +196,20 @@ impl Desktop {
         self.folder.path().join("store")
     }
 
+    /// `ikeep` without a terminal, for whoever is logged in here.
+    pub(crate) fn ikeep(&self) -> Command {
+        let mut command = environment(Command::new("setsid"), self.folder.path());
+        command.env_remove("XDG_STATE_HOME").env_remove("WAYLAND_DISPLAY");
+        command.args(["--wait", env!("CARGO_BIN_EXE_ikeep")]).stdin(Stdio::null());
+        command
+    }
+
+    /// Where it keeps its things.
+    pub(crate) fn places(&self) -> Places {
+        let inside = |name: &str| self.folder.path().join(name).join("ikeep");
+        Places { state: inside("home/.local/state"), keys: inside("home/data"), runtime: inside("run") }
+    }
+
     /// Tells a story on this desktop.
     pub(crate) fn tell(&self, words: &str) -> Result<Vec<story::Told>> {
         story::listen(&mut environment(story::command(&self.store(), words)?, self.folder.path()))
@@ -209,8 +224,13 @@ impl Desktop {
 
     /// Everything the independent program says about our items.
     pub(crate) fn search(&self) -> Result<String> {
+        self.search_for("ikeep")
+    }
+
+    /// The same of another kind of item.
+    pub(crate) fn search_for(&self, application: &str) -> Result<String> {
         let mut tool = environment(Command::new("secret-tool"), self.folder.path());
-        let found = tool.args(["search", "--all", "application", "ikeep"]).output()?;
+        let found = tool.args(["search", "--all", "application", application]).output()?;
         Ok(format!("{}{}", String::from_utf8_lossy(&found.stdout), String::from_utf8_lossy(&found.stderr)))
     }
 

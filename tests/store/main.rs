@@ -4,5 +4,6 @@
 mod bus;
 mod disk;
 mod liar;
+mod remember;
 mod secret_service;
 mod story;

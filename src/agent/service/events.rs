@@ -127,7 +127,8 @@ impl Service {
         self.questions += 1;
         match questions::ask(self.questions, form, &connection.target.wishes) {
             Step::Answer(answers) => connection.command(Command::Order(Order::Answer(answers))).await,
-            Step::Ask(asked, question) => {
+            Step::Ask(asked, mut question) => {
+                question.gateway.clone_from(&connection.target.primary.1);
                 self.asked = Some(asked);
                 self.tell_asker(Reply::Ask(question));
             }

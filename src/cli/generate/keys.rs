@@ -85,6 +85,13 @@ pub(super) const KEYS: &[About] = &[
         "The keys of every connection are written into this folder, for Wireshark. Whoever reads them reads the traffic. A relative name starts in the config file's folder.",
     ),
     about(
+        "agent",
+        "askpass",
+        "program, or list of it and its arguments",
+        "none",
+        "The program that is asked for passwords where there is no terminal. It gets the prompt as its last argument, and its first line of output is the secret.",
+    ),
+    about(
         "portal",
         "probe",
         "\"http://..\" or \"off\"",

@@ -1,0 +1,102 @@
+//! `ikeep forget`.
+
+use super::{Error, Exit, help, output, remember, runtime};
+use crate::agent::target::Target;
+use crate::config::Places;
+use crate::ipc::{Client, ClientError, Failure, FailureKind, Reply, Request};
+use crate::store::{Intent, ServiceError, Store, password};
+
+/// What `ikeep forget` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = help::FORGET)]
+pub(super) struct Command {
+    /// HostName or HostAddress of a profile; without it, what was connected last
+    host: Option<String>,
+}
+
+impl Command {
+    pub(super) fn run(self) -> Result<Exit, Error> {
+        let places = Places::of_user()?;
+        let last = Intent::load(&places).0.last.unwrap_or_default();
+        let usage = "nothing was ever connected: name the HOST to forget";
+        let host = self.host.or_else(|| last.host.clone());
+        let host = host.ok_or_else(|| refused(FailureKind::Usage, usage.to_owned()))?;
+        // The profile that told the address may be gone: what is kept is found by the address itself too.
+        let profile = last.profile.as_deref().filter(|_| last.host.as_deref() == Some(&host));
+        let address = Target::address_of(&host, profile).unwrap_or_else(|_| host.clone());
+        let (forgotten, left) = runtime::block_on(async {
+            let busy = wanted_now(&places).await?;
+            if busy.iter().any(|name| name.eq_ignore_ascii_case(&host) || name.eq_ignore_ascii_case(&address))
+            {
+                let text = format!("{host} is connected, or waits for a login: `ikeep disconnect` first");
+                return Err(refused(FailureKind::Other, text));
+            }
+            Ok(forget(&places, &address).await)
+        })?;
+        let name = output::printable(&address);
+        match forgotten.as_slice() {
+            [] if left.is_empty() => output::print(&format!("Nothing was kept of {name}.\n"))?,
+            [] => {}
+            what => {
+                output::print(&format!("Forgotten of {name}: {}.\n", output::printable(&what.join(", "))))?
+            }
+        }
+        if left.is_empty() {
+            return Ok(Exit::Done);
+        }
+        Err(refused(
+            FailureKind::Other,
+            format!("not everything of {name} is forgotten: {}", left.join("; ")),
+        ))
+    }
+}
+
+fn refused(kind: FailureKind, message: String) -> Error {
+    Error::Refused(Failure { kind, message })
+}
+
+/// The host that a running agent keeps a connection with, or wants to.
+async fn wanted_now(places: &Places) -> Result<Option<String>, Error> {
+    let mut client = match Client::connect(places).await {
+        Ok(client) => client,
+        Err(ClientError::NotRunning { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    client.send(&Request::Status).await?;
+    loop {
+        match client.recv().await? {
+            Reply::Status { status } => {
+                let idle = status["state"] == "disconnected";
+                return Ok(status["host"].as_str().filter(|_| !idle).map(str::to_owned));
+            }
+            Reply::Failed(failure) => return Err(Error::Refused(failure)),
+            _ => {}
+        }
+    }
+}
+
+/// What was there, and what is left of it.
+async fn forget(places: &Places, address: &str) -> (Vec<String>, Vec<String>) {
+    let (mut forgotten, mut left) = (Vec::new(), Vec::new());
+    let mut store = Store::new(places);
+    let loaded = store.load(address).await;
+    match store.erase(address).await {
+        Ok(()) => forgotten.extend(loaded.session.map(|session| {
+            let id = String::from_utf8_lossy(&session.id).into_owned();
+            format!("the session {id} of {} with its token", session.user)
+        })),
+        Err(error) => left.push(error.to_string()),
+    }
+    let gateway = address.to_owned();
+    match tokio::task::spawn_blocking(move || password::forget(&gateway, None)).await {
+        Ok(Ok(passwords)) => {
+            forgotten.extend(passwords.users.iter().map(|user| format!("the password of {user}")));
+        }
+        Ok(Err(ServiceError::NotThere)) => {}
+        Ok(Err(error)) => {
+            left.push(format!("a password may be in the keyring still: {}", remember::told(&error)));
+        }
+        Err(error) => left.push(error.to_string()),
+    }
+    (forgotten, left)
+}
