@@ -21,7 +21,7 @@ pub(super) struct Asked {
 /// What a form is to a person who has said some things before: the answers, where nothing is left to ask, or a question.
 pub(super) enum Step {
     Answer(Answers),
-    Ask(Asked, Question),
+    Ask(Asked, Box<Question>),
 }
 
 /// `id`: a new number each time. What `wishes` say is not asked.
@@ -71,7 +71,7 @@ pub(super) fn ask(id: u64, form: &Form, wishes: &Connect) -> Step {
         user: wishes.user.clone().unwrap_or_default(),
         form: form.id.clone(),
     };
-    Step::Ask(Asked { id, known, names }, question)
+    Step::Ask(Asked { id, known, names }, Box::new(question))
 }
 
 fn question(input: &crate::ike::eap::Input) -> Input {

@@ -130,7 +130,7 @@ impl Service {
             Step::Ask(asked, mut question) => {
                 question.gateway.clone_from(&connection.target.primary.1);
                 self.asked = Some(asked);
-                self.tell_asker(Reply::Ask(question));
+                self.tell_asker(Reply::Ask(*question));
             }
         }
     }
