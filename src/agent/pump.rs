@@ -1,7 +1,8 @@
 //! Packets of a device into sealed datagrams and back, many at a time: the same for an agent and for the embedded gateway.
 
 use super::outbox::Outbox;
-use crate::tunnel::tun::{Device, LARGEST, Merge, Split, clamp};
+use crate::esp::ecn::{self, Ecn};
+use crate::tunnel::tun::{Device, LARGEST, Merge, Split, VNET_HEADER, clamp};
 use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -28,8 +29,9 @@ pub(crate) trait Road {
     /// Datagrams that may leave with one call.
     fn batch(&self, way: Self::Way) -> usize;
 
-    /// Sends datagrams of `segment` octets in a row; the last may be shorter. How many octets were taken, and why no more.
-    fn send(&mut self, way: Self::Way, octets: &[u8], segment: usize) -> (usize, io::Result<()>);
+    /// Sends datagrams of `segment` octets in a row, with this mark; the last may be shorter. How many octets were taken, and why
+    /// no more.
+    fn send(&mut self, way: Self::Way, octets: &[u8], segment: usize, ecn: Ecn) -> (usize, io::Result<()>);
 }
 
 /// Packets lost on their way.
@@ -51,7 +53,8 @@ pub(crate) struct Pump<W> {
     /// Of a read that was stopped by a full socket: its octets, and how far it got.
     rest: Option<(usize, usize)>,
     merge: Merge,
-    outbox: Outbox<W>,
+    /// What leaves with one call has one mark.
+    outbox: Outbox<(W, Ecn)>,
     /// The socket has no room: what waits is sent when it has, and nothing is read from the device meanwhile.
     blocked: Option<W>,
     pub(crate) lost: Lost,
@@ -136,6 +139,7 @@ impl<W: Copy + PartialEq> Pump<W> {
             return;
         };
         let largest = split.largest();
+        let ecn = read.get(VNET_HEADER..octets).map_or(Ecn::NotEct, ecn::encapsulate);
         loop {
             let Some((lead, whole)) = road.room(destination, largest).filter(|(_, whole)| *whole < LARGEST)
             else {
@@ -150,7 +154,7 @@ impl<W: Copy + PartialEq> Pump<W> {
                 lost.unsealed += 1;
                 continue;
             };
-            if outbox.is_full_for(way, length, road.batch(way)) {
+            if outbox.is_full_for((way, ecn), length, road.batch(way)) {
                 self.blocked = send(road, outbox, lost);
                 if self.blocked.is_some() {
                     // This one is cut and sealed anew with the rest, when there is room.
@@ -159,7 +163,7 @@ impl<W: Copy + PartialEq> Pump<W> {
                 }
                 outbox.clear_before(length);
             }
-            outbox.take(way, length);
+            outbox.take((way, ecn), length);
         }
     }
 
@@ -169,9 +173,9 @@ impl<W: Copy + PartialEq> Pump<W> {
 }
 
 /// Sends what waits. The way whose socket has no room, where that is why something still waits.
-fn send<R: Road>(road: &mut R, outbox: &mut Outbox<R::Way>, lost: &mut Lost) -> Option<R::Way> {
-    while let Some((way, octets, segment)) = outbox.waiting() {
-        let (sent, result) = road.send(way, octets, segment);
+fn send<R: Road>(road: &mut R, outbox: &mut Outbox<(R::Way, Ecn)>, lost: &mut Lost) -> Option<R::Way> {
+    while let Some(((way, ecn), octets, segment)) = outbox.waiting() {
+        let (sent, result) = road.send(way, octets, segment, ecn);
         outbox.sent(sent);
         match result {
             Ok(()) => {}
@@ -188,7 +192,7 @@ fn send<R: Road>(road: &mut R, outbox: &mut Outbox<R::Way>, lost: &mut Lost) -> 
 
 /// Where a packet as it was read from the device goes.
 fn split_destination(read: &[u8]) -> Option<IpAddr> {
-    let packet = read.get(crate::tunnel::tun::VNET_HEADER..)?;
+    let packet = read.get(VNET_HEADER..)?;
     match packet.first()? >> 4 {
         4 => Some(IpAddr::from(*packet.get(16..)?.first_chunk::<4>()?)),
         6 => Some(IpAddr::from(*packet.get(24..)?.first_chunk::<16>()?)),

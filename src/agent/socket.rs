@@ -1,7 +1,8 @@
 //! UDP sockets towards a gateway: one datagram at once, or many of one size in a batch (GSO), and batches received (GRO).
 
-use nix::sys::socket::{setsockopt, sockopt::Ipv6DontFrag};
-use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use crate::esp::ecn::Ecn;
+use nix::sys::socket::{setsockopt, sockopt::Ipv6DontFrag, sockopt::ReceiveTimestampns};
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use rustix::net::SendFlags;
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
@@ -101,19 +102,19 @@ impl Udp {
         }
     }
 
-    /// Sends `contents` as datagrams of `segment` octets, the last of which may be shorter: as one call where the kernel can.
+    /// Sends `contents` as datagrams of `segment` octets with this mark, the last of which may be shorter: as one call where the
+    /// kernel can.
     /// How many octets were taken, with the error that ended it.
     pub(crate) fn send_batch(
         &self,
         contents: &[u8],
         segment: usize,
         to: SocketAddr,
+        ecn: Ecn,
     ) -> (usize, io::Result<()>) {
         let many = contents.len() > segment;
         if many && self.state.max_gso_segments() > 1 {
-            let transmit =
-                Transmit { destination: to, ecn: None, contents, segment_size: Some(segment), src_ip: None };
-            match self.state.try_send(UdpSockRef::from(&self.socket), &transmit) {
+            match self.transmit(contents, Some(segment), to, ecn) {
                 Ok(()) => return (contents.len(), Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_full();
@@ -128,12 +129,33 @@ impl Udp {
         }
         let mut sent = 0;
         for datagram in contents.chunks(segment.max(1)) {
-            if let Err(error) = self.send(datagram, to) {
+            if let Err(error) = self.send_marked(datagram, to, ecn) {
                 return (sent, Err(error));
             }
             sent += datagram.len();
         }
         (sent, Ok(()))
+    }
+
+    /// One datagram. Where the kernel does not take it with its mark it goes without.
+    fn send_marked(&self, datagram: &[u8], to: SocketAddr, ecn: Ecn) -> io::Result<()> {
+        if ecn == Ecn::NotEct {
+            return self.send(datagram, to);
+        }
+        match self.transmit(datagram, None, to, ecn) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.is_full();
+                Err(error)
+            }
+            Err(_) => self.send(datagram, to),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn transmit(&self, contents: &[u8], segment: Option<usize>, to: SocketAddr, ecn: Ecn) -> io::Result<()> {
+        let ecn = EcnCodepoint::from_bits(ecn as u8);
+        let transmit = Transmit { destination: to, ecn, contents, segment_size: segment, src_ip: None };
+        self.state.try_send(UdpSockRef::from(&self.socket), &transmit)
     }
 
     /// The runtime hears that the socket has no room: [`Udp::poll_writable`] waits until it has.
@@ -173,10 +195,11 @@ impl Udp {
             let start = number * ROOM;
             let end = start + meta.len.min(ROOM);
             let stride = meta.stride.max(1);
+            let mark = meta.ecn.map_or(Ecn::NotEct, |mark| Ecn::of_class(mark as u8));
             let mut at = start;
             while at < end {
                 let next = end.min(at + stride);
-                datagrams.push((meta.addr, at..next));
+                datagrams.push((meta.addr, at..next, mark));
                 at = next;
             }
         }
@@ -218,6 +241,9 @@ impl Udp {
 /// Options of a bound socket, and what is known of what it can do.
 fn prepare(socket: &impl AsFd, ipv4: bool) -> io::Result<UdpSocketState> {
     let state = UdpSocketState::new(UdpSockRef::from(socket))?;
+    // quinn-udp 0.6.3 asks for times and has no room for them beside the rest (88 octets): what comes last, the ECN bits, would be
+    // cut off where datagrams come joined.
+    setsockopt(socket, ReceiveTimestampns, &false)?;
     if ipv4 {
         set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT)?;
     } else {
@@ -233,8 +259,8 @@ fn prepare(socket: &impl AsFd, ipv4: bool) -> io::Result<UdpSocketState> {
 pub(crate) struct Inbox {
     /// Where the datagrams are.
     pub(crate) buffer: Vec<u8>,
-    /// Who sent them, and their places, in order.
-    pub(crate) datagrams: Vec<(SocketAddr, Range<usize>)>,
+    /// Who sent them, their places, and the mark that came with them, in order.
+    pub(crate) datagrams: Vec<(SocketAddr, Range<usize>, Ecn)>,
 }
 
 impl Default for Inbox {

@@ -6,6 +6,7 @@ use super::road::Road;
 use crate::agent::clock::{Clock, OsRandom};
 use crate::agent::pump::OCTETS;
 use crate::agent::socket::{Inbox, Udp};
+use crate::esp::ecn;
 use crate::gateway::{Gateway, GatewayConfig, GatewayEvent, Port};
 use crate::time::{Instant, Now};
 use std::collections::{BTreeMap, VecDeque};
@@ -295,19 +296,23 @@ impl Runner {
                 if let Some(road) = self.road.as_mut().filter(|_| port == Port::Nat) {
                     let now = self.site.clock.now();
                     let Inbox { buffer, datagrams } = &mut self.inbox;
-                    for (client, place) in datagrams.iter() {
+                    for (client, place, mark) in datagrams.iter() {
                         taken += place.len();
                         let datagram = &mut buffer[place.clone()];
                         let Some(inner) = self.site.gateway.open_datagram(now, *client, datagram) else {
                             continue;
                         };
                         let inner = place.start + inner.start..place.start + inner.end;
+                        if !ecn::decapsulate(*mark, &mut buffer[inner.clone()]) {
+                            road.pump.lost.inward += 1;
+                            continue;
+                        }
                         road.pump.put(buffer, inner, road.mtu());
                     }
                     road.pump.flush(buffer);
                     continue;
                 }
-                for (client, place) in &self.inbox.datagrams {
+                for (client, place, _) in &self.inbox.datagrams {
                     let payload = self.inbox.buffer[place.clone()].to_vec();
                     self.site.put(Datagram { inbound: true, client: *client, port, payload });
                 }

@@ -3,6 +3,7 @@
 use super::LabError;
 use crate::agent::pump::{Pump, Road as Way};
 use crate::agent::socket::Udp;
+use crate::esp::ecn::Ecn;
 use crate::gateway::Gateway;
 use crate::netd::net::{Device as NetDevice, Net as Machine};
 use crate::plan::{Net, Network};
@@ -91,7 +92,7 @@ impl Way for Out<'_> {
         self.socket.batch()
     }
 
-    fn send(&mut self, to: SocketAddr, octets: &[u8], segment: usize) -> (usize, io::Result<()>) {
-        self.socket.send_batch(octets, segment, to)
+    fn send(&mut self, to: SocketAddr, octets: &[u8], segment: usize, ecn: Ecn) -> (usize, io::Result<()>) {
+        self.socket.send_batch(octets, segment, to, ecn)
     }
 }

@@ -1,6 +1,7 @@
 //! A tunnel on the machine: the real agent with a device, through the real `ikeep-netd`, on a laptop that is a network
 //! namespace. `tests/run` runs these as root; a plain `cargo test` leaves them out and says so.
 
+mod ecn;
 #[path = "../interop/mod.rs"]
 mod interop;
 mod killed;

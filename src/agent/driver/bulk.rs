@@ -4,6 +4,7 @@ use super::{Driver, Losses, Output, Path};
 use crate::agent::pump::{OCTETS, Pump, Road};
 use crate::agent::socket::Inbox;
 use crate::client::{Client, PathId};
+use crate::esp::ecn::{self, Ecn};
 use crate::time::{Instant, Now};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -63,9 +64,9 @@ impl Road for Out<'_> {
         self.paths.iter().find(|path| path.id == id).map_or(1, |path| path.socket.batch())
     }
 
-    fn send(&mut self, (id, to): Way, octets: &[u8], segment: usize) -> (usize, io::Result<()>) {
+    fn send(&mut self, (id, to): Way, octets: &[u8], segment: usize, ecn: Ecn) -> (usize, io::Result<()>) {
         match self.paths.iter().find(|path| path.id == id) {
-            Some(path) => path.socket.send_batch(octets, segment, to),
+            Some(path) => path.socket.send_batch(octets, segment, to, ecn),
             None => (0, Err(io::ErrorKind::NotConnected.into())),
         }
     }
@@ -89,11 +90,15 @@ impl Driver {
                     }
                 }
                 let Inbox { buffer, datagrams } = &mut *inbox;
-                for (from, place) in &*datagrams {
+                for (from, place, mark) in &*datagrams {
                     taken += place.len();
                     let datagram = &mut buffer[place.clone()];
                     let Some(inner) = client.handle_datagram(now, path.id, *from, datagram) else { continue };
                     let inner = place.start + inner.start..place.start + inner.end;
+                    if !ecn::decapsulate(*mark, &mut buffer[inner.clone()]) {
+                        losses.inward += 1;
+                        continue;
+                    }
                     match pump.as_mut() {
                         Some(pump) => pump.put(buffer, inner, mtu),
                         None if inward.try_send(buffer[inner].to_vec()).is_err() => losses.inward += 1,

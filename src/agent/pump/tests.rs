@@ -44,7 +44,7 @@ impl Road for Line {
         8
     }
 
-    fn send(&mut self, way: u8, octets: &[u8], segment: usize) -> (usize, io::Result<()>) {
+    fn send(&mut self, way: u8, octets: &[u8], segment: usize, _: Ecn) -> (usize, io::Result<()>) {
         assert_eq!(way, 7);
         let mut taken = 0;
         for datagram in octets.chunks(segment) {
