@@ -19,3 +19,4 @@ pub mod service;
 pub(crate) mod socket;
 pub mod status;
 pub mod target;
+pub mod walk;

@@ -1,13 +1,27 @@
 //! `ikeep doctor`.
 
-use super::{Error, Exit, Global, output, runtime};
+use super::{Error, Exit, Global, help, output, runtime};
+use crate::agent::clock::Clock;
+use crate::agent::walk::{self, Walk};
 use crate::config::Config;
-use crate::facts::{self, Health};
-use serde_json::json;
+use crate::facts::{self, Finding, Health};
+use crate::ipc::{Connect, FailureKind};
+use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// What `ikeep doctor` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::DOCTOR)]
 pub(super) struct Command {
+    /// Walk the way to this gateway instead, and tell where it stops: a HostName or address, as for `ikeep connect`
+    #[arg(value_name = "HOST")]
+    host: Option<String>,
+    /// The profile, instead of those that are found
+    #[arg(long, value_name = "FILE", requires = "host")]
+    profile: Option<PathBuf>,
+    /// Trust this root for the gateway's certificate, too; may be given several times
+    #[arg(long, value_name = "CA.pem", requires = "host")]
+    trust: Vec<PathBuf>,
     /// One JSON document on standard output
     #[arg(long)]
     json: bool,
@@ -15,35 +29,100 @@ pub(super) struct Command {
 
 impl Command {
     pub(super) fn run(self, global: &Global) -> Result<Exit, Error> {
+        match &self.host {
+            Some(host) => self.walk(host, global),
+            None => self.machine(global),
+        }
+    }
+
+    fn machine(&self, global: &Global) -> Result<Exit, Error> {
         let config = Config::load(global.config.as_deref())?;
         let findings = runtime::block_on(async { Ok(facts::tunnel(config.agent.helper.as_deref()).await) })?;
         let missing = findings.iter().any(|finding| finding.health == Health::Missing);
         if self.json {
-            let list: Vec<_> = findings
-                .iter()
-                .map(|finding| {
-                    json!({
-                        "what": finding.what,
-                        "health": word(finding.health),
-                        "found": finding.found,
-                        "mend": finding.mend,
-                    })
-                })
-                .collect();
-            output::json(&json!({ "findings": list }))?;
+            output::json(&json!({ "findings": list(&findings) }))?;
         } else {
-            let mut text = String::new();
-            for finding in &findings {
-                let (mark, what) = (word(finding.health), finding.what);
-                text += &format!("{mark:8} {what}: {}\n", output::printable(&finding.found));
-                if let Some(mend) = &finding.mend {
-                    text += &format!("         mend it: {mend}\n");
-                }
-            }
-            output::print(&text)?;
+            output::print(&text(&findings))?;
         }
         Ok(if missing { Exit::Other } else { Exit::Done })
     }
+
+    fn walk(&self, host: &str, global: &Global) -> Result<Exit, Error> {
+        let wishes = Connect {
+            host: Some(host.to_owned()),
+            profile: self.profile.clone(),
+            trust: self.trust.clone(),
+            config: global.config.clone(),
+            ..Connect::default()
+        };
+        let clock = Clock::system();
+        let walk = runtime::block_on(async { Ok(walk::walk(&wishes, &clock).await) })?;
+        let exit = exit(&walk);
+        if self.json {
+            output::json(&document(&walk, exit))?;
+        } else {
+            output::print(&(text(&walk.findings) + &verdict(&walk)))?;
+        }
+        Ok(exit)
+    }
+}
+
+fn exit(walk: &Walk) -> Exit {
+    match walk.stop.as_ref().map(|stop| stop.kind) {
+        None => Exit::Done,
+        Some(FailureKind::Authentication) => Exit::Authentication,
+        Some(FailureKind::NoAnswer) => Exit::NoAnswer,
+        Some(FailureKind::Certificate) => Exit::Certificate,
+        Some(FailureKind::Profile) => Exit::Profile,
+        Some(FailureKind::Usage) => Exit::Usage,
+        Some(FailureKind::Other) => Exit::Other,
+    }
+}
+
+fn document(walk: &Walk, exit: Exit) -> Value {
+    json!({
+        "host": walk.host,
+        "gateway": walk.host_address,
+        "findings": list(&walk.findings),
+        "stopped": walk.stop.as_ref().map(|stop| json!({ "at": stop.at, "exit": exit as u8 })),
+        "offers": walk.offers.as_ref().map(|offers| json!({
+            "suite": offers.suite,
+            "notifies": offers.notifies,
+            "vendor_ids": offers.vendor_ids,
+        })),
+    })
+}
+
+fn verdict(walk: &Walk) -> String {
+    let host = output::printable(&walk.host);
+    match &walk.stop {
+        Some(stop) => format!("The way to {host} stops at: {}.\n", stop.at),
+        None => format!("Nothing is in the way of a login: ikeep connect '{host}'\n"),
+    }
+}
+
+fn list(findings: &[Finding]) -> Vec<Value> {
+    let one = |finding: &Finding| {
+        json!({
+            "what": finding.what,
+            "health": word(finding.health),
+            "found": finding.found,
+            "mend": finding.mend,
+        })
+    };
+    findings.iter().map(one).collect()
+}
+
+fn text(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let (mark, what) = (word(finding.health), finding.what);
+        text += &format!("{mark:8} {what}: {}\n", output::printable(&finding.found));
+        if let Some(mend) = &finding.mend {
+            text += &format!("         mend it: {}\n", output::printable(mend));
+        }
+    }
+    text
 }
 
 fn word(health: Health) -> &'static str {
@@ -51,5 +130,6 @@ fn word(health: Health) -> &'static str {
         Health::Fine => "fine",
         Health::Lacking => "lacking",
         Health::Missing => "MISSING",
+        Health::Unknown => "unknown",
     }
 }

@@ -93,6 +93,23 @@ and a manifest with the SHA-256 of each. `ikeep bundle --list` shows what would 
 or tokens are masked; the files of sessions and keys are not opened. Names, addresses and session IDs are in it: look \
 before you send it to people you do not know.";
 
+/// Below `ikeep doctor --help`.
+pub(super) const DOCTOR: &str = "\
+Without HOST: what the agent and a tunnel device need of this machine. With HOST: the way to that gateway, step by step as \
+a login takes it (profile, name, route, UDP 500, UDP 4500, NAT, fragments, certificate), until the gateway has proved who \
+it is. No password is asked for and nothing about you is sent; what can only be known after a login is named as unknown. \
+The ports are named by their usual numbers; where the config file has others, those are tried.
+
+Each step that fails names what mends it. In the JSON document `stopped` is null, or has `at` (the step) and `exit`; \
+`findings` have what, health (fine, lacking, MISSING, unknown), found and mend. `lacking` is no hindrance.
+
+Exit status: 0 nothing is in the way; else as for `ikeep connect` (4: no answer, 5: certificate, 7: profile).
+
+Examples:
+  ikeep doctor
+  ikeep doctor vpn.example.com
+  ikeep doctor vpn.example.com --trust company-ca.pem --json";
+
 /// Below `ikeep agent --help`.
 pub(super) const AGENT: &str = "\
 Runs until SIGTERM or SIGINT; the session and what you asked for stay on disk, so that the next agent goes on by token. \

@@ -81,7 +81,7 @@ enum Command {
     Events(events::Command),
     /// Make a zip of logs, status, profiles and versions, for whoever is asked for help; secrets are masked
     Bundle(bundle::Command),
-    /// Tell what a tunnel device misses on this machine, and what mends it
+    /// Tell what is missing on this machine, or where the way to a gateway stops, and what mends it
     Doctor(doctor::Command),
     /// The background service in the foreground
     Agent(agent::Command),

@@ -185,6 +185,7 @@ impl Client {
             mobike: settings.mobike,
             redirect: auth == AuthKind::AnyConnect && self.redirects.may_follow(),
             redirected_from,
+            proof_only: false,
             fragment: settings.fragment,
             retransmission,
             exchange_timeout: settings.exchange_timeout,

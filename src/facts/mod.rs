@@ -1,8 +1,10 @@
 //! What is true of this machine, as far as a tunnel depends on it: for `ikeep doctor`, and for the agent's own choices.
 
+mod clock;
 pub mod privilege;
 mod tunnel;
 
+pub use clock::clock;
 pub use tunnel::tunnel;
 
 /// How one thing is.
@@ -14,6 +16,8 @@ pub enum Health {
     Lacking,
     /// What needs it does not work.
     Missing,
+    /// It cannot be known from here.
+    Unknown,
 }
 
 /// One thing that was looked at.
@@ -30,11 +34,23 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn fine(what: &'static str, found: impl Into<String>) -> Self {
+    /// As it has to be.
+    pub fn fine(what: &'static str, found: impl Into<String>) -> Self {
         Self { what, health: Health::Fine, found: found.into(), mend: None }
     }
 
-    fn wrong(what: &'static str, health: Health, found: impl Into<String>, mend: impl Into<String>) -> Self {
+    /// Nobody can tell from here; `found` says why.
+    pub fn unknown(what: &'static str, found: impl Into<String>) -> Self {
+        Self { what, health: Health::Unknown, found: found.into(), mend: None }
+    }
+
+    /// Not as it has to be, and what mends it.
+    pub fn wrong(
+        what: &'static str,
+        health: Health,
+        found: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Self {
         Self { what, health, found: found.into(), mend: Some(mend.into()) }
     }
 }

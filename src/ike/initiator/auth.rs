@@ -215,15 +215,16 @@ impl Auth {
             let verified = match self.check_gateway(now, config, payloads) {
                 Ok(verified) => verified,
                 Err(failure) => {
-                    // Tell it why nothing follows (RFC 7296 2.21.2); the attempt is over whether it hears that or not.
-                    if let Some(sa) = self.sa.as_mut() {
-                        let data = Notify::status(notify::AUTHENTICATION_FAILED, Vec::new());
-                        sa.request(now.at, Exchange::Informational, vec![Payload::Notify(data)], random);
-                    }
+                    // The attempt is over whether it hears that or not.
+                    self.turn_away(now.at, random);
                     return Err(failure.into());
                 }
             };
             events.push_back(InitiatorEvent::GatewayVerified(Box::new(verified)));
+            if config.proof_only {
+                self.turn_away(now.at, random);
+                return Ok(());
+            }
             let has_eap = payloads.iter().any(|p| matches!(p, Payload::Eap(_)));
             if !has_eap {
                 self.follow_redirect(now.at, config, payloads, random)?;
@@ -248,6 +249,14 @@ impl Auth {
                     packet.ok_or(Failure::Protocol("IKE_AUTH without EAP in the middle of a login"))?;
                 self.handle_eap(now.at, packet, events, random)
             }
+        }
+    }
+
+    /// Tells the gateway why nothing follows (RFC 7296 2.21.2).
+    fn turn_away(&mut self, now: Instant, random: &mut dyn Random) {
+        if let Some(sa) = self.sa.as_mut() {
+            let why = Notify::status(notify::AUTHENTICATION_FAILED, Vec::new());
+            sa.request(now, Exchange::Informational, vec![Payload::Notify(why)], random);
         }
     }
 
