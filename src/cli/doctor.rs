@@ -36,8 +36,18 @@ impl Command {
     }
 
     fn machine(&self, global: &Global) -> Result<Exit, Error> {
-        let config = Config::load(global.config.as_deref())?;
-        let findings = runtime::block_on(async { Ok(facts::tunnel(config.agent.helper.as_deref()).await) })?;
+        let (config, said) = match Config::load(global.config.as_deref()) {
+            Ok(config) => (config, facts::config(None)),
+            // The rest is looked at all the same.
+            Err(error) => (Config::default(), facts::config(Some(&error))),
+        };
+        let now = Clock::system().now().wall;
+        let findings = runtime::block_on(async {
+            let mut findings = vec![facts::clock(now), said];
+            findings.extend(facts::agent().await);
+            findings.extend(facts::tunnel(config.agent.helper.as_deref()).await);
+            Ok(findings)
+        })?;
         let missing = findings.iter().any(|finding| finding.health == Health::Missing);
         if self.json {
             output::json(&json!({ "findings": list(&findings) }))?;

@@ -77,7 +77,9 @@ Examples:
 pub(super) const STATUS: &str = "\
 `connected` is said only while it is proved: the gateway was heard within the interval of the liveness check. Else the \
 state is `unconfirmed`, and the table says what is waited for and until when; in the JSON document `state` stays \
-`connected` and `confirmed` is false.";
+`connected` and `confirmed` is false.
+
+For panels and scripts: --json --follow prints such a document a line, at once and after each change (docs/stream.md).";
 
 /// Below `ikeep events --help`.
 pub(super) const EVENTS: &str = "\

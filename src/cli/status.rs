@@ -12,11 +12,17 @@ pub(super) struct Command {
     /// One JSON document on stdout
     #[arg(long)]
     json: bool,
+    /// Go on until interrupted: a JSON document a line, now and after each change
+    #[arg(long, requires = "json")]
+    follow: bool,
 }
 
 impl Command {
     pub(super) fn run(self) -> Result<Exit, Error> {
         let places = Places::of_user()?;
+        if self.follow {
+            return runtime::block_on(follow(&places));
+        }
         let status = runtime::block_on(async {
             let mut client = Client::connect(&places).await?;
             client.send(&Request::Status).await?;
@@ -34,6 +40,28 @@ impl Command {
             output::print(&Picture(&status).table())?
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Lines for programs (docs/stream.md). Ends with its reader, or with an error when the agent ends.
+async fn follow(places: &Places) -> Result<Exit, Error> {
+    let mut client = Client::connect(places).await?;
+    client.send(&Request::Watch).await?;
+    let mut last = String::new();
+    loop {
+        let reply = tokio::select! {
+            reply = client.recv() => reply?,
+            () = output::unread() => return Ok(Exit::Done),
+        };
+        let line = match reply {
+            Reply::Status { status } => format!("{status}\n"),
+            Reply::Failed(failure) => return Err(Error::Refused(failure)),
+            _ => continue,
+        };
+        if line != last && !output::write(&line)? {
+            return Ok(Exit::Done);
+        }
+        last = line;
     }
 }
 

@@ -1,9 +1,11 @@
 //! What is true of this machine, as far as a tunnel depends on it: for `ikeep doctor`, and for the agent's own choices.
 
+mod agent;
 mod clock;
 pub mod privilege;
 mod tunnel;
 
+pub use agent::{agent, config};
 pub use clock::clock;
 pub use tunnel::tunnel;
 

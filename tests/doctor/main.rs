@@ -4,6 +4,7 @@
 mod interop;
 #[path = "../person/mod.rs"]
 mod person;
+mod stream;
 mod strongswan;
 mod world;
 

@@ -246,7 +246,7 @@ impl Walker<'_> {
         let Some(nat) = way.nat else { return };
         walk.found(steps::first(way, &answer));
         let unheard = matches!(seen.failure, Some(crate::ike::initiator::Failure::NoAnswer { .. }));
-        if unheard && !self.on_nat_port(way, None).await.is_some_and(|seen| seen.answer.is_some()) {
+        if unheard && self.on_nat_port(way, None).await.is_none_or(|seen| seen.answer.is_none()) {
             walk.stop(steps::no_nat_port(nat, &seen), FailureKind::NoAnswer);
             return self.told(walk, &answer);
         }
