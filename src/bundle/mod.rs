@@ -123,6 +123,7 @@ fn doctor(findings: &[Finding]) -> Value {
         Health::Fine => "fine",
         Health::Lacking => "lacking",
         Health::Missing => "missing",
+        Health::Unknown => "unknown",
     };
     let told = findings.iter().map(|finding| {
         json!({ "what": finding.what, "health": health(finding.health), "found": finding.found, "mend": finding.mend })
