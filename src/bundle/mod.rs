@@ -3,11 +3,13 @@
 //! Secrets are masked in everything ([`redact`]); the files in which the session store keeps sessions and keys are not even
 //! opened. The bundle is made beside its name and gets it when it is whole.
 
+mod anonymize;
 mod archive;
 mod collect;
 mod gather;
 mod network;
 pub mod redact;
+mod summary;
 mod system;
 
 pub use collect::profiles_in;
@@ -16,7 +18,8 @@ use crate::config::Places;
 use crate::facts::{Finding, Health};
 use crate::time::UnixTime;
 use collect::Source;
-use gather::{Gathered, gather};
+use gather::{Gathered, Item, gather};
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,6 +39,8 @@ pub struct Contents {
     pub profiles: Vec<PathBuf>,
     /// What `ikeep doctor` finds here.
     pub findings: Vec<Finding>,
+    /// Mask addresses, MACs, session IDs and the names of people, hosts and domains as well, each the same everywhere.
+    pub anonymize: bool,
 }
 
 /// An entry that a bundle would have.
@@ -72,7 +77,7 @@ pub enum BundleError {
 /// # Errors
 /// The folder is not there, cannot be written to, or is full.
 pub fn write(folder: &Path, contents: &Contents) -> Result<PathBuf, BundleError> {
-    archive::write(folder, contents.now, &contents.gather(), false)
+    archive::write(folder, contents.now, &contents.gather(), contents.anonymize)
         .map_err(|error| BundleError::Write { folder: folder.to_owned(), error })
 }
 
@@ -85,8 +90,18 @@ pub fn preview(contents: &Contents) -> Vec<Preview> {
 }
 
 impl Contents {
+    /// All entries, masked as is wanted, and the page about them.
     fn gather(&self) -> Gathered {
-        gather(&self.sources(), &self.forbidden())
+        let mut gathered = gather(&self.sources(), &self.forbidden());
+        if self.anonymize {
+            anonymize::all(&mut gathered, &system::known());
+        }
+        // Made from what is masked already, so that it cannot tell more, and masks cannot break its form.
+        let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
+        let text = summary::html(&gathered, self.now, &zone);
+        let origin = "made from the other entries of this bundle".to_owned();
+        gathered.items.insert(0, Item { name: "summary.html".to_owned(), origin, text, cut: 0 });
+        gathered
     }
 
     /// What is collected, the most telling first.

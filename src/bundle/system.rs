@@ -1,5 +1,6 @@
 //! What this machine runs: versions, and who answers its DNS questions.
 
+use super::anonymize::Known;
 use crate::config::files::read_at_most;
 use serde_json::{Value, json};
 use std::fs;
@@ -31,6 +32,24 @@ pub(super) fn facts() -> Value {
         "up_seconds": file("/proc/uptime").split(' ').next().and_then(|text| text.parse::<f64>().ok()),
         "core_dumps": core_dumps(Path::new("/var/lib/systemd/coredump")),
     })
+}
+
+/// What this user and this machine are called.
+pub(super) fn known() -> Known {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let passwd = file("/etc/passwd");
+    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid));
+    let fields: Vec<&str> = line.map(|line| line.split(':').collect()).unwrap_or_default();
+    let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let real_name = fields.get(4).and_then(|real| real.split(',').next());
+    let mut users: Vec<String> =
+        fields.first().into_iter().copied().chain(real_name).map(str::to_owned).collect();
+    users.extend(fields.get(5).map(|home| last(home)));
+    users.extend(std::env::var("HOME").ok().map(|home| last(&home)));
+    users.extend(["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok()));
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let short = host.split('.').next().unwrap_or_default().to_owned();
+    Known { users, hosts: vec![host, short] }
 }
 
 /// The files that say how names are looked up, those that are there.

@@ -24,6 +24,9 @@ pub(super) struct Command {
     /// Show what would go in, with sizes and origins, and write nothing
     #[arg(long, conflicts_with = "output")]
     list: bool,
+    /// Mask addresses, MACs, session IDs and names of people, hosts and domains, too
+    #[arg(long)]
+    anonymize: bool,
 }
 
 impl Command {
@@ -48,6 +51,7 @@ impl Command {
             config: global.config.clone().or(last.config).or_else(paths::config_file),
             profiles,
             findings,
+            anonymize: self.anonymize,
         };
         if self.list {
             output::print(&table(&bundle::preview(&contents)))?;

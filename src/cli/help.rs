@@ -92,8 +92,9 @@ pub(super) const BUNDLE: &str = "\
 The path of the new file, DARTBundle_YYYYMMDD_HHMM.zip, is printed. In it: the event log, the agent's log, its status, the \
 profiles, the config file, this machine's addresses, routes, rules and resolver settings, what `ikeep doctor` finds, versions, \
 and a manifest with the SHA-256 of each. `ikeep bundle --list` shows what would go in. Values whose names sound like passwords, keys \
-or tokens are masked; the files of sessions and keys are not opened. Names, addresses and session IDs are in it: look \
-before you send it to people you do not know.";
+or tokens are masked; the files of sessions and keys are not opened. summary.html shows the session as a picture in any browser. \
+Names, addresses and session IDs are in it unless --anonymize masks them; free text of a gateway, as its banner, \
+stays as it is, so look before you send it to people you do not know.";
 
 /// Below `ikeep doctor --help`.
 pub(super) const DOCTOR: &str = "\
