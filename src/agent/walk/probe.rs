@@ -116,7 +116,7 @@ impl Probe<'_> {
             }
             match self.udp.receive(&mut inbox) {
                 Ok(_) => {
-                    for (from, place) in &inbox.datagrams {
+                    for (from, place, _) in &inbox.datagrams {
                         let datagram = inbox.buffer.get(place.clone()).unwrap_or_default();
                         self.receive(*from, datagram);
                     }
