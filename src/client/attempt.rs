@@ -1,5 +1,7 @@
 //! Attempts: which address, which credentials, and what their end means.
 
+mod again;
+
 use super::race::Race;
 use super::serving::Serving;
 use super::{AuthKind, Client, Event, IkeKeys, Liveness};
@@ -41,6 +43,9 @@ pub(super) struct Attempt {
     form: Option<(Form, Instant)>,
     asked: bool,
     slow: bool,
+    begun: Instant,
+    /// It begins anew elsewhere then: not at once after its own beginning.
+    anew_at: Option<Instant>,
     /// The path changed after IKE_SA_INIT: which IKE_AUTH the gateway took, and from where, is not known.
     moved: bool,
     /// There was a valid answer to IKE_SA_INIT.
@@ -50,12 +55,6 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// The last octets again, as after a change of path.
-    fn repeat(&mut self, now: Instant) {
-        self.moved |= !self.initiator.is_in_init();
-        self.initiator.repeat(now);
-    }
-
     /// The address it is made to.
     pub(super) fn remote(&self) -> IpAddr {
         self.nat.ip()
@@ -113,36 +112,6 @@ impl Client {
             "no address of the gateway is of a family that this network carries"
         };
         self.fail(now, Failure::NoAnswer { hint: Some(hint.into()) });
-    }
-
-    /// The attempt under way sends its octets again, from another path or to another address of the same gateway (law 3).
-    pub(super) fn repeat_attempt(&mut self, now: Now) {
-        let Some(attempt) = &self.attempt else { return };
-        if self.paths.to(attempt.remote()).is_none() {
-            let candidates = match attempt.auth {
-                AuthKind::AnyConnect => self.login_candidates(),
-                AuthKind::Token => self.token_candidates(),
-            };
-            let Some(to) = self.candidate(candidates) else {
-                return self.attempt_failed(now, Failure::NoAnswer { hint: None });
-            };
-            let nat_port = self.settings.nat_port;
-            match self.attempt.as_mut() {
-                Some(attempt) if attempt.initiator.is_in_init() => attempt.retarget(to, nat_port),
-                // The gateway has an SA half done with an address that is out of reach: it begins anew.
-                attempt => {
-                    if let Some(attempt) = attempt {
-                        attempt.slow = true; // not the person's fault: known answers serve again
-                    }
-                    return self.attempt_failed(now, Failure::NoAnswer { hint: None });
-                }
-            }
-        }
-        self.begin_race(now);
-        if let Some(attempt) = self.attempt.as_mut() {
-            attempt.repeat(now.at);
-        }
-        self.pump_attempt(now);
     }
 
     pub(super) fn start_token(&mut self, now: Now) {
@@ -208,6 +177,8 @@ impl Client {
             form: None,
             asked: false,
             slow: false,
+            begun: now.at,
+            anew_at: None,
             moved: false,
             answered: false,
             verified: false,
@@ -221,6 +192,11 @@ impl Client {
             return;
         }
         let paths = self.paths;
+        let anew =
+            self.attempt.as_mut().filter(|_| paths.any()).and_then(|a| a.anew_at.take_if(|at| *at <= now.at));
+        if anew.is_some() {
+            return self.repeat_attempt(now);
+        }
         if let Some(attempt) = self.attempt.as_mut().filter(|attempt| paths.to(attempt.remote()).is_some()) {
             attempt.initiator.handle_timeout(now.at);
             self.race_timeout(now);

@@ -287,6 +287,8 @@ impl Client {
     /// The next deadline and its reason.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         let attempt = self.attempt.as_ref().filter(|a| !self.asleep && self.paths.to(a.remote()).is_some());
+        let anew =
+            self.attempt.as_ref().filter(|_| !self.asleep && self.paths.any()).and_then(Attempt::poll_anew);
         let serving = self.serving.as_ref().filter(|_| !self.asleep && self.paths.any());
         let reached = serving.filter(|s| self.paths.to(s.remote.ip()).is_some());
         let retiring = self.retiring.as_ref();
@@ -297,6 +299,7 @@ impl Client {
             attempt.and_then(|attempt| {
                 Some((attempt.race.poll_timeout(self.paths)?, "the gateway's next address"))
             }),
+            anew.map(|at| (at, "the login over the new network")),
             serving.and(self.liveness.as_ref()).and_then(Liveness::poll_timeout),
             reached.and_then(|serving| serving.ike.poll_timeout()),
             reached.map(|_| (self.last_out + KEEPALIVE, "NAT keepalive")),

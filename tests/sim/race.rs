@@ -151,3 +151,21 @@ fn a_reconnect_on_a_proved_path_asks_nobody_else() {
     world.sites[0].addresses.insert(0, ipv4);
     world.run_until_state("connected", 5 * SECOND);
 }
+
+#[test]
+fn a_login_that_begins_anew_in_the_other_family_is_spaced() {
+    let mut world = world(&[IPV4, IPV6], Duration::from_millis(5));
+    world.answer_delay = 100 * SECOND; // the person is typing
+    world.order(Order::Connect);
+    world.run_for(Duration::from_millis(15)); // IKE_SA_INIT is answered: the attempt belongs to this address
+    assert_eq!(arrivals(&world), 1);
+    world.places[0].ipv4 = false;
+    world.roam();
+    // Law 2, which the model watches: the next one begins 50 ms after the first.
+    world.run_for(Duration::from_millis(34));
+    assert_eq!((world.state(), arrivals(&world)), ("connecting", 1), "{}", world.history());
+    world.run_for(Duration::from_millis(10));
+    assert_eq!(arrivals(&world), 2, "{}", world.history());
+    world.answer_delay = Duration::ZERO;
+    world.run_until_state("connected", 5 * SECOND);
+}
