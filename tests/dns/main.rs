@@ -2,7 +2,8 @@
 //! with name servers; NetworkManager played by python-dbusmock; a resolv.conf that is a mount. `tests/run` runs these as
 //! root; a plain `cargo test` leaves them out and says so.
 
-mod bus;
+#[path = "../common/dbus.rs"]
+mod dbus;
 #[path = "../interop/mod.rs"]
 mod interop;
 mod mount;

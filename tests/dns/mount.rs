@@ -1,6 +1,6 @@
 //! A resolv.conf that is a mount, as in containers and for hardened services.
 
-use crate::bus::Process;
+use crate::dbus::Process;
 use crate::enabled;
 use anyhow::{Context as _, Result, ensure};
 use ikeep::netd::dns::{Places, Resolver};

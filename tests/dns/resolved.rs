@@ -1,6 +1,6 @@
 //! A real systemd-resolved: whom it asks before, during and after a tunnel.
 
-use crate::bus::{Bus, Process};
+use crate::dbus::{Bus, Process};
 use crate::enabled;
 use crate::interop::{Netns, PATIENCE};
 use crate::name_server::{NameServer, ask};
@@ -76,7 +76,7 @@ impl World {
                 }
                 fs::write(at("etc/foreign.conf"), "nameserver 127.0.0.53\n")?;
                 symlink(at("run/systemd/resolve/stub-resolv.conf"), at("etc/resolv.conf"))?;
-                let bus = Bus::new(folder.path())?;
+                let bus = Bus::start(&folder.path().join("bus"))?;
                 let mut command = laptop.command("unshare");
                 let script = "for file in passwd group; do mount --bind \"$0/etc/$file\" /etc/$file; done
                     mount --bind \"$0/etc/foreign.conf\" /etc/resolv.conf
@@ -84,7 +84,7 @@ impl World {
                     exec \"$1\"";
                 command.args(["--mount", "--propagation", "private", "sh", "-ec", script]);
                 command.arg(folder.path()).arg(program).stdout(Stdio::null()).stderr(Stdio::null());
-                let resolved = bus.start(command, NAME).await?;
+                let resolved = bus.start_named(command, NAME).await?;
                 let world =
                     World { _resolved: resolved, bus, outside, inside, laptop, _servers: servers, folder };
                 let index = i32::try_from(world.device("eth0")?.index)?;

@@ -2,14 +2,11 @@
 
 #![expect(clippy::disallowed_types, reason = "what zbus makes of an interface names it")]
 
+use crate::dbus::Bus;
 use crate::interop::PATIENCE;
-use crate::interop::agent::Running;
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -18,21 +15,6 @@ use zbus::interface;
 const PATH: &str = "/org/freedesktop/login1";
 const NAME: &str = "org.freedesktop.login1";
 const MANAGER: &str = "org.freedesktop.login1.Manager";
-
-/// Nothing can be started on it, and everybody may do everything.
-const CONFIG: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>session</type>
-  <listen>ADDRESS</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-"#;
 
 /// The other ends of the locks that were taken, in their order.
 type Locks = Arc<(Mutex<Vec<OwnedFd>>, Condvar)>;
@@ -64,43 +46,29 @@ pub(crate) struct Logind {
     connection: zbus::Connection,
     runtime: Runtime,
     locks: Locks,
-    _bus: Running,
-    folder: TempDir,
+    bus: Bus,
+    _folder: TempDir,
 }
 
 impl Logind {
     /// Bus and logind, ready for whoever comes.
     pub(crate) fn start() -> Result<Self> {
         let folder = TempDir::with_prefix("ikeep-bus-")?;
-        let config = folder.path().join("bus.conf");
-        fs::write(&config, CONFIG.replace("ADDRESS", &address(&folder)))?;
-        let mut bus = Running(
-            Command::new("dbus-daemon")
-                .arg(format!("--config-file={}", config.display()))
-                .args(["--nofork", "--nopidfile", "--print-address"])
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .spawn()
-                .context("starting dbus-daemon")?,
-        );
-        // It says where it listens once it does.
-        let out = bus.0.stdout.take().context("its output")?;
-        BufReader::new(out).read_line(&mut String::new())?;
+        let bus = Bus::start(&folder.path().join("bus"))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let locks = Locks::default();
         let manager = Manager(Arc::clone(&locks));
-        let at = address(&folder);
         let connection = runtime.block_on(async {
-            let builder = zbus::connection::Builder::address(at.as_str())?;
+            let builder = zbus::connection::Builder::address(bus.address())?;
             let building = builder.name(NAME)?.serve_at(PATH, manager)?.build();
             anyhow::Ok(tokio::time::timeout(PATIENCE, building).await.context("the bus does not answer")??)
         })?;
-        Ok(Self { connection, runtime, locks, _bus: bus, folder })
+        Ok(Self { connection, runtime, locks, bus, _folder: folder })
     }
 
     /// For `DBUS_SYSTEM_BUS_ADDRESS`.
-    pub(crate) fn address(&self) -> String {
-        address(&self.folder)
+    pub(crate) fn address(&self) -> &str {
+        self.bus.address()
     }
 
     /// Waits until so many locks have been taken since the beginning.
@@ -132,8 +100,4 @@ impl Logind {
         let signal = self.connection.emit_signal(None::<&str>, PATH, MANAGER, "PrepareForSleep", &near);
         Ok(self.runtime.block_on(signal)?)
     }
-}
-
-fn address(folder: &TempDir) -> String {
-    format!("unix:path={}", folder.path().join("bus").display())
 }

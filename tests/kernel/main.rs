@@ -2,6 +2,8 @@
 //! and an idle connection through the proxy live through all of it. `tests/run` runs these as root; a plain `cargo test` leaves
 //! them out and says so.
 
+#[path = "../common/dbus.rs"]
+mod dbus;
 mod faults;
 #[path = "../interop/mod.rs"]
 mod interop;

@@ -19,7 +19,7 @@ fn a_laptop_that_sleeps_is_back_when_it_wakes() -> Result<()> {
     let folder = TempDir::with_prefix("ikeep-pki-")?;
     let pki = Pki::create(folder.path(), GATEWAY_NAME)?;
     let logind = Logind::start()?;
-    let mut world = World::with(Kind::Embedded, &pki, &[("DBUS_SYSTEM_BUS_ADDRESS", &logind.address())])?;
+    let mut world = World::with(Kind::Embedded, &pki, &[("DBUS_SYSTEM_BUS_ADDRESS", logind.address())])?;
     let told = sleeps(&logind, &mut world);
     told.with_context(|| world.told())
 }

@@ -5,6 +5,8 @@ mod access;
 #[expect(dead_code, reason = "a part of the bus of tests/sense")]
 #[path = "../sense/bus.rs"]
 mod bus;
+#[path = "../common/dbus.rs"]
+mod dbus;
 mod hold;
 mod hostile;
 #[path = "../interop/mod.rs"]

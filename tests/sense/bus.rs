@@ -1,19 +1,17 @@
 //! A bus of a test's own, with a logind on it that does as it is told.
 
+use crate::dbus::{self, Process};
 use crate::interop::PATIENCE;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use std::fs;
-use std::future::poll_fn;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::timeout;
-use zbus::export::futures_core::Stream as _;
+use zbus::Connection;
 use zbus::zvariant::Value;
-use zbus::{Connection, MatchRule, MessageStream, connection, message};
 
 pub(crate) const LOGIND: &str = "org.freedesktop.login1";
 pub(crate) const PATH: &str = "/org/freedesktop/login1";
@@ -23,21 +21,6 @@ const BUS: &str = "org.freedesktop.DBus";
 
 /// Debian's Python, for which Debian's modules are.
 const PYTHON: &str = "/usr/bin/python3";
-
-/// What the bus allows: everything. It starts nothing by itself. ADDRESS is filled in.
-const CONFIG: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>ADDRESS</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-"#;
 
 /// Whether a test with a bus runs: where `IKEEP_INTEROP=1` and the programs are there. One that is left out says so past the
 /// test runner's capture.
@@ -56,16 +39,6 @@ pub(crate) fn enabled(test: &str) -> bool {
     false
 }
 
-/// A process that ends with its value.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// What logind can do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Skill {
@@ -79,7 +52,7 @@ pub(crate) enum Skill {
 pub(crate) struct Bus {
     // In this order: who uses the bus goes before it, the folder last.
     logind: Option<Process>,
-    daemon: Option<Process>,
+    daemon: Option<dbus::Bus>,
     folder: TempDir,
 }
 
@@ -88,25 +61,13 @@ impl Bus {
     pub(crate) fn new() -> Result<Self> {
         let folder = TempDir::with_prefix("ikeep-bus-")?;
         let mut bus = Self { logind: None, daemon: None, folder };
-        fs::write(bus.folder.path().join("bus.conf"), CONFIG.replace("ADDRESS", &bus.address()))?;
         bus.start()?;
         Ok(bus)
     }
 
     /// Starts it, where it always was.
     pub(crate) fn start(&mut self) -> Result<()> {
-        let mut daemon = Command::new("dbus-daemon")
-            .arg(format!("--config-file={}", self.folder.path().join("bus.conf").display()))
-            .args(["--nofork", "--nopidfile", "--nosyslog", "--print-address"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("starting dbus-daemon")?;
-        let stdout = daemon.stdout.take().context("no stdout")?;
-        self.daemon = Some(Process(daemon));
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        ensure!(line.starts_with("unix:"), "dbus-daemon said {line:?}");
+        self.daemon = Some(dbus::Bus::start(&self.socket())?);
         Ok(())
     }
 
@@ -114,34 +75,30 @@ impl Bus {
     pub(crate) fn end(&mut self) {
         self.logind = None;
         self.daemon = None;
-        let _ = fs::remove_file(self.folder.path().join("bus"));
+        let _ = fs::remove_file(self.socket());
     }
 
     /// Its address.
     pub(crate) fn address(&self) -> String {
-        format!("unix:path={}", self.folder.path().join("bus").display())
+        dbus::address(&self.socket())
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("bus")
     }
 
     /// Starts a logind, and somebody who tells it what to do.
     pub(crate) async fn start_logind(&mut self, skill: Skill) -> Result<Logind> {
-        let connection = connection::Builder::address(self.address().as_str())?.build().await?;
-        let rule = MatchRule::builder()
-            .msg_type(message::Type::Signal)
-            .interface(BUS)?
-            .member("NameOwnerChanged")?
-            .add_arg(LOGIND)?
-            .build();
-        let mut owners = MessageStream::for_match_rule(rule, &connection, None).await?;
+        let bus = self.daemon.as_ref().context("the bus has ended")?;
+        let connection = bus.connect().await?;
         let mut command = Command::new(PYTHON);
         command.args(["-m", "dbusmock", "--system"]);
         match skill {
             Skill::Everything => command.args(["--template", "logind"]),
             Skill::Signals => command.args([LOGIND, PATH, MANAGER]),
         };
-        command.env("DBUS_SYSTEM_BUS_ADDRESS", self.address()).stdin(Stdio::null()).stdout(Stdio::null());
-        self.logind = Some(Process(command.spawn().context("starting python-dbusmock")?));
-        let next = poll_fn(|context| Pin::new(&mut owners).poll_next(context));
-        timeout(PATIENCE, next).await.context("logind did not come")?.context("the bus has gone")??;
+        command.stdout(Stdio::null());
+        self.logind = Some(bus.start_named(command, LOGIND).await?);
         let logind = Logind(connection);
         if skill == Skill::Everything {
             // It says that it is on the bus before it can do what its template says.

@@ -3,6 +3,8 @@
 
 mod agent;
 mod bus;
+#[path = "../common/dbus.rs"]
+mod dbus;
 mod ear;
 #[path = "../interop/mod.rs"]
 mod interop;

@@ -1,5 +1,6 @@
 //! A session bus of a test's own, with a real keyring on it.
 
+use crate::dbus::{self, Bus, Process};
 use crate::story;
 use anyhow::{Context, Result, bail, ensure};
 use ikeep::config::Places;
@@ -9,7 +10,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,21 +27,6 @@ const PROGRAMS: [(&str, &str); 5] = [
 
 /// Longest wait for anything that passes on the bus.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A bus without anything that it could start by itself. ADDRESS is filled in.
-const CONFIG: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>session</type>
-  <listen>ADDRESS</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-"#;
 
 /// Time since boot, for figures.
 #[expect(clippy::disallowed_methods, reason = "how long a real daemon takes on the real clock")]
@@ -67,30 +53,13 @@ pub(crate) fn turn(test: &str) -> Option<MutexGuard<'static, ()>> {
     None
 }
 
-/// A process that ends with its value.
-struct Process(Child);
-
-impl Process {
-    fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw).context("no process")?;
-        Ok(kill_process(pid, signal)?)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// A bus, a home folder, and perhaps a keyring.
 pub(crate) struct Desktop {
     // In this order: who uses the bus goes before it, the folder last.
     keyring: Option<Process>,
     _monitor: Process,
     seen: Receiver<String>,
-    _bus: Process,
+    _bus: Bus,
     folder: TempDir,
 }
 
@@ -112,19 +81,7 @@ impl Desktop {
             fs::create_dir(path.join(name))?;
             fs::set_permissions(path.join(name), fs::Permissions::from_mode(0o700))?;
         }
-        fs::write(path.join("bus.conf"), CONFIG.replace("ADDRESS", &address(path)))?;
-        let mut bus = environment(Command::new("dbus-daemon"), path)
-            .arg(format!("--config-file={}", path.join("bus.conf").display()))
-            .args(["--nofork", "--nopidfile", "--print-address"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("starting dbus-daemon")?;
-        let stdout = bus.stdout.take().context("no stdout")?;
-        let bus = Process(bus);
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        ensure!(line.starts_with("unix:"), "dbus-daemon said {line:?}");
-
+        let bus = Bus::start(&path.join("run/bus"))?;
         let mut monitor = environment(Command::new("dbus-monitor"), path)
             .args(["--address", &address(path)])
             .stdout(Stdio::piped())
@@ -183,7 +140,9 @@ impl Desktop {
 
     /// Halts or continues the daemon.
     pub(crate) fn signal_keyring(&self, signal: Signal) -> Result<()> {
-        self.keyring.as_ref().context("no keyring")?.signal(signal)
+        let keyring = &self.keyring.as_ref().context("no keyring")?.0;
+        let pid = i32::try_from(keyring.id()).ok().and_then(Pid::from_raw).context("no process")?;
+        Ok(kill_process(pid, signal)?)
     }
 
     /// The bus.
@@ -260,7 +219,7 @@ impl Desktop {
 }
 
 fn address(folder: &Path) -> String {
-    format!("unix:path={}", folder.join("run/bus").display())
+    dbus::address(&folder.join("run/bus"))
 }
 
 /// The environment of somebody logged in at this desktop.

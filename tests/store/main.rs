@@ -2,6 +2,8 @@
 //! locked, stopped or not there.
 
 mod bus;
+#[path = "../common/dbus.rs"]
+mod dbus;
 mod disk;
 mod liar;
 mod remember;

@@ -1,6 +1,7 @@
-//! A bus of a test's own.
+//! A message bus of a test's own: nothing can be started on it, and everybody may do everything.
 
-use crate::interop::PATIENCE;
+#![allow(dead_code, reason = "each test program uses a part of this")]
+
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
 use std::future::poll_fn;
@@ -8,17 +9,19 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tokio::time::timeout;
 use zbus::export::futures_core::Stream as _;
 use zbus::{Connection, MatchRule, MessageStream, connection, message};
 
-const BUS: &str = "org.freedesktop.DBus";
+/// Longest wait for anything that passes on the bus.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the bus allows: everything. It starts nothing by itself. ADDRESS is filled in.
+/// ADDRESS is filled in. Whether it is somebody's system bus or session bus is told to its clients, not to itself.
 const CONFIG: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
-  <type>system</type>
+  <type>session</type>
   <listen>ADDRESS</listen>
   <auth>EXTERNAL</auth>
   <policy context="default">
@@ -39,6 +42,11 @@ impl Drop for Process {
     }
 }
 
+/// The address of a bus with this socket.
+pub(crate) fn address(socket: &Path) -> String {
+    format!("unix:path={}", socket.display())
+}
+
 /// The bus.
 pub(crate) struct Bus {
     address: String,
@@ -46,12 +54,13 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// A bus whose socket is in this folder.
-    pub(crate) fn new(folder: &Path) -> Result<Self> {
-        let address = format!("unix:path={}", folder.join("bus").display());
-        fs::write(folder.join("bus.conf"), CONFIG.replace("ADDRESS", &address))?;
+    /// A bus with this socket, which listens; its configuration is put beside it.
+    pub(crate) fn start(socket: &Path) -> Result<Self> {
+        let address = address(socket);
+        let config = socket.with_extension("conf");
+        fs::write(&config, CONFIG.replace("ADDRESS", &address))?;
         let mut daemon = Command::new("dbus-daemon")
-            .arg(format!("--config-file={}", folder.join("bus.conf").display()))
+            .arg(format!("--config-file={}", config.display()))
             .args(["--nofork", "--nopidfile", "--nosyslog", "--print-address"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -60,6 +69,7 @@ impl Bus {
             .context("starting dbus-daemon")?;
         let stdout = daemon.stdout.take().context("no stdout")?;
         let daemon = Process(daemon);
+        // It says where it listens once it does.
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         ensure!(line.starts_with("unix:"), "dbus-daemon said {line:?}");
@@ -76,12 +86,12 @@ impl Bus {
         Ok(connection::Builder::address(self.address())?.method_timeout(PATIENCE).build().await?)
     }
 
-    /// Starts a program, and waits until it has this name on the bus.
-    pub(crate) async fn start(&self, mut program: Command, name: &str) -> Result<Process> {
+    /// Starts a program for which this is the system bus, and waits until it has this name on it.
+    pub(crate) async fn start_named(&self, mut program: Command, name: &str) -> Result<Process> {
         let connection = self.connect().await?;
         let rule = MatchRule::builder()
             .msg_type(message::Type::Signal)
-            .interface(BUS)?
+            .interface("org.freedesktop.DBus")?
             .member("NameOwnerChanged")?
             .add_arg(name)?
             .build();
