@@ -55,7 +55,7 @@ need_cargo() {
     shift 2
     if ! have "$crate" && [[ -z ${IKEEP_NO_INSTALL:-} ]]; then
         echo "installing: $crate $version"
-        for name in generic-array block-buffer digest sha1 sha2 sha3 keccak md-5 zstd-sys flate2 miniz_oxide crc32fast rpm elf; do
+        for name in generic-array block-buffer digest sha1 sha2 sha3 keccak md-5 zstd-sys rpm elf; do
             fast+=(--config "profile.dev.package.$name.opt-level=3")
         done
         CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --debug --locked "${fast[@]}" "$@" "$crate@$version" </dev/null 2>&1 |
