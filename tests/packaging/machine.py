@@ -119,7 +119,11 @@ class Machine:
     def start(self, command: str) -> subprocess.Popen[str]:
         """A command that goes on. It ends with the machine."""
         return subprocess.Popen(
-            self._enter(None) + [command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self._enter(None) + [command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
 
     def bring(self, file: Path, to: str) -> None:
