@@ -5,6 +5,7 @@
 #   ./install.sh --destdir DIR                 below DIR, touching nothing that runs
 #   sudo ./install.sh --uninstall [..]         with the same --prefix and --destdir
 set -eu
+umask 022
 
 prefix=/usr/local destdir='' uninstall=''
 usage() {
@@ -57,10 +58,9 @@ if [ -n "$uninstall" ]; then
     if [ -z "$destdir" ] && [ -x "$prefix/bin/ikeep-netd" ]; then "$prefix/bin/ikeep-netd" --restore || true; fi
     echo "$files" | while read -r file _; do
         rm -f "$destdir$prefix/$file"
-        # Folders that are empty now go, up to the prefix.
-        folder=$(dirname "$file")
-        while [ "$folder" != . ] && rmdir "$destdir$prefix/$folder" 2>/dev/null; do folder=$(dirname "$folder"); done
     done
+    # The others may have been there before, empty.
+    rmdir "$destdir$prefix/share/doc/ikeep" 2>/dev/null || true
     rm -f "$destdir$autostart"
     if [ -z "$destdir" ]; then rm -rf /var/lib/ikeep-netd /run/ikeep; fi
     if live; then systemctl daemon-reload; fi
@@ -89,6 +89,14 @@ elif ! getent group ikeep >/dev/null; then
     groupadd --system ikeep
 fi
 if live; then
+    case "$prefix" in
+    /usr | /usr/local) ;;
+    # Where systemd does not look by itself.
+    *)
+        systemctl link "$prefix"/lib/systemd/system/ikeep-netd*
+        systemctl --global link "$prefix/lib/systemd/user/ikeep.service"
+        ;;
+    esac
     systemctl daemon-reload
     systemctl enable --now ikeep-netd.socket
     systemctl enable ikeep-netd-restore.service

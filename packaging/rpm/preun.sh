@@ -8,10 +8,13 @@ if [ "$1" -eq 0 ]; then
     fi
     # Those that `ikeep connect` has started.
     for program in /proc/[0-9]*/exe; do
-        if [ "$(readlink "$program")" = /usr/bin/ikeep ]; then
-            pid=${program#/proc/}
-            kill "${pid%/exe}" || :
-        fi
+        # After an upgrade the old program's file is gone; containers have programs of their own.
+        case $(readlink "$program") in
+        /usr/bin/ikeep | "/usr/bin/ikeep (deleted)") [ "${program%/exe}/ns/mnt" -ef /proc/1/ns/mnt ] || continue ;;
+        *) continue ;;
+        esac
+        pid=${program#/proc/}
+        kill "${pid%/exe}" || :
     done
     if [ -d /run/systemd/system ]; then
         systemctl stop ikeep-netd.socket ikeep-netd.service >/dev/null 2>&1 || :

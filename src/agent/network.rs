@@ -320,7 +320,14 @@ impl Keeper {
         if let Some(wanted) = gap.filter(|_| gap != self.gap) {
             self.gap = gap;
             self.open = true;
-            applied = helper.gap(wanted.seconds).await?;
+            applied = match helper.gap(wanted.seconds).await {
+                Err(error) if error.refusal().is_some() => {
+                    // Nothing is open, whatever is asked for next.
+                    self.gap = None;
+                    return Err(error);
+                }
+                other => other?,
+            };
         }
         Ok(applied)
     }

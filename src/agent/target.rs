@@ -42,8 +42,8 @@ pub struct Target {
     pub may_disconnect: bool,
     /// How a captive portal is found; `None`: it is not looked for.
     pub portal: Option<Probe>,
-    /// How long a way past the tunnel is open for a log-in at a portal, unless the user says; `None`: the profile forbids one.
-    pub gap: Option<Duration>,
+    /// How long a way past the tunnel is open for a log-in at a portal; `None`: the profile forbids one.
+    pub gap: Option<GapTime>,
     /// Where packets enter and leave; `None`: a device where there is a helper, else the proxy.
     pub tunnel: Option<Tunnel>,
     /// What profile and config want of the tunnel's plan.
@@ -305,15 +305,27 @@ fn may_disconnect(policy: &AutomaticVpnPolicy) -> bool {
     !policy.enabled.value || !always_on.enabled.value || always_on.allow_vpn_disconnect.value
 }
 
-/// CaptivePortalRemediationTimeout, as far as the helper goes along. An always-on profile that is closed has to allow it.
-fn gap(policy: &AutomaticVpnPolicy) -> Option<Duration> {
+/// How long a way past the tunnel is open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GapTime {
+    /// Unless the user says.
+    pub usual: Duration,
+    /// Whatever the user says.
+    pub most: Duration,
+}
+
+/// CaptivePortalRemediationTimeout, as far as the helper goes along. An always-on profile that is closed has to allow it, and then
+/// its time is a limit.
+fn gap(policy: &AutomaticVpnPolicy) -> Option<GapTime> {
     let always_on = &policy.always_on;
     let closed = policy.enabled.value
         && always_on.enabled.value
         && always_on.connect_failure_policy.value == ConnectFailurePolicy::Closed;
     let seconds = 60 * u64::from(always_on.captive_portal_remediation_timeout.value.get());
     let allowed = !closed || always_on.allow_captive_portal_remediation.value;
-    allowed.then(|| Duration::from_secs(seconds.clamp(60, MAX_GAP.into())))
+    let longest = Duration::from_secs(MAX_GAP.into());
+    let usual = Duration::from_secs(seconds).clamp(Duration::from_secs(60), longest);
+    allowed.then_some(GapTime { usual, most: if closed { usual } else { longest } })
 }
 
 fn read(file: &Path) -> Result<Profile, TargetError> {

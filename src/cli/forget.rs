@@ -26,7 +26,13 @@ impl Command {
         let address = Target::address_of(&host, profile).unwrap_or_else(|_| host.clone());
         let (forgotten, left) = runtime::block_on(async {
             let busy = wanted_now(&places).await?;
-            if busy.iter().any(|name| name.eq_ignore_ascii_case(&host) || name.eq_ignore_ascii_case(&address))
+            // The agent tells the entry's name; the host may have been given by its address.
+            let busy_at =
+                busy.as_deref().and_then(|name| Target::address_of(name, last.profile.as_deref()).ok());
+            if busy
+                .iter()
+                .chain(&busy_at)
+                .any(|name| name.eq_ignore_ascii_case(&host) || name.eq_ignore_ascii_case(&address))
             {
                 let text = format!("{host} is connected, or waits for a login: `ikeep disconnect` first");
                 return Err(refused(FailureKind::Other, text));

@@ -100,7 +100,7 @@ stays as it is, so look before you send it to people you do not know.";
 pub(super) const DOCTOR: &str = "\
 Without HOST: what the agent and a tunnel device need of this machine. With HOST: the way to that gateway, step by step as \
 a login takes it (profile, name, route, UDP 500, UDP 4500, NAT, fragments, certificate), until the gateway has proved who \
-it is. No password is asked for and nothing about you is sent; what can only be known after a login is named as unknown. \
+it is. No password is asked for and nothing about you is sent but the profile's IKEIdentity; what can only be known after a login is named as unknown. \
 The ports are named by their usual numbers; where the config file has others, those are tried.
 
 Each step that fails names what mends it. In the JSON document `stopped` is null, or has `at` (the step) and `exit`; \
@@ -119,7 +119,7 @@ Runs until SIGTERM or SIGINT; the session and what you asked for stay on disk, s
 One agent runs for a user. `ikeep connect` starts one in the background where none runs. It needs no privilege.
 
 Where systemd runs the user's services, the unit ikeep.service runs it from login on; the packages enable it for everybody. \
-`systemctl --user disable --now ikeep` ends that for you, `systemctl --user mask ikeep` for good. It restarts the agent when it \
+`systemctl --user mask --now ikeep` ends that for you, `unmask` brings it back. It restarts the agent when it \
 has died or is stuck. What the agent has to say is in `journalctl --user -u ikeep` and in the files of its log folder. Desktops \
 without systemd start it from /etc/xdg/autostart.
 

@@ -5,7 +5,7 @@
 //! without echo (`answer`, `secondary_password`, a second form) may be a one-time code: it is neither kept nor filled in.
 //!
 //! What was typed is kept when the connection is there, so only what the gateway took; what is kept is forgotten as soon as
-//! a login with it is refused, whatever else was wrong with that login. It is never tried twice.
+//! a login with it is refused before the gateway has asked for more: after that the code was wrong. It is never tried twice.
 
 use crate::crypto::Secret;
 use crate::ipc::{Failure, FailureKind, Input, InputKind, Question};
@@ -29,6 +29,9 @@ pub(super) struct Memory {
     user: Option<String>,
     /// A password was given, and the gateway has not said that it is wrong.
     given: bool,
+    /// After it the gateway asks for something else that is secret, a code: that is never kept, and what is wrong from here on is
+    /// that code.
+    second: bool,
     /// The password that was filled in is this user's.
     filled: Option<String>,
     /// The password that was typed.
@@ -48,7 +51,16 @@ impl Memory {
         if !question.user.is_empty() {
             self.user = Some(question.user.clone());
         }
-        if !question.error.is_empty() && question.inputs.iter().any(|input| may_be(question, input)) {
+        if self.given
+            && question.error.is_empty()
+            && question.inputs.iter().any(|input| input.kind == InputKind::Secret)
+        {
+            self.second = true;
+        }
+        if !self.second
+            && !question.error.is_empty()
+            && question.inputs.iter().any(|input| may_be(question, input))
+        {
             self.refused();
         }
         let asks = question.inputs.iter().any(|input| self.is_password(question, input));
@@ -75,7 +87,7 @@ impl Memory {
     }
 
     pub(super) fn is_password(&self, question: &Question, input: &Input) -> bool {
-        !self.given && may_be(question, input)
+        !self.given && !self.second && may_be(question, input)
     }
 
     /// The name was typed.
@@ -106,7 +118,7 @@ impl Memory {
 
     /// There is none.
     pub(super) fn failed(&mut self, failure: &Failure) {
-        if failure.kind == FailureKind::Authentication {
+        if failure.kind == FailureKind::Authentication && !self.second {
             self.refused();
         }
     }
@@ -143,5 +155,42 @@ pub(super) fn told(error: &ServiceError) -> String {
             "no secret service (GNOME Keyring, KWallet, KeePassXC) runs in this session".to_owned()
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(form: &str, name: &str, error: &str) -> Question {
+        let (name, form, error) = (name.to_owned(), form.to_owned(), error.to_owned());
+        let none = String::new;
+        let input =
+            Input { name, label: none(), kind: InputKind::Secret, value: none(), options: Vec::new() };
+        let (title, message, gateway, user) = (none(), none(), none(), none());
+        Question { id: 1, title, message, error, inputs: vec![input], gateway, user, form }
+    }
+
+    /// Plays the forms of one login, each with a typed secret; whether each was taken for the password.
+    fn play(forms: &[Question]) -> (Vec<bool>, Memory) {
+        let mut memory = Memory::new(true, Some("anna".to_owned()), true);
+        let taken = forms.iter().map(|form| {
+            let _ = memory.recall(form);
+            let taken = memory.is_password(form, &form.inputs[0]);
+            memory.answered(taken.then(|| Secret::from(&b"typed"[..])));
+            taken
+        });
+        (taken.collect(), memory)
+    }
+
+    #[test]
+    fn a_code_is_never_the_password_also_when_it_is_asked_for_again() {
+        let (first, second) = (question("main", "password", ""), question("main", "password", "wrong"));
+        let (taken, memory) = play(&[first.clone(), first.clone(), second.clone(), second.clone()]);
+        assert_eq!(taken, [true, false, false, false]);
+        assert_eq!(memory.typed.as_ref().map(Secret::expose), Some(&b"typed"[..]));
+        // Before that a form that comes back is about the password.
+        assert_eq!(play(&[first.clone(), second.clone()]).0, [true, true]);
+        assert_eq!(play(&[first, question("challenge", "password", ""), second]).0, [true, false, false]);
     }
 }

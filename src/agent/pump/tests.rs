@@ -65,6 +65,20 @@ async fn readable(pump: &Pump<u8>) {
 }
 
 #[tokio::test]
+async fn a_go_ends_in_time() {
+    let (mut pump, machine) = pump();
+    for mark in 0..4 {
+        give(&machine, &packet(mark, 45_000), SendFlags::empty()).unwrap();
+    }
+    let mut line = Line { sent: Vec::new(), room: 1000 };
+    for expected in [vec![0, 1, 2], vec![0, 1, 2, 3]] {
+        readable(&pump).await;
+        pump.run(&mut line, 1400).unwrap();
+        assert_eq!(line.sent, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_full_socket_stops_the_reading_and_nothing_is_lost() {
     let (mut pump, machine) = pump();
     for mark in 0..40 {

@@ -46,8 +46,9 @@ impl Service {
         }
         let now = self.clock.now().at;
         let Some(connection) = self.connection.as_mut() else { return };
-        let usual = u16::try_from(connection.target.gap.unwrap_or_default().as_secs()).unwrap_or(MAX_GAP);
-        let seconds = seconds.unwrap_or(usual).clamp(1, MAX_GAP);
+        let Some(allowed) = connection.target.gap else { return };
+        let whole = |time: Duration| u16::try_from(time.as_secs()).unwrap_or(MAX_GAP).min(MAX_GAP);
+        let seconds = seconds.unwrap_or(whole(allowed.usual)).clamp(1, whole(allowed.most));
         let time = Duration::from_secs(seconds.into());
         self.gaps += 1;
         let opened = Opened {

@@ -1,7 +1,7 @@
 //! The way to a gateway, walked as a login would walk it, and where it stops: `ikeep doctor HOST`.
 //!
-//! The product's own initiator goes as far as the gateway's proof, which comes before anything about this machine or its user
-//! is told. No secret is read.
+//! The product's own initiator goes as far as the gateway's proof. Before it a login tells the profile's IKEIdentity, if it has
+//! one, and which roots are trusted (hashes), and so does this; nothing about the user. No secret is read.
 
 mod probe;
 mod steps;

@@ -75,7 +75,8 @@ pub struct InitiatorConfig {
     pub redirect: bool,
     /// The gateway that sent us to this one.
     pub redirected_from: Option<IpAddr>,
-    /// The attempt ends once the gateway has proved itself: nothing about this machine or its user is sent.
+    /// The attempt ends once the gateway has proved itself: nothing about the user is sent (the profile's
+    /// IKEIdentity and the hashes of the trusted roots come before that proof).
     /// [`InitiatorEvent::GatewayVerified`] is the last event then, and what is still to be sent tells the gateway.
     pub proof_only: bool,
     /// Largest IKE message where the gateway knows RFC 7383, octets.

@@ -47,8 +47,9 @@ pub enum Ask {
     },
     /// Opens a gap in what is applied, for the log-in at a captive portal: for so many seconds, [`MAX_GAP`] at most, packets and
     /// names go past the tunnel, but for what has an address of the tunnel. Asked again, the time begins anew; 0 closes it. It
-    /// is closed by itself at the end of the time, with the connection that has asked for it, and with the helper. Whatever
-    /// plan is applied meanwhile has it, too. Answered with [`Answer::Applied`].
+    /// is closed by itself at the end of the time, and with the connection that has asked for it. Where the helper is killed
+    /// meanwhile, the next helper closes it with the first plan of its agent, or puts all back. Whatever plan is applied
+    /// meanwhile has it, too. Answered with [`Answer::Applied`].
     Gap {
         /// How long.
         seconds: u16,

@@ -37,10 +37,8 @@ impl<M: Machine> Keeper<M> {
             Err(error) => {
                 let message = chain("the gap is as it was", &error);
                 self.take_back().await;
-                if gap == Gap::Closed {
-                    // Until it is closed in truth.
-                    self.again = Some(Box::pin(sleep(AGAIN)));
-                }
+                // Until it is closed in truth, also where it was opened in part.
+                self.again = Some(Box::pin(sleep(AGAIN)));
                 refused(RefusalKind::Machine, message).0
             }
         }

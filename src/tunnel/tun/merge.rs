@@ -60,9 +60,14 @@ impl Merge {
             ip::UDP => self.offload == Offload::TcpAndUdp,
             _ => false,
         };
-        let Some(layout) = Layout::of(octets).filter(joins) else {
+        let Some(layout) = Layout::of(octets) else {
+            // A fragment perhaps: whose flow it belongs to is not known, and nothing may go before it.
+            self.open.clear();
             return self.add(packet, None);
         };
+        if !joins(&layout) {
+            return self.add(packet, None);
+        }
         let same_flow = |at: usize| {
             let item = &self.items[at];
             item.run.is_some_and(|run| run.is_flow_of(&buffer[item.first.clone()], octets, &layout))

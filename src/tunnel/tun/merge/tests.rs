@@ -182,6 +182,16 @@ fn a_datagram_that_is_different_stays_alone() {
 }
 
 #[test]
+fn nothing_goes_before_a_fragment() {
+    let datagram = Datagram::new(4000, &[1; 50]).octets();
+    let mut fragment = datagram.clone();
+    fragment[6] = 0x20; // more fragments
+    let out = join(&[datagram.clone(), datagram.clone(), fragment.clone(), datagram.clone()]);
+    assert_eq!(out.len(), 3);
+    assert_eq!(out[1][VNET_HEADER..], fragment);
+}
+
+#[test]
 fn a_device_gets_joined_only_what_it_takes() {
     let datagrams = vec![Datagram::new(4000, &[1; 50]).octets(); 3];
     let segments: Vec<_> = stream(4000, 5, &[90; 3]).iter().map(Segment::octets).collect();
