@@ -5,6 +5,7 @@
 //! masked wherever they are; addresses and domains are known by their form. Free text that a gateway sends is not understood.
 
 use super::gather::{Gathered, Item};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -24,7 +25,7 @@ enum Kind {
 }
 
 /// What stands before a name, where the name ends, and what it is.
-const HEADINGS: [(&str, &[char], Kind); 22] = [
+const HEADINGS: [(&str, &[char], Kind); 25] = [
     ("<HostName>", &['<'], Kind::Host),
     ("<HostAddress>", &['<'], Kind::Host),
     ("<UserGroup>", &['<'], Kind::Organisation),
@@ -47,6 +48,9 @@ const HEADINGS: [(&str, &[char], Kind); 22] = [
     ("CN=", &[',', '\n', '"', '<', '+'], Kind::Host),
     ("O=", &[',', '\n', '"', '<', '+'], Kind::Organisation),
     ("OU=", &[',', '\n', '"', '<', '+'], Kind::Organisation),
+    ("DC=", &[',', '\n', '"', '<', '+'], Kind::Organisation),
+    ("\nsearch ", &[' ', '\n'], Kind::Domain),
+    ("\ndomain ", &[' ', '\n'], Kind::Domain),
 ];
 /// Names that tell nothing of anybody, and that stand in every text.
 const GENERIC: [&str; 22] = [
@@ -115,7 +119,10 @@ pub(super) fn all(gathered: &mut Gathered, known: &Known) {
     }
     let mut taken: Vec<String> = Vec::new();
     for Item { name, origin, text, .. } in &mut gathered.items {
-        *text = masks.mask(text);
+        *text = match serde_json::from_str(text) {
+            Ok(value) if name.ends_with(".json") => format!("{:#}\n", masks.mask_json(value)),
+            _ => masks.mask(text),
+        };
         *origin = masks.mask(origin);
         let plain = masks.mask(name);
         *name = plain.clone();
@@ -148,6 +155,13 @@ impl Masks {
                 let rest = &text[at + heading.len()..];
                 let name = up_to(rest, ends);
                 self.learn_name(name.trim().trim_end_matches('.'), kind);
+                // As it is when JSON's escapes are undone.
+                if let Some(plain) =
+                    name.contains('\\').then(|| serde_json::from_str::<String>(&format!("\"{name}\"")))
+                    && let Ok(plain) = plain
+                {
+                    self.learn_name(&plain, kind);
+                }
             }
         }
     }
@@ -178,6 +192,20 @@ impl Masks {
         }
     }
 
+    /// The document with masks, in its keys too; it stays a document.
+    fn mask_json(&mut self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.mask(&text)),
+            Value::Array(values) => values.into_iter().map(|value| self.mask_json(value)).collect(),
+            Value::Object(members) => members
+                .into_iter()
+                .map(|(key, value)| (self.mask(&key), self.mask_json(value)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            other => other,
+        }
+    }
+
     /// The text with masks.
     fn mask(&mut self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
@@ -203,6 +231,10 @@ impl Masks {
         let octets = rest.as_bytes();
         let first = *octets.first()?;
         let before = text.as_bytes()[..at].last().copied().unwrap_or(b' ');
+        if let Some(length) = named_by_mac(octets, before) {
+            let parts: Vec<&str> = (3..length).step_by(2).filter_map(|at| rest.get(at..at + 2)).collect();
+            return Some((length, self.give(Kind::Mac, &parts.join(":")).into()));
+        }
         if first.is_ascii_hexdigit() || first == b':' {
             let address = ipv6(octets, before).or_else(|| ipv4(octets, before));
             if let Some((length, ip)) = address {
@@ -329,6 +361,14 @@ fn mac(octets: &[u8], before: u8) -> Option<usize> {
     let alone = !before.is_ascii_hexdigit() && ends;
     let same = text.chunks(3).all(|part| part.get(..2) == text.get(..2));
     (alone && !same && text.iter().enumerate().all(fits)).then_some(17)
+}
+
+/// The length of an interface's name that systemd has made of its MAC: `enx` or `wlx`, and twelve digits.
+fn named_by_mac(octets: &[u8], before: u8) -> Option<usize> {
+    let (kind, digits) = octets.get(..15)?.split_first_chunk::<3>()?;
+    let ends = octets.get(15).is_none_or(|after| !after.is_ascii_alphanumeric());
+    let fits = matches!(kind, b"enx" | b"wlx") && digits.iter().all(u8::is_ascii_hexdigit);
+    (fits && ends && !before.is_ascii_alphanumeric()).then_some(15)
 }
 
 /// The length of a UUID: disks and machines are told apart by them.

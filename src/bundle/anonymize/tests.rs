@@ -63,6 +63,24 @@ fn names_of_entries_stay_apart_and_json_stays_json() {
     assert!(gathered.items.iter().all(|item| serde_json::from_str::<serde_json::Value>(&item.text).is_ok()));
 }
 
+#[test]
+fn escapes_in_json_do_no_harm() {
+    let text = r#"{"user": "m\u00e4x", "last": "no way\nvpn.acme.example", "by": "m\u00e4x", "links": ["enx3c22fb010203", "3c:22:fb:01:02:03"]}"#;
+    let item = Item { name: "status.json".into(), origin: "made".into(), text: text.into(), cut: 0 };
+    let mut gathered = Gathered { items: vec![item], left_out: Vec::new() };
+    all(&mut gathered, &Known { users: Vec::new(), hosts: Vec::new() });
+    let value: serde_json::Value = serde_json::from_str(&gathered.items[0].text).unwrap();
+    assert_eq!(value["last"], "no way\ndomain-1");
+    assert_eq!((&value["user"], &value["by"]), (&"user-1".into(), &"user-1".into()));
+    assert_eq!(value["links"], serde_json::json!(["mac-1", "mac-1"]));
+}
+
+#[test]
+fn what_resolv_conf_searches_is_a_domain() {
+    let texts = masked(&["# made by hand\nsearch acme\nnameserver 9.9.9.9\n", "domains: acme; DC=acme"]);
+    assert!(texts.iter().all(|text| !text.contains("acme")), "{texts:?}");
+}
+
 proptest! {
     #[test]
     fn nothing_of_what_is_masked_is_left(
