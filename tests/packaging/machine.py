@@ -48,7 +48,8 @@ class Machine:
             group.mkdir()
         # The shell joins the groups before its namespace of groups is made: what it sees is below them.
         join = "; ".join(f"echo $$ >{group}/cgroup.procs" for group in self.groups)
-        enter = "unshare --mount --pid --fork --kill-child --net --uts --ipc --cgroup"
+        # Whatever ends this process ends the machine.
+        enter = "setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --net --uts --ipc --cgroup"
         self.child = subprocess.Popen(
             ["bash", "-c", f'{join}; exec {enter} "$@"', "boot", str(BOOT), self.folder.name],
             stdin=subprocess.DEVNULL,
