@@ -210,6 +210,8 @@ impl Story<'_> {
     /// Waits until the same tunnel works again.
     fn until_back(&self, during: &str) -> Result<()> {
         self.world.until_as(during)?;
+        // The picture may not have changed at all: the agent that runs in its place may not listen yet.
+        until(|| Ok(self.world.person.status().is_ok()))?;
         self.world.until("the connection", |status| status["state"] == "connected")?;
         self.world.ping(BEHIND_GATEWAY6, 56)
     }
