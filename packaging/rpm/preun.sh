@@ -10,9 +10,10 @@ if [ "$1" -eq 0 ]; then
     for program in /proc/[0-9]*/exe; do
         # After an upgrade the old program's file is gone; containers have programs of their own.
         case $(readlink "$program") in
-        /usr/bin/ikeep | "/usr/bin/ikeep (deleted)") [ "${program%/exe}/ns/mnt" -ef /proc/1/ns/mnt ] || continue ;;
+        /usr/bin/ikeep | "/usr/bin/ikeep (deleted)") ;;
         *) continue ;;
         esac
+        [ "$(readlink "${program%/exe}/ns/mnt")" = "$(readlink /proc/1/ns/mnt)" ] || continue
         pid=${program#/proc/}
         kill "${pid%/exe}" || :
     done
