@@ -8,6 +8,7 @@ use super::error::ServiceError;
 use super::plain_host;
 use super::service::{ask, failed, open_default};
 use crate::crypto::Secret;
+use secret_service::{Item, SearchItemsResult, SecretService};
 
 /// Apart from the sessions' items, which are searched for and erased by theirs.
 const APPLICATION: (&str, &str) = ("application", "ikeep-password");
@@ -38,13 +39,7 @@ pub struct Forgotten {
 pub fn remembered(gateway: &str, user: Option<&str>) -> Result<Option<Remembered>, ServiceError> {
     let gateway = plain_host(gateway);
     ask(async |service| {
-        // A keyring that has just started finds nothing until it has been asked for this.
-        match open_default(service).await {
-            Ok(_) | Err(ServiceError::Locked) => {}
-            Err(error) => return Err(error),
-        }
-        let found =
-            service.search_items([APPLICATION, ("gateway", &gateway)].into()).await.map_err(failed)?;
+        let found = search(service, &gateway).await?;
         let mut of_user = Vec::new();
         for item in &found.unlocked {
             let name = item.get_attributes().await.map_err(failed)?.get(USER).cloned().unwrap_or_default();
@@ -96,12 +91,7 @@ pub fn remember(gateway: &str, user: &str, password: &Secret) -> Result<(), Serv
 pub fn forget(gateway: &str, user: Option<&str>) -> Result<Forgotten, ServiceError> {
     let gateway = plain_host(gateway);
     ask(async |service| {
-        match open_default(service).await {
-            Ok(_) | Err(ServiceError::Locked) => {}
-            Err(error) => return Err(error),
-        }
-        let found =
-            service.search_items([APPLICATION, ("gateway", &gateway)].into()).await.map_err(failed)?;
+        let found = search(service, &gateway).await?;
         let mut forgotten = Forgotten::default();
         for item in &found.unlocked {
             let name = item.get_attributes().await.map_err(failed)?.get(USER).cloned().unwrap_or_default();
@@ -112,4 +102,17 @@ pub fn forget(gateway: &str, user: Option<&str>) -> Result<Forgotten, ServiceErr
         }
         if found.locked.is_empty() { Ok(forgotten) } else { Err(ServiceError::Locked) }
     })
+}
+
+/// The items for this gateway, readable now or not.
+async fn search<'a>(
+    service: &'a SecretService<'_>,
+    gateway: &str,
+) -> Result<SearchItemsResult<Item<'a>>, ServiceError> {
+    // A keyring that has just started finds nothing until it has been asked for this.
+    match open_default(service).await {
+        Ok(_) | Err(ServiceError::Locked) => {}
+        Err(error) => return Err(error),
+    }
+    service.search_items([APPLICATION, ("gateway", gateway)].into()).await.map_err(failed)
 }

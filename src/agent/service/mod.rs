@@ -8,6 +8,7 @@ mod events;
 mod gap;
 mod keep;
 mod machine;
+mod picture;
 mod portal;
 #[cfg(test)]
 mod stage;
@@ -29,7 +30,6 @@ use super::heart::Heart;
 use super::network::Report;
 use super::questions::Asked;
 use super::report::Reporter;
-use super::status;
 use super::target::Target;
 use crate::client::Order;
 use crate::config::Places;
@@ -38,7 +38,6 @@ use crate::journal::Kind;
 use crate::reconnect::State;
 use crate::sense::{Hold, Missing, Networks, Senses, Signal};
 use crate::store::{self, Intent, Saved, Store, StoreError};
-use serde_json::Value;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -414,48 +413,6 @@ impl Service {
             self.say(Kind::Warning, &error.to_string());
         }
         self.connection = None;
-    }
-
-    /// The picture of `status --json`.
-    async fn status(&self) -> Value {
-        let mut status = self.connection_status().await;
-        let missing = self.senses.missing.borrow();
-        status["missing"] = missing.iter().map(ToString::to_string).collect();
-        // The driver is ahead: with an SA up there is no portal in the way, whoever has not heard of that yet.
-        let up = status["state"] == "connected";
-        status["portal"] = if up { Value::Null } else { self.portal_status() };
-        status
-    }
-
-    async fn connection_status(&self) -> Value {
-        if let Some(connection) = &self.connection
-            && let Some(picture) = connection.picture().await
-        {
-            let about = status::About {
-                settings: &connection.target.settings,
-                profile: &connection.target.profile_file.display().to_string(),
-                tunnel: connection.tunnel_kind(),
-                proxy: connection.proxy(),
-                device: connection.laid.device.as_deref(),
-                mtu: connection.laid.device_mtu().map(usize::from),
-            };
-            let mut status = status::json(&picture, about);
-            if self.keeping.is_some() || connection.laid.is_under_way() {
-                // The driver is ahead: what it says is not announced before the session is kept and the routes are there.
-                status["state"] = connection.state.name().into();
-            }
-            if let Some(failed) = &connection.laid.failed {
-                status["confirmed"] = false.into();
-                status["error"] = serde_json::json!({ "code": "network", "message": failed });
-            }
-            return status;
-        }
-        let (state, message) = match &self.idle {
-            Some(idle) if idle.person_needed => ("auth-required", Some(idle.message.as_str())),
-            Some(idle) => ("disconnected", Some(idle.message.as_str())),
-            None => ("disconnected", None),
-        };
-        status::idle(state, message, self.intent.last.as_ref())
     }
 
     /// Reads the files that wishes name, on a thread of its own: a drive that does not answer holds up nobody's packets.
