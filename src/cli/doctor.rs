@@ -3,11 +3,17 @@
 use super::{Error, Exit, Global, help, output, runtime};
 use crate::agent::clock::Clock;
 use crate::agent::walk::{self, Walk};
-use crate::config::Config;
+use crate::config::{Config, Places};
 use crate::facts::{self, Finding, Health};
-use crate::ipc::{Connect, FailureKind};
+use crate::ipc::{Client, Connect, FailureKind, Reply, Request};
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// An agent that does not tell its addresses in this time is not waited for.
+const ASKED: Duration = Duration::from_secs(1);
 
 /// What `ikeep doctor` takes.
 #[derive(Debug, clap::Args)]
@@ -66,7 +72,10 @@ impl Command {
             ..Connect::default()
         };
         let clock = Clock::system();
-        let walk = runtime::block_on(async { Ok(walk::walk(&wishes, &clock).await) })?;
+        let walk = runtime::block_on(async {
+            let inner = timeout(ASKED, inner()).await.ok().flatten().unwrap_or_default();
+            Ok(walk::walk(&wishes, &inner, &clock).await)
+        })?;
         let exit = exit(&walk);
         if self.json {
             output::json(&document(&walk, exit))?;
@@ -75,6 +84,23 @@ impl Command {
         }
         Ok(exit)
     }
+}
+
+/// The addresses that this user's tunnel has given the machine. `None`: no agent says so.
+async fn inner() -> Option<Vec<IpAddr>> {
+    let places = Places::of_user().ok()?;
+    let mut client = Client::connect(&places).await.ok()?;
+    client.send(&Request::Status).await.ok()?;
+    loop {
+        if let Reply::Status { status } = client.recv().await.ok()? {
+            return Some(inner_of(&status));
+        }
+    }
+}
+
+fn inner_of(status: &Value) -> Vec<IpAddr> {
+    let address = |key: &str| status.get(key)?.as_str()?.split('/').next()?.parse().ok();
+    ["address4", "address6"].into_iter().filter_map(address).collect()
 }
 
 fn exit(walk: &Walk) -> Exit {

@@ -2,6 +2,7 @@
 
 use crate::interop::{BEHIND_GATEWAY, Netns};
 use crate::net::{OUTSIDE, Uplink};
+use crate::person::Person;
 use crate::traffic::Download;
 use crate::watch::{Sender, Watch};
 use crate::world::{BEHIND_GATEWAY6, Kind, Options, World, against, pause};
@@ -56,6 +57,13 @@ fn a_full_tunnel_lets_nothing_out_and_refuses_what_it_does_not_carry() -> Result
         let watch = Watch::start(&world.net)?;
         world.ping(BEHIND_GATEWAY, 56)?;
         let laptop = &world.net.laptop;
+        let profile = Person::profile().display().to_string();
+        let doctor = world.person.run(&["doctor", "IKEv2_Gateway", "--profile", &profile, "--json"])?;
+        let doctor: serde_json::Value = serde_json::from_slice(&doctor.stdout)?;
+        ensure!(
+            doctor["stopped"]["at"] == "route" && doctor.to_string().contains("through the tunnel"),
+            "{doctor}"
+        );
         // Better ones than the one that the tunnel came by, of both families.
         for route in [
             "default via 10.2.0.1 dev eth0 metric 1",

@@ -10,9 +10,20 @@ use crate::ipc::{FailureKind, Reply};
 use crate::journal::{Kind, Reason};
 use crate::time::Instant;
 use serde_json::{Value, json};
+use std::fmt::Display;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Sleep, sleep};
+
+/// A gap that is to be closed, until the helper says that it is.
+#[derive(Debug)]
+pub(in super::super) struct Closing {
+    /// The number of the ground's wish without it.
+    asked: u64,
+    why: String,
+    /// Whoever has asked for that.
+    way: Option<Way>,
+}
 
 /// A gap, from the wish on.
 #[derive(Debug)]
@@ -77,8 +88,7 @@ impl Service {
                 failed(FailureKind::Other, "no way past the tunnel is open: nothing to close"),
             );
         }
-        self.close_gap("as asked for").await;
-        tell(&replies, Reply::Done);
+        self.close_gap_for("as asked for", Some(replies)).await;
     }
 
     /// Why there is nothing to open.
@@ -113,6 +123,10 @@ impl Service {
     /// What was asked for with this number is done.
     pub(super) async fn gap_is_there(&mut self, number: u64) {
         let Some(connection) = self.connection.as_mut() else { return };
+        if let Some(closing) = connection.laid.closing.take_if(|closing| closing.asked <= number) {
+            self.gap_closed(closing);
+        }
+        let Some(connection) = self.connection.as_mut() else { return };
         let Some(gap) = connection.laid.gap.as_mut().filter(|gap| gap.asked <= number) else { return };
         let Some(way) = gap.way.take() else { return };
         let seconds = gap.wish.seconds;
@@ -139,28 +153,58 @@ impl Service {
         true
     }
 
+    /// It cannot be closed now: whoever waits for that hears why. It is told as closed when it is.
+    pub(super) fn gap_not_closed(&mut self, error: &dyn Display) {
+        let closing = self.connection.as_mut().and_then(|connection| connection.laid.closing.as_mut());
+        let Some(way) = closing.and_then(|closing| closing.way.take()) else { return };
+        let text = format!(
+            "the way past the tunnel is not closed yet: {error}. It is tried again, and ends by itself in time; \
+             `ikeep disconnect` takes everything back"
+        );
+        tell(&way, failed(FailureKind::Other, &text));
+    }
+
     /// Closes it, where there is one.
     pub(super) async fn close_gap(&mut self, why: &str) {
-        if !self.gap_ended(why) {
-            return;
-        }
-        if let Some(connection) = self.connection.as_mut() {
-            connection.lay_ground();
+        self.close_gap_for(why, None).await;
+    }
+
+    async fn close_gap_for(&mut self, why: &str, way: Option<Way>) {
+        let Some(connection) = self.connection.as_mut() else { return };
+        let Some(gap) = connection.laid.gap.take() else { return };
+        let asked = connection.lay_ground();
+        let was_open = not_opened(gap, why);
+        let closing = Closing { asked: asked.unwrap_or_default(), why: why.to_owned(), way };
+        match asked {
+            Some(_) if was_open || closing.way.is_some() => connection.laid.closing = Some(closing),
+            _ if was_open => self.gap_closed(closing),
+            _ => {
+                if let Some(way) = closing.way {
+                    tell(&way, Reply::Done);
+                }
+            }
         }
         self.tell_watchers().await;
     }
 
-    /// It is not there any more, or is taken away with the rest: whether there was one.
-    pub(super) fn gap_ended(&mut self, why: &str) -> bool {
-        let gap = self.connection.as_mut().and_then(|connection| connection.laid.gap.take());
-        let Some(gap) = gap else { return false };
-        if let Some(way) = gap.way {
-            tell(&way, failed(FailureKind::Other, &format!("the way past the tunnel was not opened: {why}")));
-        } else {
-            self.explain(Reason::GapClosed);
-            self.say(Kind::Information, &format!("The way past the tunnel is closed: {why}."));
+    /// It is not there any more, or is taken away with the rest.
+    pub(super) fn gap_ended(&mut self, why: &str) {
+        let Some(connection) = self.connection.as_mut() else { return };
+        let (closing, gap) = (connection.laid.closing.take(), connection.laid.gap.take());
+        if let Some(closing) = closing {
+            self.gap_closed(closing);
         }
-        true
+        if gap.is_some_and(|gap| not_opened(gap, why)) {
+            self.gap_closed(Closing { asked: 0, why: why.to_owned(), way: None });
+        }
+    }
+
+    fn gap_closed(&mut self, closing: Closing) {
+        self.explain(Reason::GapClosed);
+        self.say(Kind::Information, &format!("The way past the tunnel is closed: {}.", closing.why));
+        if let Some(way) = closing.way {
+            tell(&way, Reply::Done);
+        }
     }
 
     /// A reason for the log, about the connection that is there.
@@ -189,6 +233,14 @@ impl Service {
         };
         json!({ "message": text + &hint, "location": location, "command": command, "gap_s": left })
     }
+}
+
+/// Whoever waits for this gap hears that it does not come. Otherwise it was there: `true`.
+fn not_opened(gap: Opened, why: &str) -> bool {
+    if let Some(way) = &gap.way {
+        tell(way, failed(FailureKind::Other, &format!("the way past the tunnel was not opened: {why}")));
+    }
+    gap.way.is_none()
 }
 
 /// What a person types.

@@ -3,7 +3,7 @@
 use super::super::connection::Connection;
 use super::super::driver::{Command, Output};
 use super::super::network::{self, Report};
-use super::gap::Opened;
+use super::gap::{Closing, Opened};
 use super::{Idle, Service};
 use crate::ipc::FailureKind;
 use crate::ipc::helper::{Applied, HelperError, MAX_MTU};
@@ -34,6 +34,8 @@ pub(in super::super) struct Laid {
     again: Option<Pin<Box<Sleep>>>,
     /// What was opened for the log-in at a captive portal.
     pub(super) gap: Option<Opened>,
+    /// What was opened before, and is not yet said to be closed.
+    pub(super) closing: Option<Closing>,
     /// What was done.
     pub(in super::super) applied: Option<Applied>,
     /// Why it is not as it should be.
@@ -213,6 +215,7 @@ impl Service {
                 let text = format!("{error}. What it made stays; the helper is looked for again.");
                 self.say(Kind::Warning, &text);
                 self.close_gap("the helper has ended").await;
+                self.gap_not_closed(&error);
             }
         }
     }
@@ -238,6 +241,7 @@ impl Service {
             return; // of a wish that another one has replaced
         }
         connection.laid.open_gate();
+        self.gap_not_closed(error);
         if let Some(number) = number
             && self.gap_failed(number, error).await
         {

@@ -84,6 +84,16 @@ pub(super) fn no_route(errors: &[String]) -> Finding {
     Finding::wrong(ROUTE, Health::Missing, errors.join("; "), "connect to a network: nmcli networking on")
 }
 
+pub(super) fn tunnelled(way: &Way) -> Finding {
+    let found = format!(
+        "{} is reached from {}, through the tunnel that is up: what would be seen is the way from its gateway, not from here",
+        way.first.ip(),
+        way.local
+    );
+    let mend = "while the connection works nothing is in its way (`ikeep status`); to walk: ikeep disconnect, which ends the session";
+    Finding::wrong(ROUTE, Health::Unknown, found, mend)
+}
+
 pub(super) fn route(ways: &[Way], errors: &[String]) -> Finding {
     let ways: Vec<String> = ways.iter().map(|way| format!("{} from {}", way.first.ip(), way.local)).collect();
     let without = if errors.is_empty() { String::new() } else { format!("; none to {}", errors.join("; ")) };

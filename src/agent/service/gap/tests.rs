@@ -86,6 +86,45 @@ async fn a_gap_that_cannot_be_opened_is_not_wanted_any_more() {
     assert!(service.connection.as_ref().unwrap().laid.failed.is_none(), "the tunnel is as it was");
 }
 
+/// `ikeep portal --close`.
+async fn close(service: &mut Service) -> mpsc::Receiver<Reply> {
+    let (way, replies) = mpsc::channel(1);
+    service.end_gap(way).await;
+    replies
+}
+
+#[tokio::test]
+async fn a_gap_is_told_as_closed_when_the_helper_has_closed_it() {
+    let (mut service, mut parts) = captive("false").await;
+    ask(&mut service, Some(60)).await;
+    opens(&mut service, &mut parts).await;
+    let mut closer = close(&mut service).await;
+    let (number, _, gap) = parts.helper.plan_and_gap().await;
+    assert!(gap.is_none() && closer.try_recv().is_err(), "it is still open");
+    assert!(!parts.events().contains(Reason::GapClosed.text()));
+    service.ground(Report::Applied(number, Applied::default())).await;
+    assert_eq!(closer.try_recv(), Ok(Reply::Done));
+    assert!(parts.events().contains(Reason::GapClosed.text()));
+}
+
+#[tokio::test]
+async fn whoever_closes_a_gap_hears_that_it_is_not_closed() {
+    let (mut service, mut parts) = captive("false").await;
+    ask(&mut service, Some(60)).await;
+    opens(&mut service, &mut parts).await;
+    let mut closer = close(&mut service).await;
+    let (number, ..) = parts.helper.plan_and_gap().await;
+    let refusal = Refusal { kind: RefusalKind::Machine, message: "no".to_owned() };
+    service.ground(Report::Failed(number, HelperError::Refused(refusal))).await;
+    let Ok(Reply::Failed(failure)) = closer.try_recv() else { panic!("nothing was told") };
+    assert!(failure.message.contains("not closed yet"), "{}", failure.message);
+    assert!(!parts.events().contains(Reason::GapClosed.text()));
+    // It is tried again.
+    service.ground_again();
+    assert_eq!(opens(&mut service, &mut parts).await, None);
+    assert!(parts.events().contains(Reason::GapClosed.text()));
+}
+
 #[tokio::test]
 async fn a_gap_that_ends_with_its_helper_is_told() {
     let (mut service, mut parts) = captive("false").await;
