@@ -7,6 +7,7 @@ use super::keylog::KeyLog;
 use super::network::Ground;
 use super::report::Reporter;
 use super::service::{Laid, Whereabouts};
+use super::standing::{self, Standing};
 use super::target::Target;
 use crate::client::{AuthKind, Client, Event, Order, Settings};
 use crate::config::Tunnel;
@@ -96,6 +97,8 @@ pub(super) struct Connection {
     pub(super) ground: Option<Ground>,
     /// How far that is.
     pub(super) laid: Laid,
+    /// How the profile's file stands to what the login was made with.
+    pub(super) standing: watch::Receiver<Standing>,
     /// What has to be said about the choice of the tunnel.
     pub(super) about_tunnel: Option<String>,
     commands: mpsc::Sender<Command>,
@@ -148,6 +151,9 @@ impl Connection {
             tracing::debug!(?losses, "the driver has ended");
         };
         let mut tasks = vec![(around.spawn)(Box::pin(run))];
+        let (said, standing) = watch::channel(Standing::AsAtLogin);
+        let (file, host) = (target.profile_file.clone(), target.primary.0.clone());
+        tasks.push((around.spawn)(Box::pin(standing::follow(file, host, target.meaning.clone(), said))));
         let proxy = match listener {
             Some(proxy) => {
                 let at = proxy.local_addr();
@@ -181,6 +187,7 @@ impl Connection {
             outputs,
             ground,
             laid: Laid::default(),
+            standing,
             about_tunnel: about,
             commands,
             plan,

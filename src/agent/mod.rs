@@ -17,6 +17,7 @@ pub mod report;
 pub mod run;
 pub mod service;
 pub(crate) mod socket;
+pub mod standing;
 pub mod status;
 pub mod target;
 pub mod walk;

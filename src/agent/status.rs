@@ -46,6 +46,7 @@ pub fn json(picture: &Picture, about: About<'_>) -> Value {
         "host": about.settings.host_name,
         "gateway": status.gateway.map(|at| at.to_string()),
         "profile": about.profile,
+        "profile_change": null,
         "user": status.user,
         "since": status.since.map(|at| rfc3339(now, age(at))),
         "auth": status.auth.map(auth),
@@ -92,7 +93,7 @@ pub fn json(picture: &Picture, about: About<'_>) -> Value {
 
 /// The same keys where nothing is connected. `message`: why not, where the user did not want it so.
 pub fn idle(state: &str, message: Option<&str>, last: Option<&Connect>) -> Value {
-    const KEYS: [&str; 23] = [
+    const KEYS: [&str; 24] = [
         "gateway",
         "user",
         "since",
@@ -116,6 +117,7 @@ pub fn idle(state: &str, message: Option<&str>, last: Option<&Connect>) -> Value
         "next",
         "confirmed",
         "profile",
+        "profile_change",
     ];
     let mut value = json!({
         "state": state,

@@ -1,15 +1,18 @@
 //! What a connect means: profile, host, config file and wishes, put together.
 
+mod choose;
+
 use super::device::device;
+use super::standing::Meaning;
 use crate::client::Settings;
-use crate::config::{Config, Tunnel, files, paths};
+use crate::config::profiles::FileError;
+use crate::config::{Config, Tunnel};
 use crate::ipc::helper::MAX_GAP;
 use crate::ipc::{Connect, Failure, FailureKind};
 use crate::plan::Wishes as NetworkWishes;
-use crate::profile::{
-    AutomaticVpnPolicy, ConnectFailurePolicy, HostEntry, MAX_SIZE, NotUsable, Profile, ProfileError,
-};
+use crate::profile::{AutomaticVpnPolicy, ConnectFailurePolicy, NotUsable};
 use crate::sense::portal::Probe;
+use choose::Chosen;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,6 +33,8 @@ pub struct Target {
     pub backups: Vec<String>,
     /// The profile's file.
     pub profile_file: PathBuf,
+    /// What it says that counts for this host.
+    pub meaning: Meaning,
     /// The settings. Their addresses are empty where DNS has to be asked.
     pub settings: Settings,
     /// The log's block of preferences.
@@ -58,6 +63,8 @@ pub struct Target {
     pub key_log: Option<PathBuf>,
     /// What went wrong on the way without being in the way.
     pub notes: Vec<String>,
+    /// Where something else may be meant than what was found: whoever asked has to know.
+    pub warnings: Vec<String>,
 }
 
 /// Why a connect makes no sense.
@@ -66,8 +73,8 @@ pub struct Target {
 pub enum TargetError {
     /// No profile is named and none is found.
     #[error(
-        "no profile is found: name one with --profile FILE, or put your company's into {} ({others} were looked into too)",
-        .own.display()
+        "no profile is found in {}, nor in {others}: `ikeep profile import FILE` takes your company's, or name one with --profile \
+         FILE", .own.display()
     )]
     NoProfile {
         /// The user's own folder.
@@ -75,24 +82,19 @@ pub enum TargetError {
         /// The vendor's.
         others: String,
     },
-    /// A profile cannot be read.
-    #[error("cannot read the profile {}: {source}", .file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A profile is damaged.
+    /// A profile cannot be read, or is damaged.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The profile of the last connection has gone, and no other one has its host.
     #[error(
-        "{}:{}:{}: found {}, expected {}; mend the file there, or ask whoever made it for a sound copy",
-        .file.display(), .error.at.line, .error.at.column, .error.found, .error.expected
+        "the profile of the last connection, {}, is not there any more, and no other one has {host}: put it back, name another one \
+         with --profile FILE, or import one: `ikeep profile import FILE`", .file.display()
     )]
-    Damaged {
+    Vanished {
         /// The file.
         file: PathBuf,
-        /// What is wrong.
-        error: Box<ProfileError>,
+        /// HostName.
+        host: String,
     },
     /// A profile without hosts.
     #[error("{} names no host: name one, if the profile allows that, or ask for a profile with a ServerList", .file.display())]
@@ -101,18 +103,30 @@ pub enum TargetError {
         file: PathBuf,
     },
     /// Several hosts, and none is named.
-    #[error("which host? name one of: {}", .names.join(", "))]
+    #[error("which host? name one, as in `ikeep connect HOST`; there are: {}", .names.join(", "))]
     WhichHost {
-        /// HostNames.
+        /// HostNames; HostAddresses of those that share one.
         names: Vec<String>,
     },
     /// The host is in no profile.
-    #[error("no profile has a host {host}; there are: {}", .names.join(", "))]
+    #[error("no profile has a host {host}{}{}", known(.names), doubtful(.broken))]
     UnknownHost {
         /// What was asked for.
         host: String,
-        /// HostNames.
+        /// HostNames; HostAddresses of those that share one.
         names: Vec<String>,
+        /// What is wrong with profiles that may have it.
+        broken: Vec<String>,
+    },
+    /// Several gateways have this HostName.
+    #[error("several gateways are called {host}: {}; {choose}", .there.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        host: String,
+        /// Address and file of each.
+        there: Vec<String>,
+        /// How to choose.
+        choose: String,
     },
     /// The host is for another client.
     #[error(transparent)]
@@ -134,11 +148,23 @@ impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
         use TargetError::*;
         let kind = match &error {
-            NoProfile { .. } | WhichHost { .. } | UnknownHost { .. } => FailureKind::Usage,
-            Damaged { .. } | NoHost { .. } | NotUsable(_) => FailureKind::Profile,
-            Read { .. } | Config(_) | Trust { .. } => FailureKind::Other,
+            NoProfile { .. } | WhichHost { .. } | UnknownHost { .. } | Ambiguous { .. } => FailureKind::Usage,
+            File(FileError::Damaged { .. }) | NoHost { .. } | NotUsable(_) => FailureKind::Profile,
+            File(FileError::Read { .. }) | Vanished { .. } | Config(_) | Trust { .. } => FailureKind::Other,
         };
         Self { kind, message: error.to_string() }
+    }
+}
+
+fn known(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; there are: {}", names.join(", ")) }
+}
+
+fn doubtful(errors: &[String]) -> String {
+    if errors.is_empty() {
+        String::new()
+    } else {
+        format!("; it may be in one that cannot be used: {}", errors.join("; "))
     }
 }
 
@@ -173,15 +199,13 @@ impl Target {
     /// # Errors
     /// See [`TargetError`].
     pub fn find(wishes: &Connect, last: Option<&Connect>, unique_id: &str) -> Result<Self, TargetError> {
+        let named = wishes.profile.is_some();
         let mut wishes = complete(wishes, last);
         let config = Config::load(wishes.config.as_deref())?;
-        let mut notes = Vec::new();
-        let profiles = match &wishes.profile {
-            Some(file) => vec![(file.clone(), read(file)?)],
-            None => found(&mut notes)?,
-        };
-        let (file, profile, mut host) = choose(&profiles, wishes.host.as_deref())?;
-        let mut profile = profile.clone();
+        let (mut notes, mut warnings) = (Vec::new(), Vec::new());
+        let Chosen { file, mut profile, mut host, typed } =
+            choose::on_disk(&wishes, named, &mut notes, &mut warnings)?;
+        let meaning = Meaning::of(&profile, &host.name);
         notes.extend(config.preferences.apply(&mut profile.client));
         let profile = &profile;
         let primary = (host.name.clone(), host.address.clone());
@@ -216,12 +240,13 @@ impl Target {
         settings.key_log = config.agent.key_log.is_some();
         // Whoever says where the proxy listens wants one.
         let tunnel = wishes.tunnel.or(wishes.proxy.map(|_| Tunnel::Proxy)).or(config.agent.tunnel);
-        wishes.host = Some(primary.0.clone());
+        wishes.host = Some(typed);
         wishes.profile = Some(file.clone());
         let mut target = Self {
             primary,
             backups,
-            profile_file: file.clone(),
+            profile_file: file,
+            meaning,
             preferences: profile.preference_settings(),
             automatic: profile.client.automatic_vpn_policy.clone(),
             auto_connect_on_start: profile.client.auto_connect_on_start.value,
@@ -244,6 +269,7 @@ impl Target {
             settings,
             wishes,
             notes,
+            warnings,
         };
         target.settings.silence_limit = target.next_backup().map(|_| SILENCE);
         Ok(target)
@@ -254,11 +280,7 @@ impl Target {
     /// # Errors
     /// No profile is found, or none or several of their entries are meant.
     pub fn address_of(host: &str, profile: Option<&Path>) -> Result<String, TargetError> {
-        let profiles = match profile {
-            Some(file) => vec![(file.to_owned(), read(file)?)],
-            None => found(&mut Vec::new())?,
-        };
-        choose(&profiles, Some(host)).map(|(_, _, host)| host.address)
+        choose::named(host, profile).map(|chosen| chosen.host.address)
     }
 
     /// Whom to try after this one, where it gives no answer.
@@ -289,10 +311,10 @@ impl Target {
             && self.key_log == other.key_log
     }
 
-    /// The same gateway or one of its backups, reached in the same way.
-    pub fn is_same(&self, other: &Self) -> bool {
+    /// The same gateway or one of its backups, reached in the same way. `file_counts`: by the same profile's file, too.
+    pub fn is_same(&self, other: &Self, file_counts: bool) -> bool {
         self.primary.1 == other.primary.1
-            && self.profile_file == other.profile_file
+            && (!file_counts || self.profile_file == other.profile_file)
             && self.tunnel == other.tunnel
             && self.proxy == other.proxy
             && self.helper == other.helper
@@ -326,76 +348,6 @@ fn gap(policy: &AutomaticVpnPolicy) -> Option<GapTime> {
     let longest = Duration::from_secs(MAX_GAP.into());
     let usual = Duration::from_secs(seconds).clamp(Duration::from_secs(60), longest);
     allowed.then_some(GapTime { usual, most: if closed { usual } else { longest } })
-}
-
-fn read(file: &Path) -> Result<Profile, TargetError> {
-    let octets = files::read_at_most(file, MAX_SIZE)
-        .map_err(|source| TargetError::Read { file: file.to_owned(), source })?;
-    let parsed = Profile::parse(&octets);
-    parsed
-        .map(|(profile, _)| profile)
-        .map_err(|error| TargetError::Damaged { file: file.to_owned(), error: Box::new(error) })
-}
-
-/// The sound profiles of the usual folders.
-fn found(notes: &mut Vec<String>) -> Result<Vec<(PathBuf, Profile)>, TargetError> {
-    let mut profiles = Vec::new();
-    let mut damaged = None;
-    for folder in paths::profile_folders() {
-        let files = files::in_folder(&folder, "xml").unwrap_or_else(|error| {
-            notes.push(format!("cannot list {}: {error}", folder.display()));
-            Vec::new()
-        });
-        for file in files {
-            match read(&file) {
-                Ok(profile) => profiles.push((file, profile)),
-                Err(error) => {
-                    notes.push(error.to_string());
-                    damaged.get_or_insert(error);
-                }
-            }
-        }
-    }
-    match (profiles.is_empty(), damaged) {
-        (true, Some(error)) => Err(error),
-        (true, None) => Err(TargetError::NoProfile {
-            own: paths::config_folder().unwrap_or_default().join("profiles"),
-            others: paths::VENDOR_PROFILES.join(" and "),
-        }),
-        _ => Ok(profiles),
-    }
-}
-
-type Choice<'a> = (&'a PathBuf, &'a Profile, HostEntry);
-
-/// The host that is meant: by name, by address, by hand where a profile allows that, or the only one.
-fn choose<'a>(profiles: &'a [(PathBuf, Profile)], wanted: Option<&str>) -> Result<Choice<'a>, TargetError> {
-    let all =
-        || profiles.iter().flat_map(|(file, profile)| profile.hosts.iter().map(move |h| (file, profile, h)));
-    let names = || all().map(|(_, _, host)| host.name.clone()).collect::<Vec<_>>();
-    let own =
-        |(file, profile, host): (&'a PathBuf, &'a Profile, &'a HostEntry)| (file, profile, host.clone());
-    if let Some(wanted) = wanted.map(str::trim) {
-        let by_name = all().find(|(_, _, host)| host.name.eq_ignore_ascii_case(wanted));
-        let by_address = || all().find(|(_, _, host)| host.address.eq_ignore_ascii_case(wanted));
-        if let Some(found) = by_name.or_else(by_address) {
-            return Ok(own(found));
-        }
-        let manual = profiles.iter().find(|(_, profile)| profile.client.allow_manual_host_input.value);
-        let (file, profile) =
-            manual.ok_or_else(|| TargetError::UnknownHost { host: wanted.to_owned(), names: names() })?;
-        return Ok((file, profile, HostEntry::manual(wanted, &profile.client)));
-    }
-    match all().filter(|(_, _, host)| host.usable().is_ok()).collect::<Vec<_>>().as_slice() {
-        [only] => Ok(own(*only)),
-        [] => match (all().next(), profiles.first()) {
-            // Told with the reason why it is not usable.
-            (Some(first), _) => Ok(own(first)),
-            (None, Some((file, _))) => Err(TargetError::NoHost { file: file.clone() }),
-            (None, None) => Err(TargetError::WhichHost { names: Vec::new() }),
-        },
-        _ => Err(TargetError::WhichHost { names: names() }),
-    }
 }
 
 /// Addresses of one gateway that DNS may give.

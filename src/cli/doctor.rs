@@ -1,11 +1,14 @@
 //! `ikeep doctor`.
 
+use super::complete::hosts;
 use super::{Error, Exit, Global, help, output, runtime};
 use crate::agent::clock::Clock;
 use crate::agent::walk::{self, Walk};
 use crate::config::{Config, Places};
 use crate::facts::{self, Finding, Health};
 use crate::ipc::{Client, Connect, FailureKind, Reply, Request};
+use clap::ValueHint;
+use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -20,13 +23,13 @@ const ASKED: Duration = Duration::from_secs(1);
 #[command(after_long_help = help::DOCTOR)]
 pub(super) struct Command {
     /// Walk the way to this gateway instead, and tell where it stops: a HostName or address, as for `ikeep connect`
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", add = ArgValueCandidates::new(hosts))]
     host: Option<String>,
     /// The profile, instead of those that are found
-    #[arg(long, value_name = "FILE", requires = "host")]
+    #[arg(long, value_name = "FILE", requires = "host", value_hint = ValueHint::FilePath)]
     profile: Option<PathBuf>,
     /// Trust this root for the gateway's certificate, too; may be given several times
-    #[arg(long, value_name = "CA.pem", requires = "host")]
+    #[arg(long, value_name = "CA.pem", requires = "host", value_hint = ValueHint::FilePath)]
     trust: Vec<PathBuf>,
     /// One JSON document on standard output
     #[arg(long)]
@@ -42,10 +45,11 @@ impl Command {
     }
 
     fn machine(&self, global: &Global) -> Result<Exit, Error> {
-        let (config, said) = match Config::load(global.config.as_deref()) {
-            Ok(config) => (config, facts::config(None)),
+        let named = global.config.as_deref();
+        let (config, said) = match Config::load(named) {
+            Ok(config) => (config, facts::config(named, None)),
             // The rest is looked at all the same.
-            Err(error) => (Config::default(), facts::config(Some(&error))),
+            Err(error) => (Config::default(), facts::config(named, Some(&error))),
         };
         let now = Clock::system().now().wall;
         let findings = runtime::block_on(async {
@@ -130,10 +134,9 @@ fn document(walk: &Walk, exit: Exit) -> Value {
 }
 
 fn verdict(walk: &Walk) -> String {
-    let host = output::printable(&walk.host);
     match &walk.stop {
-        Some(stop) => format!("The way to {host} stops at: {}.\n", stop.at),
-        None => format!("Nothing is in the way of a login: ikeep connect '{host}'\n"),
+        Some(stop) => format!("The way to {} stops at: {}.\n", output::printable(&walk.host), stop.at),
+        None => format!("Nothing is in the way of a login: ikeep connect {}\n", output::quoted(&walk.host)),
     }
 }
 

@@ -4,10 +4,11 @@ use super::askpass::AskError;
 use super::output::lines;
 use crate::agent::run::AgentError;
 use crate::bundle::BundleError;
+use crate::config::profiles::FileError;
 use crate::config::{ConfigError, NoHome};
 use crate::ipc::{ClientError, Failure, FailureKind};
 use crate::lab::LabError;
-use crate::profile::{NotUsable, ProfileError};
+use crate::profile::NotUsable;
 use crate::store::StoreError;
 use std::io;
 use std::path::PathBuf;
@@ -60,17 +61,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// A profile is damaged.
-    #[error(
-        "{}:{}:{}: found {}, expected {}; mend the file there, or ask whoever made it for a sound copy",
-        .file.display(), .error.at.line, .error.at.column, .error.found, .error.expected
-    )]
-    Profile {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong; told in the text above, so not a source.
-        error: Box<ProfileError>,
-    },
+    /// A profile cannot be read, or is damaged.
+    #[error(transparent)]
+    Profile(#[from] FileError),
     /// No host of a sound profile can be used.
     #[error("{}: {why}", .file.display())]
     NotUsable {
@@ -78,6 +71,23 @@ pub enum Error {
         file: PathBuf,
         /// Why the first host cannot be used.
         why: NotUsable,
+    },
+    /// Another profile of that name is there.
+    #[error(
+        "{} is there already, and is another profile: --replace puts this one in its place, --name NAME keeps both",
+        .file.display()
+    )]
+    Exists {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A profile cannot be kept.
+    #[error("nothing was imported: cannot write {}", .file.display())]
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
     },
     /// The config file is wrong.
     #[error(transparent)]
@@ -193,7 +203,9 @@ impl Error {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Profile { .. } | Self::NotUsable { .. } | Self::Lab(LabError::Host(_)) => Exit::Profile,
+            Self::Profile(FileError::Damaged { .. })
+            | Self::NotUsable { .. }
+            | Self::Lab(LabError::Host(_)) => Exit::Profile,
             Self::NobodyToAsk { .. } | Self::NoLine { .. } | Self::Typing { .. } | Self::Asking(_) => {
                 Exit::Authentication
             }
@@ -210,6 +222,9 @@ impl Error {
             Self::Passwords { .. } => Exit::Usage,
             Self::Ended(exit) => *exit,
             Self::Read { .. }
+            | Self::Profile(FileError::Read { .. })
+            | Self::Exists { .. }
+            | Self::Import { .. }
             | Self::Config(_)
             | Self::Lab(_)
             | Self::Home(_)

@@ -1,16 +1,19 @@
 //! `ikeep forget`.
 
+use super::complete::hosts;
 use super::{Error, Exit, help, output, remember, runtime};
-use crate::agent::target::Target;
+use crate::agent::target::{Target, TargetError};
 use crate::config::Places;
 use crate::ipc::{Client, ClientError, Failure, FailureKind, Reply, Request};
 use crate::store::{Intent, ServiceError, Store, password};
+use clap_complete::ArgValueCandidates;
 
 /// What `ikeep forget` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = help::FORGET)]
 pub(super) struct Command {
     /// HostName or HostAddress of a profile; without it, what was connected last
+    #[arg(add = ArgValueCandidates::new(hosts))]
     host: Option<String>,
 }
 
@@ -23,7 +26,11 @@ impl Command {
         let host = host.ok_or_else(|| refused(FailureKind::Usage, usage.to_owned()))?;
         // The profile that told the address may be gone: what is kept is found by the address itself too.
         let profile = last.profile.as_deref().filter(|_| last.host.as_deref() == Some(&host));
-        let address = Target::address_of(&host, profile).unwrap_or_else(|_| host.clone());
+        let address = match Target::address_of(&host, profile) {
+            Ok(address) => address,
+            Err(error @ TargetError::Ambiguous { .. }) => return Err(Error::Refused(error.into())),
+            Err(_) => host.clone(),
+        };
         let (forgotten, left) = runtime::block_on(async {
             let busy = wanted_now(&places).await?;
             // The agent tells the entry's name; the host may have been given by its address.

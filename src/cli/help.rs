@@ -55,6 +55,29 @@ Examples:
   ikeep forget
   ikeep forget vpn.example.com";
 
+/// Below `ikeep profile list --help`.
+pub(super) const PROFILE_LIST: &str = "\
+Your own profiles come first, then those of the vendor's client, by name. Reconnects: does the profile let a connection come \
+back by itself (AutoReconnect), and also after sleep (AutoReconnectBehavior)? The same HostName and HostAddress twice is one \
+gateway, and the first file counts. Where several gateways share a HostName, `ikeep connect` wants the HostAddress or \
+--profile.
+
+Folders:
+  $XDG_CONFIG_HOME/ikeep/profiles/     your own; `ikeep profile import` puts them there
+  /opt/cisco/secureclient/vpn/profile/
+  /opt/cisco/anyconnect/profile/";
+
+/// Below `ikeep profile import --help`.
+pub(super) const PROFILE_IMPORT: &str = "\
+The profile is checked as by `ikeep profile check`; one that is damaged or for another client is refused (exit status 7), and \
+nothing is changed. The copy goes into $XDG_CONFIG_HOME/ikeep/profiles/ and only you can read it. Another profile of the \
+same name stays as it is unless --replace is given.
+
+Examples:
+  ikeep profile import Downloads/company.xml
+  ikeep profile import company-2.xml --name company --replace
+  curl -fsS https://intranet.example.com/company.xml | ikeep profile import -";
+
 /// Below `ikeep portal --help`.
 pub(super) const PORTAL: &str = "\
 In a hotel or on a train the network may want a log-in in a browser before it lets anything through: a captive portal. A \

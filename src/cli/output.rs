@@ -74,9 +74,31 @@ pub(super) fn lines(text: &str) -> String {
     text.trim_end().split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// Text from a file as one word of a shell's command line, whatever is in it.
+pub(super) fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:@%+,".contains(c);
+    let text = printable(text);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quoted_text_is_one_word_for_the_shell() {
+        assert_eq!(quoted("IKEv2_Gateway"), "IKEv2_Gateway");
+        assert_eq!(quoted("Head office"), "'Head office'");
+        for text in ["it's; rm -rf $HOME `x` \"y\" \\", "", "-h", "~", "*", "ü"] {
+            let said = std::process::Command::new("sh")
+                .args(["-c", &format!("printf %s {}", quoted(text))])
+                .output();
+            assert_eq!(String::from_utf8(said.unwrap().stdout).unwrap(), text);
+        }
+    }
 
     #[test]
     fn tables_line_up_and_cannot_move_the_cursor() {

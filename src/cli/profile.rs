@@ -1,24 +1,32 @@
-//! `ikeep profile list | show | check`.
+//! `ikeep profile list | show | check | import`.
+
+mod import;
+mod list;
 
 use super::output::{json, print, printable, table};
-use super::{Error, Exit};
-use crate::config::{files, paths};
+use super::{Error, Exit, help};
+use crate::config::profiles::{self, FileError};
 use crate::profile::schema::Support;
-use crate::profile::{HostEntry, MAX_SIZE, Profile, ProfileError, Setting, Warning};
+use crate::profile::{HostEntry, NotUsable, Profile, ProfileError, Setting, Warning};
+use clap::ValueHint;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List the profiles of this user and of the vendor's folders
+    /// List the hosts of this user's profiles and of the vendor's folders, and what is wrong with them
+    #[command(after_long_help = help::PROFILE_LIST)]
     List {
         /// One JSON document on stdout
         #[arg(long)]
         json: bool,
     },
+    /// Check a profile and copy it to where `ikeep connect` finds it
+    Import(import::Command),
     /// Show hosts and settings of a profile, defaults included
     Show {
         /// The profile
+        #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
         /// One JSON document on stdout
         #[arg(long)]
@@ -27,6 +35,7 @@ pub(super) enum Command {
     /// Tell for each setting whether this client honours it
     Check {
         /// The profile
+        #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
         /// One JSON document on stdout
         #[arg(long)]
@@ -37,26 +46,21 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn run(&self) -> Result<Exit, Error> {
         match self {
-            Self::List { json } => list(*json),
+            Self::List { json } => list::list(*json),
+            Self::Import(command) => command.run(),
             Self::Show { file, json } => show(file, *json),
             Self::Check { file, json } => check(file, *json),
         }
     }
 }
 
-fn read(file: &Path) -> Result<(Profile, Vec<Warning>), Error> {
-    let octets = files::read_at_most(file, MAX_SIZE)
-        .map_err(|source| Error::Read { file: file.to_owned(), source })?;
-    Profile::parse(&octets).map_err(|error| Error::Profile { file: file.to_owned(), error: Box::new(error) })
-}
-
 /// Reads for a command with `--json`: damage is told on stdout too.
-fn read_for(file: &Path, as_json: bool) -> Result<(Profile, Vec<Warning>), Error> {
-    let result = read(file);
-    if let (Err(Error::Profile { error, .. }), true) = (&result, as_json) {
+fn read_for(file: &Path, as_json: bool) -> Result<profiles::Sound, Error> {
+    let result = profiles::read(file);
+    if let (Err(FileError::Damaged { error, .. }), true) = (&result, as_json) {
         json(&json!({ "file": file, "valid": false, "error": error_json(error) }))?;
     }
-    result
+    Ok(result?)
 }
 
 fn warn(file: &Path, warnings: &[Warning]) {
@@ -122,81 +126,38 @@ fn check(file: &Path, as_json: bool) -> Result<Exit, Error> {
             let (status, why) = status(setting.support);
             vec![setting.value.clone(), line(setting), status.into(), why]
         };
-        let count = |wanted: &str| {
-            profile.settings().iter().filter(|setting| status(setting.support).0 == wanted).count()
-        };
         print(&format!(
-            "{}\n{}\n{} honoured, {} ignored, {} not for Linux; {} warnings\n",
+            "{}\n{}\n{}; {} warnings\n",
             hosts_table(&profile.hosts),
             table(&["Setting", "Value", "Line", "Status", "Why"], &rows(&profile, row)),
-            count("honoured"),
-            count("ignored"),
-            count("not for Linux"),
+            counts(profile.settings().iter()),
             warnings.len()
         ))?;
         warn(file, &warnings);
     }
-    // A profile without any host may serve for its settings; one whose every host is for another client may not.
-    let unusable: Vec<_> = profile.hosts.iter().filter_map(|host| host.usable().err()).collect();
-    match unusable.into_iter().next() {
+    if let Some(why) = usable(file, &profile)? {
+        eprintln!("{}: warning: {}", file.display(), printable(&why.to_string()));
+    }
+    Ok(Exit::Done)
+}
+
+/// A profile without any host may serve for its settings; one whose every host is for another client may not. Why the first
+/// such host is, where there are others.
+fn usable(file: &Path, profile: &Profile) -> Result<Option<NotUsable>, Error> {
+    let mut unusable = profile.hosts.iter().filter_map(|host| host.usable().err());
+    match unusable.next() {
         Some(why) if profile.hosts.iter().all(|host| host.usable().is_err()) => {
             Err(Error::NotUsable { file: file.to_owned(), why })
         }
-        Some(why) => {
-            eprintln!("{}: warning: {}", file.display(), printable(&why.to_string()));
-            Ok(Exit::Done)
-        }
-        None => Ok(Exit::Done),
+        other => Ok(other),
     }
 }
 
-fn list(as_json: bool) -> Result<Exit, Error> {
-    let folders = paths::profile_folders();
-    let mut found = Vec::new();
-    for folder in &folders {
-        match files::in_folder(folder, "xml") {
-            Ok(files) => found.extend(files),
-            Err(error) => eprintln!("ikeep: cannot list {}: {error}", folder.display()),
-        }
-    }
-    let read: Vec<(PathBuf, Result<Profile, Error>)> =
-        found.into_iter().map(|file| (file.clone(), read(&file).map(|(profile, _)| profile))).collect();
-    if as_json {
-        let entry = |(file, result): &(PathBuf, Result<Profile, Error>)| match result {
-            Ok(profile) => {
-                let hosts: Vec<Value> = profile.hosts.iter().map(host_json).collect();
-                json!({ "file": file, "valid": true, "hosts": hosts })
-            }
-            Err(Error::Profile { error, .. }) => {
-                json!({ "file": file, "valid": false, "error": error_json(error) })
-            }
-            Err(error) => json!({ "file": file, "valid": false, "error": { "message": chain(error) } }),
-        };
-        let profiles: Vec<Value> = read.iter().map(entry).collect();
-        json(&json!({ "folders": folders, "profiles": profiles }))?;
-        return Ok(Exit::Done);
-    }
-    if read.is_empty() {
-        let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
-        eprintln!("ikeep: no profiles; put one (NAME.xml) into {}", folders.join(" or "));
-        return Ok(Exit::Done);
-    }
-    let mut rows = Vec::new();
-    for (file, result) in &read {
-        let file = file.display().to_string();
-        match result {
-            Ok(profile) if profile.hosts.is_empty() => {
-                rows.push(vec![file, "-".into(), "-".into(), "names no host".into()]);
-            }
-            Ok(profile) => rows.extend(profile.hosts.iter().map(|host| {
-                let state = host.usable().map_or_else(|why| why.to_string(), |method| method.to_string());
-                vec![file.clone(), host.name.clone(), host.address.clone(), state]
-            })),
-            Err(error) => rows.push(vec![file, "-".into(), "-".into(), chain(error)]),
-        }
-    }
-    print(&table(&["File", "HostName", "HostAddress", "Authentication, or why not"], &rows))?;
-    Ok(Exit::Done)
+/// How many settings are honoured, ignored, and not for Linux.
+fn counts<'s>(settings: impl Iterator<Item = &'s Setting> + Clone) -> String {
+    let count = |wanted: &str| settings.clone().filter(|setting| status(setting.support).0 == wanted).count();
+    let counts = ["honoured", "ignored", "not for Linux"].map(|status| format!("{} {status}", count(status)));
+    counts.join(", ")
 }
 
 /// The settings as rows of a table: a head for each section, settings inside settings moved to the right, and after the
@@ -213,17 +174,6 @@ fn rows(profile: &Profile, cells: impl Fn(&Setting) -> Vec<String>) -> Vec<Vec<S
         rows.push(row);
     }
     rows
-}
-
-/// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn line(setting: &Setting) -> String {

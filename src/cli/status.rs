@@ -76,6 +76,7 @@ impl Picture<'_> {
             row("Host", self.text("/host")),
             row("Gateway", self.text("/gateway")),
             row("Profile", self.text("/profile")),
+            row("Profile now", self.text("/profile_change/message")),
             row("User", self.text("/user")),
             row("Since", self.text("/since")),
             row("Login", self.text("/auth")),

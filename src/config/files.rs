@@ -13,8 +13,8 @@ pub fn read_at_most(file: &Path, limit: usize) -> io::Result<Vec<u8>> {
     Ok(octets)
 }
 
-/// The regular files in `folder` whose names end with `.extension`, in the order of their names; nothing where there is no
-/// such folder.
+/// The regular files in `folder` whose names end with `.extension`, in the order of their names, and links that lead nowhere:
+/// whoever reads them is told so. Nothing where there is no such folder.
 pub fn in_folder(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -24,7 +24,7 @@ pub fn in_folder(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     for entry in entries {
         let path = entry?.path();
         let wanted = path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension));
-        if wanted && path.is_file() {
+        if wanted && fs::metadata(&path).map_or(true, |found| found.is_file()) {
             files.push(path);
         }
     }
@@ -43,8 +43,9 @@ mod tests {
             fs::write(folder.path().join(name), "12345").unwrap();
         }
         fs::create_dir(folder.path().join("d.xml")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("e.xml")).unwrap();
         let names: Vec<_> = in_folder(folder.path(), "xml").unwrap();
-        assert_eq!(names, [folder.path().join("a.XML"), folder.path().join("b.xml")]);
+        assert_eq!(names, ["a.XML", "b.xml", "e.xml"].map(|name| folder.path().join(name)));
         assert_eq!(in_folder(&folder.path().join("none"), "xml").unwrap(), [] as [PathBuf; 0]);
         assert_eq!(read_at_most(&names[0], 3).unwrap(), b"1234");
         assert_eq!(read_at_most(&names[0], 5).unwrap(), b"12345");

@@ -12,6 +12,7 @@ pub mod paths;
 mod places;
 mod portal;
 mod preferences;
+pub mod profiles;
 
 pub use duration::parse as parse_duration;
 pub use error::ConfigError;

@@ -22,10 +22,14 @@ pub fn state_folder() -> Option<PathBuf> {
     project().and_then(|project| project.state_dir().map(ToOwned::to_owned))
 }
 
+/// `$XDG_CONFIG_HOME/ikeep/profiles`: the user's own.
+pub fn own_profiles() -> Option<PathBuf> {
+    config_folder().map(|folder| folder.join("profiles"))
+}
+
 /// The folders that `ikeep profile list` looks into: the user's, then the vendor's.
 pub fn profile_folders() -> Vec<PathBuf> {
-    let own = config_folder().map(|folder| folder.join("profiles"));
-    own.into_iter().chain(VENDOR_PROFILES.map(PathBuf::from)).collect()
+    own_profiles().into_iter().chain(VENDOR_PROFILES.map(PathBuf::from)).collect()
 }
 
 fn project() -> Option<ProjectDirs> {

@@ -1,8 +1,8 @@
 //! What the agent needs of this machine and this user's session.
 
 use super::{Finding, Health};
-use crate::config::{ConfigError, files, paths};
-use crate::profile::{MAX_SIZE, Profile};
+use crate::config::profiles::{self, Found};
+use crate::config::{ConfigError, paths};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -18,19 +18,20 @@ const INOTIFY: &str = "/proc/sys/fs/inotify";
 const INSTANCES: u64 = 64;
 const WATCHES: u64 = 4096;
 
-/// Whether the config file could be read.
-pub fn config(error: Option<&ConfigError>) -> Finding {
+/// Whether the config file could be read: `named`, or else the usual one.
+pub fn config(named: Option<&Path>, error: Option<&ConfigError>) -> Finding {
     const WHAT: &str = "config file";
-    let file =
-        paths::config_file().map_or_else(|| "config.toml".to_owned(), |file| file.display().to_string());
+    let usual = || paths::config_file().unwrap_or_else(|| PathBuf::from("config.toml"));
+    let file = named.map_or_else(usual, Path::to_owned);
     match error {
-        None if Path::new(&file).exists() => Finding::fine(WHAT, file),
-        None => Finding::fine(WHAT, format!("none at {file}, and none is needed")),
+        None if file.exists() => Finding::fine(WHAT, file.display().to_string()),
+        None => Finding::fine(WHAT, format!("none at {}, and none is needed", file.display())),
+        // It may be in a file that the config file names.
         Some(error) => Finding::wrong(
             WHAT,
             Health::Missing,
             error.to_string(),
-            format!("\"${{EDITOR:-nano}}\" '{file}'"),
+            format!("\"${{EDITOR:-nano}}\" '{}'", error.file.display()),
         ),
     }
 }
@@ -49,32 +50,27 @@ pub async fn agent() -> Vec<Finding> {
 
 fn profiles(folders: &[PathBuf]) -> Finding {
     const WHAT: &str = "profiles";
-    let (mut sound, mut damaged) = (Vec::new(), Vec::new());
-    for folder in folders {
-        for file in files::in_folder(folder, "xml").unwrap_or_default() {
-            let parsed =
-                files::read_at_most(&file, MAX_SIZE).is_ok_and(|octets| Profile::parse(&octets).is_ok());
-            if parsed { &mut sound } else { &mut damaged }.push(file);
-        }
-    }
+    let found = profiles::in_folders(folders).found;
+    let (sound, damaged): (Vec<Found>, Vec<Found>) =
+        found.into_iter().partition(|found| found.content.is_ok());
     if let Some(first) = damaged.first() {
-        let names: Vec<String> = damaged.iter().map(|file| file.display().to_string()).collect();
+        let names: Vec<String> = damaged.iter().map(|found| found.file.display().to_string()).collect();
         let found = format!("{} sound; cannot be read: {}", sound.len(), names.join(", "));
         return Finding::wrong(
             WHAT,
             Health::Lacking,
             found,
-            format!("ikeep profile check '{}'", first.display()),
+            format!("ikeep profile check '{}'", first.file.display()),
         );
     }
     if sound.is_empty() {
-        let own = folders.first().map(|folder| folder.display().to_string()).unwrap_or_default();
-        let mend = format!(
-            "mkdir -p '{own}' && cp YOUR-COMPANYS-PROFILE.xml '{own}/'; or connect with --profile FILE"
-        );
+        let mend = "ikeep profile import YOUR-COMPANYS-PROFILE.xml; or connect with --profile FILE";
         return Finding::wrong(WHAT, Health::Lacking, "none is found", mend);
     }
-    Finding::fine(WHAT, sound.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "))
+    Finding::fine(
+        WHAT,
+        sound.iter().map(|found| found.file.display().to_string()).collect::<Vec<_>>().join(", "),
+    )
 }
 
 /// `user`: who must own it.
@@ -194,10 +190,26 @@ mod tests {
     }
 
     #[test]
+    fn the_config_file_that_was_named_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = folder.path().join("lab.toml");
+        assert!(config(Some(&named), None).found.contains("lab.toml, and none is needed"));
+        fs::write(&named, "[agent]\ntunel = \"tun\"\n").unwrap();
+        assert_eq!(config(Some(&named), None).found, named.display().to_string());
+        let error = crate::config::Config::load(Some(&named)).unwrap_err();
+        let finding = config(Some(&named), Some(&error));
+        assert!(
+            finding.mend.is_some_and(|mend| mend.contains("lab.toml'"))
+                && finding.found.contains("lab.toml:2:")
+        );
+        assert!(config(None, None).found.contains("config.toml"));
+    }
+
+    #[test]
     fn profiles_are_found_missed_and_told_where_damaged() {
         let folder = tempfile::tempdir().unwrap();
         let folders = [folder.path().to_owned()];
-        assert!(profiles(&folders).mend.is_some_and(|mend| mend.contains("cp YOUR")));
+        assert!(profiles(&folders).mend.is_some_and(|mend| mend.contains("import YOUR")));
         fs::write(folder.path().join("a.xml"), include_bytes!("../../profiles/flexvpn-c8kv.xml")).unwrap();
         assert_eq!(profiles(&folders).health, Health::Fine);
         fs::write(folder.path().join("b.xml"), "<AnyConnectProfile>").unwrap();

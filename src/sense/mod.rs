@@ -7,6 +7,7 @@
 mod ask;
 pub mod bus;
 mod changes;
+mod file_watch;
 mod hold;
 mod listen;
 mod logind;
@@ -19,6 +20,7 @@ mod route;
 mod wakes;
 
 pub use changes::Bell;
+pub use file_watch::FileWatch;
 pub use hold::Hold;
 pub use resolver::Files;
 pub use route::way_to;

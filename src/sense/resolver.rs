@@ -2,20 +2,14 @@
 
 use super::bus::Bus;
 use super::outside::{self, NETWORK_MANAGER, RESOLVED};
-use super::{Lacks, Networks, resolv_conf};
+use super::{FileWatch, Lacks, Networks, resolv_conf};
 use crate::config::files::read_at_most;
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
-use std::ffi::OsString;
 use std::fs;
 use std::future::pending;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use tokio::time::{Sleep, sleep};
 
 /// What is missing where the files cannot be read or watched.
@@ -49,7 +43,7 @@ pub(super) struct Resolver {
     /// Where the services are that mix what they were told of our own tunnel into these files.
     bus: Option<String>,
     lacks: Lacks,
-    watch: Option<Watch>,
+    watch: Option<FileWatch>,
     told: Option<Networks>,
     /// Until the next look.
     settle: Option<Pin<Box<Sleep>>>,
@@ -123,7 +117,7 @@ impl Resolver {
 
     fn look(&mut self) -> (Networks, Option<Author>) {
         // A new watch each time, and before the look: files that were replaced leave nothing behind, and no change is missed.
-        let watch = Watch::new(&[&self.files.resolv_conf, &self.files.behind_the_stub]);
+        let watch = FileWatch::new(&[&self.files.resolv_conf, &self.files.behind_the_stub]);
         let networks = read(&self.files);
         let problem = match (&watch, &networks) {
             (_, Err(error)) => Some(format!("{} cannot be read: {error}", self.files.resolv_conf.display())),
@@ -155,60 +149,6 @@ fn read_file(file: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is not a file"));
     }
     read_at_most(file, resolv_conf::MAX_SIZE)
-}
-
-/// Word of changes of files, however they are made: written in place, replaced, or behind a link.
-#[derive(Debug)]
-struct Watch {
-    inotify: AsyncFd<OwnedFd>,
-    /// What the files are called in their folders.
-    names: Vec<OsString>,
-}
-
-impl Watch {
-    /// # Errors
-    /// No descriptor is left, or not one of the files has a folder.
-    fn new(files: &[&Path]) -> io::Result<Self> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let mut names = Vec::new();
-        let mut folders = 0;
-        let written = WatchFlags::CLOSE_WRITE;
-        let replaced =
-            WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::CREATE | WatchFlags::DELETE;
-        for file in files {
-            // The place of the name, and the place that it leads to.
-            for place in [Some(file.to_path_buf()), fs::canonicalize(file).ok()].into_iter().flatten() {
-                let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else { continue };
-                folders += u32::from(inotify::add_watch(&inotify, folder, written | replaced).is_ok());
-                names.push(name.to_owned());
-            }
-            // A file that is mounted from elsewhere is written there: only the file itself hears of it.
-            let _ = inotify::add_watch(&inotify, *file, written);
-        }
-        if folders == 0 {
-            return Err(io::Error::from(io::ErrorKind::NotFound));
-        }
-        Ok(Self { inotify: super::watched(inotify)?, names })
-    }
-
-    async fn changed(&self) {
-        loop {
-            let Ok(mut ready) = self.inotify.readable().await else { return pending().await };
-            let mut ours = false;
-            let mut buffer = [MaybeUninit::uninit(); 4096];
-            let mut events = Reader::new(self.inotify.get_ref(), &mut buffer);
-            while let Ok(event) = events.next() {
-                let named = event.file_name().map(|name| name.to_bytes());
-                let known = |name: &[u8]| self.names.iter().any(|ours| ours.as_bytes() == name);
-                let lost = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
-                ours |= lost || named.is_none_or(known);
-            }
-            ready.clear_ready();
-            if ours {
-                return;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,5 +9,6 @@ mod backup;
 mod families;
 mod portal;
 mod profile;
+mod profile_file;
 mod sleep;
 mod survive;

@@ -164,6 +164,11 @@ impl Stage {
         self.home.path().join(name)
     }
 
+    /// What `ikeep connect` asks for here.
+    pub(crate) fn wishes(&self) -> Connect {
+        self.wishes.clone()
+    }
+
     pub(crate) fn events(&self) -> String {
         fs::read_to_string(self.file("state/events.log")).unwrap_or_default()
     }

@@ -15,6 +15,7 @@ impl Service {
     pub(super) async fn connect(&mut self, wishes: &Connect, replies: Way) {
         let target = match self.find(wishes, self.intent.last.as_ref()).await {
             Ok(target) => target,
+            Err(failure) if self.connect_as_it_is(wishes, &failure, &replies) => return,
             Err(failure) => return tell(&replies, Reply::Failed(failure)),
         };
         let Some(connection) = self.connection.as_mut() else {
@@ -31,7 +32,7 @@ impl Service {
             }
             return;
         }
-        if !connection.target.is_same(&target) {
+        if !connection.target.is_same(&target, wishes.profile.is_some()) {
             if let State::AuthRequired { .. } = connection.state {
                 let message = "another connection was asked for".to_owned();
                 self.end(Some(Idle { person_needed: false, message })).await;
@@ -51,7 +52,7 @@ impl Service {
                 let text = "connected for another user: `ikeep disconnect` first";
                 tell(&replies, failed(FailureKind::Other, text));
             }
-            State::Connected => tell(&replies, Reply::Connected(connected(connection, true))),
+            State::Connected => self.already_connected(&target, &replies),
             State::Disconnected { .. } | State::Connecting if self.asker.is_some() => {
                 let text =
                     "a login is under way already: answer it where it was begun, or `ikeep disconnect`";
@@ -86,8 +87,8 @@ impl Service {
 
     /// An agent starts, and a connection was wanted.
     pub(super) async fn go_on(&mut self) {
-        let Some(last) = self.intent.last.clone() else { return };
-        let target = match self.find(&last, None).await {
+        let Some(target) = self.find_last().await else { return };
+        let target = match target {
             Ok(target) => target,
             Err(error) => return self.need_person(format!("The connection cannot be restored: {error}")),
         };
@@ -114,8 +115,7 @@ impl Service {
 
     /// An agent starts, and nothing was wanted last: the profile may want it all the same. A login needs the person.
     pub(super) async fn connect_on_start(&mut self) {
-        let last = self.intent.last.clone().unwrap_or_default();
-        let Ok(target) = self.find(&last, None).await else { return };
+        let Ok(target) = self.find(&Connect::default(), self.intent.last.as_ref()).await else { return };
         if target.auto_connect_on_start {
             self.need_person(format!(
                 "The profile wants a connection to {} from the start (AutoConnectOnStart): log in with `ikeep connect`",
@@ -153,6 +153,9 @@ impl Service {
         self.idle = None;
         for note in &target.notes {
             tracing::warn!("{note}");
+        }
+        for text in &target.warnings {
+            self.warn(text);
         }
         let mut reporter = Reporter::new(self.places.events(), &target.settings.host_name);
         reporter.preferences(self.clock.now(), &target.preferences);

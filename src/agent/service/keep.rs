@@ -8,8 +8,8 @@ use crate::store::Kept;
 
 impl Service {
     pub(super) async fn erase_last(&mut self) {
-        let Some(last) = self.intent.last.clone() else { return };
-        let target = match self.find(&last, None).await {
+        let Some(target) = self.find_last().await else { return };
+        let target = match target {
             Ok(target) => target,
             Err(failure) => {
                 let text =

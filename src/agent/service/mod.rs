@@ -10,6 +10,7 @@ mod keep;
 mod machine;
 mod picture;
 mod portal;
+mod profile;
 #[cfg(test)]
 mod stage;
 mod text;
@@ -132,6 +133,7 @@ enum Wake {
     GroundLate,
     GroundAgain,
     GapOver,
+    Profile,
     LookedUp(Result<Found, String>),
     Probed(Verdict),
     Missing,
@@ -215,6 +217,7 @@ impl Service {
                 Wake::GroundLate => self.ground_late().await,
                 Wake::GroundAgain => self.ground_again(),
                 Wake::GapOver => self.close_gap("its time is over").await,
+                Wake::Profile => self.profile_changed().await,
                 Wake::LookedUp(result) => self.looked_up(result).await,
                 Wake::Probed(verdict) => self.probed(verdict).await,
                 Wake::Missing => self.warn_of_missing(),
@@ -243,6 +246,7 @@ impl Service {
                 Word::Late => Wake::GroundLate,
                 Word::Again => Wake::GroundAgain,
                 Word::GapOver => Wake::GapOver,
+                Word::Profile => Wake::Profile,
                 Word::Output(output) => Wake::Output(output),
             },
             // Before calls: whoever asks next must not be told that somebody who has left is in the way.
@@ -413,6 +417,14 @@ impl Service {
             self.say(Kind::Warning, &error.to_string());
         }
         self.connection = None;
+    }
+
+    /// What was connected last, as the files have it now; `None`: nothing was. A profile that has gone meanwhile is no hindrance
+    /// where another one has the host.
+    async fn find_last(&self) -> Option<Result<Target, Failure>> {
+        let last = self.intent.last.as_ref()?;
+        let wishes = Connect { backup: last.backup.clone(), ..Connect::default() };
+        Some(self.find(&wishes, Some(last)).await)
     }
 
     /// Reads the files that wishes name, on a thread of its own: a drive that does not answer holds up nobody's packets.

@@ -33,6 +33,7 @@ impl Service {
                 // The driver is ahead: what it says is not announced before the session is kept and the routes are there.
                 status["state"] = connection.state.name().into();
             }
+            status["profile_change"] = connection.profile_change();
             if let Some(failed) = &connection.laid.failed {
                 status["confirmed"] = false.into();
                 status["error"] = serde_json::json!({ "code": "network", "message": failed });

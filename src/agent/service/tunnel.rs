@@ -77,6 +77,8 @@ pub(super) enum Word {
     Again,
     /// The gap was open long enough.
     GapOver,
+    /// The profile says something else than it did, or the same again.
+    Profile,
     Output(Option<Output>),
 }
 
@@ -85,7 +87,7 @@ impl Connection {
     /// plan while the machine is being made so, waits: Connected is not announced before.
     pub(super) async fn next_word(&mut self, keeps: bool) -> Word {
         let waits = keeps || self.laid.is_under_way();
-        let Self { ground, outputs, laid, .. } = self;
+        let Self { ground, outputs, laid, standing, .. } = self;
         let report = async {
             match ground {
                 Some(ground) => ground.reports.recv().await,
@@ -116,6 +118,7 @@ impl Connection {
             () = gap_over => Word::GapOver,
             () = late => Word::Late,
             () = again => Word::Again,
+            Ok(()) = standing.changed() => Word::Profile,
             output = outputs.recv(), if !waits => Word::Output(output),
         }
     }

@@ -66,10 +66,63 @@ fn a_host_is_found_by_name_or_address_and_the_only_one_needs_no_name() {
     let failure = find(&wishes, None).unwrap_err();
     assert_eq!(
         (failure.kind, failure.message.as_str()),
-        (FailureKind::Usage, "which host? name one of: Berlin, Wien")
+        (FailureKind::Usage, "which host? name one, as in `ikeep connect HOST`; there are: Berlin, Wien")
     );
     let (_folder, one) = profile(&[("Berlin", "b.example.com")], "");
     assert_eq!(find(&one, None).unwrap().settings.host_name, "Berlin");
+}
+
+#[test]
+fn a_name_that_several_gateways_have_is_told_and_an_address_is_enough() {
+    let hosts = [("Berlin", "b.example.com"), ("berlin", "c.example.com"), ("Wien", "w.example.com")];
+    let (folder, wishes) = profile(&hosts, "");
+    let file = folder.path().join("p.xml");
+    let failure = host(&wishes, "Berlin").unwrap_err();
+    let expected = format!(
+        "several gateways are called Berlin: b.example.com in {0}, c.example.com in {0}; choose one by its address, as in \
+         `ikeep connect b.example.com`",
+        file.display()
+    );
+    assert_eq!((failure.kind, failure.message), (FailureKind::Usage, expected));
+    let failure = find(&wishes, None).unwrap_err();
+    assert!(failure.message.ends_with("there are: b.example.com, c.example.com, Wien"), "{failure}");
+    // What the next start of the agent reads names it too.
+    let chosen = host(&wishes, "C.example.com").unwrap();
+    assert_eq!(chosen.settings.host_address, "c.example.com");
+    let again = find(&Connect::default(), Some(&chosen.wishes)).unwrap();
+    assert_eq!(again.settings.host_address, "c.example.com");
+    // The same entry twice is one gateway.
+    let (_folder, copies) = profile(&[("Berlin", "b.example.com"), ("Berlin", "B.example.com.")], "");
+    assert_eq!(find(&copies, None).unwrap().settings.host_address, "b.example.com");
+    assert_eq!(host(&copies, "berlin").unwrap().wishes.host.as_deref(), Some("Berlin"));
+}
+
+#[test]
+fn a_profile_that_has_gone_is_named_unless_the_person_names_another_one() {
+    let (folder, wishes) = profile(&[("Berlin", "b.example.com")], "");
+    let last = find(&wishes, None).unwrap().wishes;
+    fs::rename(folder.path().join("p.xml"), folder.path().join("q.xml")).unwrap();
+    let failure = find(&Connect::default(), Some(&last)).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Other);
+    for part in
+        ["the profile of the last connection, ", "p.xml, is not there any more", "Berlin", "--profile FILE"]
+    {
+        assert!(failure.message.contains(part), "{failure}");
+    }
+    let named = find(&wishes, Some(&last)).unwrap_err();
+    assert!(named.message.starts_with("cannot read the profile "), "{named}");
+    let other = Connect { profile: Some(folder.path().join("q.xml")), ..wishes };
+    assert_eq!(find(&other, Some(&last)).unwrap().settings.host_name, "Berlin");
+}
+
+#[test]
+fn a_blank_is_in_no_address() {
+    let (_folder, yes) = profile(&[], "<AllowManualHostInput>true</AllowManualHostInput>");
+    let failure = host(&yes, "Head ofice").unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.message.as_str()),
+        (FailureKind::Usage, "no profile has a host Head ofice")
+    );
 }
 
 #[test]
@@ -77,6 +130,10 @@ fn a_host_of_no_profile_is_taken_where_the_profile_allows_it() {
     let hosts = [("Berlin", "b.example.com")];
     let (_folder, yes) = profile(&hosts, "<AllowManualHostInput>true</AllowManualHostInput>");
     let target = host(&yes, "192.0.2.7").unwrap();
+    assert_eq!(target.warnings, [""; 0]);
+    // A single word may be meant otherwise.
+    let expected = "no profile has a host Berln (there are: Berlin): it is taken for the gateway's own name";
+    assert_eq!(host(&yes, "Berln").unwrap().warnings, [expected]);
     assert_eq!(target.settings.addresses, ["192.0.2.7".parse::<IpAddr>().unwrap()]);
     let (_folder, no) = profile(&hosts, "<AllowManualHostInput>false</AllowManualHostInput>");
     let failure = host(&no, "192.0.2.7").unwrap_err();
@@ -144,7 +201,7 @@ fn a_backup_server_is_a_gateway_of_its_own_behind_the_same_host() {
     assert_eq!((settings.host_address.as_str(), settings.port), ("one.example.com", 501));
     assert_eq!(settings.addresses, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
     assert_eq!(second.wishes.host.as_deref(), Some("Berlin"));
-    assert!(second.is_same(&first) && !second.has_settings_of(&first));
+    assert!(second.is_same(&first, true) && !second.has_settings_of(&first));
 
     let third =
         find(&Connect { backup: second.next_backup().cloned(), ..second.wishes.clone() }, None).unwrap();
