@@ -8,7 +8,7 @@ use crate::store::{Intent, Store};
 use std::time::Duration;
 
 /// How long the end of an agent is waited for.
-const ENDING: Duration = Duration::from_secs(5);
+pub(super) const ENDING: Duration = Duration::from_secs(5);
 
 /// What `ikeep disconnect` takes.
 #[derive(Debug, clap::Args)]
@@ -56,6 +56,7 @@ async fn without_agent(places: &Places) -> Result<Exit, Error> {
     // Where the profile has gone there is no telling whose session it is; it ends with its window.
     if let Some(last) = &intent.last
         && let Ok(target) = Target::find(&Connect::default(), Some(last), "")
+        && target.wishes.profile == last.profile
         && let Err(error) = Store::new(places).erase(&target.settings.host_address).await
     {
         warn(error.to_string());

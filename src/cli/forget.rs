@@ -1,10 +1,11 @@
 //! `ikeep forget`.
 
 use super::complete::hosts;
+use super::disconnect::ENDING;
 use super::{Error, Exit, help, output, remember, runtime};
 use crate::agent::target::{Target, TargetError};
 use crate::config::Places;
-use crate::ipc::{Client, ClientError, Failure, FailureKind, Reply, Request};
+use crate::ipc::{Client, ClientError, Failure, FailureKind, Listener, Reply, Request};
 use crate::store::{Intent, ServiceError, Store, password};
 use clap_complete::ArgValueCandidates;
 
@@ -26,7 +27,8 @@ impl Command {
         let host = host.ok_or_else(|| refused(FailureKind::Usage, usage.to_owned()))?;
         // The profile that told the address may be gone: what is kept is found by the address itself too.
         let profile = last.profile.as_deref().filter(|_| last.host.as_deref() == Some(&host));
-        let address = match Target::address_of(&host, profile) {
+        let found = Target::address_of(&host, profile);
+        let address = match found.or_else(|_| Target::address_of(&host, None)) {
             Ok(address) => address,
             Err(error @ TargetError::Ambiguous { .. }) => return Err(Error::Refused(error.into())),
             Err(_) => host.clone(),
@@ -70,11 +72,19 @@ fn refused(kind: FailureKind, message: String) -> Error {
 
 /// The host that a running agent keeps a connection with, or wants to.
 async fn wanted_now(places: &Places) -> Result<Option<String>, Error> {
-    let mut client = match Client::connect(places).await {
-        Ok(client) => client,
-        Err(ClientError::NotRunning { .. }) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
+    match status_now(places).await {
+        Err(Error::Agent(ClientError::NotRunning { .. })) => Ok(None),
+        // It was just ending: what it keeps at its end is forgotten after that.
+        Err(Error::Agent(ClientError::Gone)) => {
+            let _ = tokio::time::timeout(ENDING, Listener::ended(places)).await;
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+async fn status_now(places: &Places) -> Result<Option<String>, Error> {
+    let mut client = Client::connect(places).await?;
     client.send(&Request::Status).await?;
     loop {
         match client.recv().await? {

@@ -25,7 +25,10 @@ pub enum ClientError {
         socket: PathBuf,
     },
     /// It ended, or closed the line, before it had said everything.
-    #[error("the agent has gone: see its log, or connect again")]
+    #[error(
+        "the agent has gone: `ikeep connect` starts another one, which takes up the session; why it ended is in its log \
+         (`journalctl --user -u ikeep`, or log/ in the state folder)"
+    )]
     Gone,
     /// The path of the socket is too long.
     #[error(

@@ -82,6 +82,12 @@ fn a_connection_outlives_its_profile_and_says_so() -> Result<()> {
     ensure!(output.status.success() && out.starts_with("Already connected"), "{}", said(&output));
     ensure!(err.contains("the next login will not work: the profile of the last connection, "), "{err}");
 
+    let (doctor, _) = text(&person.run(&["doctor", "Wrok", "--profile", &newer])?);
+    ensure!(
+        doctor.contains("lacking  profile: ") && doctor.contains("no profile has a host Wrok"),
+        "{doctor}"
+    );
+
     // And is put back as it was.
     fs::write(&file, &seed)?;
     until(&person, "as at the login", |status| status["profile_change"].is_null())?;
@@ -115,6 +121,18 @@ fn a_new_agent_takes_another_file_that_has_the_host() -> Result<()> {
     ensure!(status["auth"] == "psk" && status["profile_change"].is_null(), "{status}");
     ensure!(status["profile"].as_str().is_some_and(|file| file.ends_with("/renamed.xml")), "{status}");
     ensure!(person.events().contains("company.xml is not there any more: "), "{}", person.events());
+    Ok(())
+}
+
+#[test]
+fn forget_finds_the_gateway_of_a_profile_that_has_moved() -> Result<()> {
+    let (company, person, file) = imported()?;
+    let output = log_in(&person, &company, &[])?;
+    ensure!(output.status.success(), "{}", said(&output));
+    person.kill_agent()?;
+    fs::rename(&file, file.with_file_name("renamed.xml"))?;
+    let (out, err) = text(&person.run(&["forget"])?);
+    ensure!(out.starts_with("Forgotten of flexvpn-c8kv.example.com: the session "), "{out}{err}");
     Ok(())
 }
 

@@ -9,13 +9,17 @@ use crate::store::Kept;
 impl Service {
     pub(super) async fn erase_last(&mut self) {
         let Some(target) = self.find_last().await else { return };
-        let target = match target {
-            Ok(target) => target,
-            Err(failure) => {
-                let text =
-                    format!("A session that an earlier agent may have left stays where it is: {failure}");
-                return self.say(Kind::Warning, &text);
-            }
+        let last = self.intent.last.as_ref().and_then(|last| last.profile.as_ref());
+        let problem = match &target {
+            Ok(target) if target.wishes.profile.as_ref() == last => None,
+            // Another profile may mean another gateway by the same name.
+            Ok(_) => Some("its profile is not there any more".to_owned()),
+            Err(failure) => Some(failure.to_string()),
+        };
+        let (Ok(target), None) = (target, &problem) else {
+            let why = problem.unwrap_or_default();
+            let text = format!("A session that an earlier agent may have left stays where it is: {why}");
+            return self.say(Kind::Warning, &text);
         };
         if let Err(error) = self.store.erase(&target.settings.host_address).await {
             self.say(Kind::Warning, &error.to_string());

@@ -45,13 +45,12 @@ pub(super) fn profile(target: &Target) -> Finding {
     let settings = &target.settings;
     let found =
         format!("{} in {} is {}", settings.host_name, target.profile_file.display(), settings.host_address);
-    match target.notes.as_slice() {
-        [] => Finding::fine(PROFILE, found),
-        notes => {
-            let mend = format!("ikeep profile check '{}'", target.profile_file.display());
-            Finding::wrong(PROFILE, Health::Lacking, format!("{found}; {}", notes.join("; ")), mend)
-        }
+    let said: Vec<&str> = target.warnings.iter().chain(&target.notes).map(String::as_str).collect();
+    if said.is_empty() {
+        return Finding::fine(PROFILE, found);
     }
+    // Whatever it is, it may be about another file than this one.
+    Finding::wrong(PROFILE, Health::Lacking, format!("{found}; {}", said.join("; ")), "ikeep profile list")
 }
 
 pub(super) fn clock(now: UnixTime) -> Finding {
