@@ -347,8 +347,12 @@ impl Policy {
             // Nobody wants a tunnel here, so nobody has to log in.
             (State::Suspended { .. }, ..) => self.disconnected(Some(Why::TrustedNetwork)),
             // The old SA may still answer; without a path nothing can be told yet.
-            (State::WaitingForNetwork { .. }, true, false) | (State::Reconnecting(_), true, _) => {
+            (State::WaitingForNetwork { .. }, true, false) => self.expired = true,
+            (State::Reconnecting(_), true, _) => {
                 self.expired = true;
+                if let State::Reconnecting(r) = &mut self.state {
+                    r.next = None; // there is nothing left to try it with
+                }
             }
             _ => self.give_up(Why::WindowOver),
         }

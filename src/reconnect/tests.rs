@@ -1,6 +1,7 @@
 //! The laws of `reconnect`, one by one.
 
 mod rest;
+mod window;
 
 use super::*;
 

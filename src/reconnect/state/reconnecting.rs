@@ -101,7 +101,12 @@ impl Policy {
         r.in_flight = false;
         r.past_init = false;
         r.rejected |= matches!(failed, Failed::Refused | Failed::NoChild);
-        if failed == Failed::Refused {
+        if !context.has_token(now) {
+            // It has outlived the window: no other follows, and only the old SA may still say something.
+            if !context.old_sa {
+                return self.give_up(Why::NoToken);
+            }
+        } else if failed == Failed::Refused {
             // An extra try (the user's, or a new path's) does not use up a gap: the gaps together outlast the gateway's DPD.
             if let Some(at) = r.gap.filter(|at| *at > now) {
                 r.next = Some(at);

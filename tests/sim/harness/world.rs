@@ -313,8 +313,14 @@ impl World {
         if self.sites[s].is_down(now.at) {
             return;
         }
-        self.sites[s].gateway.handle_datagram(now, from, port, &mut octets);
+        let gateway = &mut self.sites[s].gateway;
+        let before = gateway.faults().tokens;
+        gateway.handle_datagram(now, from, port, &mut octets);
+        let refused = gateway.faults().tokens != before;
         self.drain_site(s);
+        if refused {
+            self.disturb_all(s, now.at); // a step's fault comes true now: what is promised is counted from here
+        }
     }
 
     fn deliver_to_laptop(&mut self, parcel: Parcel) {
