@@ -39,7 +39,7 @@ share/bash-completion/completions/ikeep 644
 share/zsh/site-functions/_ikeep 644
 share/fish/vendor_completions.d/ikeep.fish 644
 $(cd "$here" && for page in share/man/man*/*; do echo "$page 644"; done)
-$(cd "$here" && for text in share/doc/ikeep/*; do echo "$text 644"; done)"
+$(cd "$here" && find share/doc/ikeep -type f | while read -r text; do echo "$text 644"; done)"
 # Where programs look for it whatever the prefix is.
 autostart=/etc/xdg/autostart/ikeep.desktop
 
@@ -60,7 +60,7 @@ if [ -n "$uninstall" ]; then
         rm -f "$destdir$prefix/$file"
     done
     # The others may have been there before, empty.
-    rmdir "$destdir$prefix/share/doc/ikeep" 2>/dev/null || true
+    rmdir "$destdir$prefix/share/doc/ikeep/docs" "$destdir$prefix/share/doc/ikeep" 2>/dev/null || true
     rm -f "$destdir$autostart"
     if [ -z "$destdir" ]; then rm -rf /var/lib/ikeep-netd /run/ikeep; fi
     if live; then systemctl daemon-reload; fi

@@ -69,19 +69,21 @@ class Machine:
         return None
 
     def _end(self) -> None:
-        if self.first is not None:
-            # Its kernel ends everything else in there.
-            try:
-                os.kill(self.first, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        if self.child is not None:
-            self.child.kill()
-            self.child.wait()
-        for group in self.groups:
-            for folder, _, _ in os.walk(group, topdown=False):
-                self._wait_for(lambda folder=folder: self._remove(folder), f"the end of {folder}")
-        self.folder.cleanup()
+        try:
+            if self.first is not None:
+                # Its kernel ends everything else in there.
+                try:
+                    os.kill(self.first, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            if self.child is not None:
+                self.child.kill()
+                self.child.wait()
+            for group in self.groups:
+                for folder, _, _ in os.walk(group, topdown=False):
+                    self._wait_for(lambda folder=folder: self._remove(folder), f"the end of {folder}")
+        finally:
+            self.folder.cleanup()
 
     @staticmethod
     def _remove(folder: str) -> bool:
