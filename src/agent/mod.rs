@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod connection;
+pub mod crash;
 pub mod device;
 pub mod driver;
 mod elsewhere;

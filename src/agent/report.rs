@@ -3,10 +3,9 @@
 use crate::client::{Event, Reconnected};
 use crate::ike::eap::{Form, Notice};
 use crate::ike::initiator::Failure;
-use crate::journal::{Entry, Journal, Kind, Limiter, Place, Reason, Renderer, Rotation, Source, Verdict};
+use crate::journal::{Entry, Kind, Limiter, Place, Reason, Recorder, Source, Verdict};
 use crate::reconnect::{Cause, Pause, State, Why};
 use crate::time::Now;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Of failures and thrown-away datagrams so many are told one by one ..
@@ -33,31 +32,21 @@ impl Often {
 /// Writes the event log of one connection.
 #[derive(Debug)]
 pub struct Reporter {
-    journal: Journal,
+    log: Recorder,
     host: String,
     limiter: Limiter<Often>,
     last_failure: Option<Failure>,
 }
 
 impl Reporter {
-    /// A log in `file` for connections to the host of this HostName.
-    pub fn new(file: PathBuf, host: &str) -> Self {
-        Self {
-            journal: Journal::new(file, Rotation::default(), Renderer::local()),
-            host: host.to_owned(),
-            limiter: Limiter::new(MOST, INTERVAL),
-            last_failure: None,
-        }
-    }
-
-    /// The file.
-    pub fn file(&self) -> &Path {
-        self.journal.file()
+    /// For connections to the host of this HostName.
+    pub fn new(log: Recorder, host: &str) -> Self {
+        Self { log, host: host.to_owned(), limiter: Limiter::new(MOST, INTERVAL), last_failure: None }
     }
 
     /// The settings that count, at the start.
     pub fn preferences(&mut self, now: Now, settings: &[(&'static str, String)]) {
-        self.write(&Entry::preferences(now.wall, settings));
+        self.log.write(Entry::preferences(now.wall, settings));
     }
 
     /// A line of the agent's own.
@@ -67,44 +56,44 @@ impl Reporter {
 
     /// A reason, with its code.
     pub fn explain(&mut self, now: Now, reason: Reason) {
-        self.write(&Entry::reason(now.wall, reason));
+        self.log.write(Entry::reason(now.wall, reason));
     }
 
     /// Tells an event of the client's.
     pub fn event(&mut self, now: Now, event: &Event) {
         let wall = now.wall;
         for (often, count) in self.limiter.due(now.at) {
-            self.write(&Entry::repeated(wall, Source::Agent, often.what(), count));
+            self.log.write(Entry::repeated(wall, Source::Agent, often.what(), count));
         }
         match event {
-            Event::State(State::Connected) => self.write(&Entry::connected_to(wall, &self.host)),
+            Event::State(State::Connected) => self.log.write(Entry::connected_to(wall, &self.host)),
             // Where somebody else ends it, the end itself is told.
             Event::State(State::Disconnecting { why: None, .. }) => {
-                self.write(&Entry::reason(wall, Reason::UserDisconnect))
+                self.log.write(Entry::reason(wall, Reason::UserDisconnect))
             }
             Event::State(State::CaptivePortal(_)) => {
                 let text = format!(
                     "This network wants a log-in in a web browser first (captive portal); {} is tried again after that.",
                     self.host
                 );
-                self.write(&Entry::reason(wall, Reason::CaptivePortal));
-                self.write(&Entry::message_to_user(wall, &text));
+                self.log.write(Entry::reason(wall, Reason::CaptivePortal));
+                self.log.write(Entry::message_to_user(wall, &text));
             }
             Event::State(State::Suspended { pause: Pause::TrustedNetwork, .. }) => {
                 let text = "In this trusted network the connection rests, as the profile wants; it comes back when the \
                             network is left.";
-                self.write(&Entry::message_to_user(wall, text));
+                self.log.write(Entry::message_to_user(wall, text));
             }
             Event::State(state) => self.tell(now, Kind::Information, &format!("State: {}.", state.name())),
             Event::Trouble(cause) => self.trouble(now, *cause),
-            Event::Ask(form) => self.write(&Entry::message_to_user(wall, &question(form))),
-            Event::Notice(Notice::Banner(text)) => self.write(&Entry::banner(wall, text)),
+            Event::Ask(form) => self.log.write(Entry::message_to_user(wall, &question(form))),
+            Event::Notice(Notice::Banner(text)) => self.log.write(Entry::banner(wall, text)),
             Event::Notice(Notice::Message(text) | Notice::Error(text)) => {
-                self.write(&Entry::message_to_user(wall, text));
+                self.log.write(Entry::message_to_user(wall, text));
             }
             Event::UsingIkeId(id) => {
                 let place = Place { function: "Reporter::event", file: file!(), line: line!() };
-                self.write(&Entry::using_ike_id(wall, place, id));
+                self.log.write(Entry::using_ike_id(wall, place, id));
             }
             Event::GatewayVerified(subject) => {
                 let text = format!("The certificate of the secure gateway was verified: {subject}");
@@ -112,11 +101,11 @@ impl Reporter {
             }
             Event::Established { .. } => {
                 self.last_failure = None;
-                self.write(&Entry::established(wall));
+                self.log.write(Entry::established(wall));
             }
             Event::Reconnected(reconnected) => self.tell(now, Kind::Information, &sentence(reconnected)),
             Event::Plan { changed, .. } if !changed.is_empty() => {
-                self.write(&Entry::reason(wall, Reason::NewPlan));
+                self.log.write(Entry::reason(wall, Reason::NewPlan));
                 self.tell(now, Kind::Information, &format!("Changed: {}.", changed.join(", ")));
             }
             Event::NoToken => {
@@ -136,13 +125,13 @@ impl Reporter {
                 );
                 self.tell(now, Kind::Warning, &text);
             }
-            Event::Moved => self.write(&Entry::reason(wall, Reason::Moved)),
+            Event::Moved => self.log.write(Entry::reason(wall, Reason::Moved)),
             Event::NotMoved { why } => {
                 let text = format!("The secure gateway did not take the new address of this machine: {why}.");
                 self.tell(now, Kind::Warning, &text);
             }
-            Event::IkeRekeyed | Event::ChildRekeyed => self.write(&Entry::reason(wall, Reason::Rekeyed)),
-            Event::Ended(why) => self.write(&Entry::reason(wall, self.reason(*why))),
+            Event::IkeRekeyed | Event::ChildRekeyed => self.log.write(Entry::reason(wall, Reason::Rekeyed)),
+            Event::Ended(why) => self.log.write(Entry::reason(wall, self.reason(*why))),
             Event::Dropped { count, reason }
                 if self.limiter.check(now.at, &Often::Dropped) == Verdict::Pass =>
             {
@@ -166,10 +155,10 @@ impl Reporter {
 
     fn trouble(&mut self, now: Now, cause: Cause) {
         if cause == Cause::Resume {
-            self.write(&Entry::resumed(now.wall));
+            self.log.write(Entry::resumed(now.wall));
         }
-        self.write(&Entry::reason(now.wall, cause.into()));
-        self.write(&Entry::reconnecting_to(now.wall, &self.host));
+        self.log.write(Entry::reason(now.wall, cause.into()));
+        self.log.write(Entry::reconnecting_to(now.wall, &self.host));
     }
 
     fn failed(&mut self, now: Now, failure: &Failure) {
@@ -191,14 +180,7 @@ impl Reporter {
     }
 
     fn tell(&mut self, now: Now, kind: Kind, text: &str) {
-        self.write(&Entry::new(now.wall, kind, Source::Agent, text));
-    }
-
-    /// A full disk does not stop a connection; the journal counts what it could not write.
-    fn write(&mut self, entry: &Entry) {
-        if let Err(error) = self.journal.write(entry) {
-            tracing::warn!(error = %error.source, "{error}");
-        }
+        self.log.write(Entry::new(now.wall, kind, Source::Agent, text));
     }
 }
 

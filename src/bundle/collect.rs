@@ -68,6 +68,19 @@ pub(super) fn logs(folder: &Path) -> Vec<(String, Source)> {
     named("log", logs.into_iter().rev().take(MAX_LOGS))
 }
 
+/// What the agent left behind where it panicked, the newest first: their names hold their time.
+pub(super) fn crashes(folder: &Path) -> Vec<(String, Source)> {
+    let own = |path: &PathBuf| file_name(path).is_some_and(is_crash_report);
+    let mut reports: Vec<PathBuf> = files_of(Some(folder)).into_iter().filter(own).collect();
+    reports.sort();
+    named("crash", reports.into_iter().rev().take(MAX_LOGS))
+}
+
+/// Whether a file of this name in the folder of the agent's logs is a report of a panic.
+pub fn is_crash_report(name: &str) -> bool {
+    name.starts_with("crash.") && name.ends_with(".txt")
+}
+
 /// Profiles, each once.
 pub(super) fn profiles(paths: &[PathBuf]) -> Vec<(String, Source)> {
     let mut seen = Vec::new();
@@ -230,6 +243,9 @@ mod tests {
             "events.log.x",
             "agent.2.log",
             "agent.1.log",
+            "crash.20250313T030844000Z.7.txt",
+            "crash.20250313T030845000Z.7.txt",
+            "crash.dmp",
             "esp_sa",
         ] {
             fs::write(folder.path().join(name), "x").unwrap();
@@ -239,6 +255,11 @@ mod tests {
         let events = names(events(&folder.path().join("events.log")));
         assert_eq!(events, ["events/events.log", "events/events.log.2", "events/events.log.10"]);
         assert_eq!(names(logs(folder.path())), ["log/agent.2.log", "log/agent.1.log"]);
+        let crashes = names(crashes(folder.path()));
+        assert_eq!(
+            crashes,
+            ["crash/crash.20250313T030845000Z.7.txt", "crash/crash.20250313T030844000Z.7.txt"]
+        );
         assert_eq!(names(logs(&folder.path().join("none"))), [] as [String; 0]);
     }
 }

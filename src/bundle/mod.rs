@@ -12,7 +12,7 @@ pub mod redact;
 mod summary;
 mod system;
 
-pub use collect::profiles_in;
+pub use collect::{is_crash_report, profiles_in};
 
 use crate::config::Places;
 use crate::facts::{Finding, Health};
@@ -121,6 +121,7 @@ impl Contents {
         }
         sources.extend(collect::dns(system::dns_files()));
         sources.extend(collect::profiles(&self.profiles));
+        sources.extend(collect::crashes(&self.places.logs()));
         sources.extend(collect::events(&self.places.events()));
         sources.extend(collect::logs(&self.places.logs()));
         sources

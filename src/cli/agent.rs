@@ -1,8 +1,10 @@
 //! `ikeep agent`.
 
-use super::journal::Journal;
+use super::log::{Log, WrittenToTheEnd};
 use super::spawn::{READY, RUNNING};
 use super::{Error, Exit, Global, help, output, runtime};
+use crate::agent::clock::Clock;
+use crate::agent::crash;
 use crate::agent::heart::Heart;
 use crate::agent::run::{self, AgentError};
 use crate::config::Places;
@@ -11,13 +13,7 @@ use crate::ipc::{BindError, Client, ClientError, Listener};
 use rustix::fs::Mode;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::path::Path;
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::fmt::writer::MakeWriterExt as _;
-
-/// Log files that are kept, one a day.
-const LOGS: usize = 7;
 
 /// What `ikeep agent` takes.
 #[derive(Debug, clap::Args)]
@@ -41,32 +37,21 @@ impl Command {
         rustix::process::umask(Mode::RWXG | Mode::RWXO);
         let background = self.background || self.autostart;
         let supervisor = Supervisor::of_process();
-        if !background && !supervisor.is_there() {
-            global.log_more(1);
+        // A terminal is the log of an agent that somebody started there.
+        let to_files = background || supervisor.is_there();
+        let files = if to_files { log_files(&places) } else { None };
+        let stderr = (!background).then(Log::to_stderr);
+        match (&files, &stderr) {
+            (Some(files), Some(stderr)) => global.log_to(files.clone().and(stderr.clone())),
+            (Some(log), None) | (None, Some(log)) => global.log_to(log.clone()),
+            (None, None) => {}
+        }
+        let _at_the_end = WrittenToTheEnd(files.into_iter().chain(stderr).collect());
+        crash::leave_reports(places.logs(), Clock::system());
+        if !to_files {
             runtime::block_on(async { Ok(run::run(places, || ()).await?) })?;
             return Ok(Exit::Done);
         }
-        let _written_to_the_end = match log_file(&places.logs()) {
-            Ok((log, guard)) => {
-                if background {
-                    global.log_to(log);
-                } else {
-                    global.log_to(log.and(Journal::of_process()));
-                }
-                Some(guard)
-            }
-            Err(error) => {
-                let folder = places.logs();
-                eprintln!(
-                    "ikeep: warning: the agent writes no log, {} cannot be made: {error}",
-                    folder.display()
-                );
-                if !background {
-                    global.log_to(Journal::of_process());
-                }
-                None
-            }
-        };
         if !background {
             return runtime::block_on(supervised(&places, supervisor));
         }
@@ -124,12 +109,13 @@ async fn background(places: &Places) -> Result<Exit, Error> {
     }
 }
 
-/// The agent's log files, in a folder of this user's.
-fn log_file(folder: &Path) -> io::Result<(NonBlocking, WorkerGuard)> {
-    Places::make_private(folder)?;
-    let builder = RollingFileAppender::builder().rotation(Rotation::DAILY).max_log_files(LOGS);
-    let file = builder.filename_prefix("agent").filename_suffix("log").build(folder);
-    file.map(tracing_appender::non_blocking).map_err(io::Error::other)
+/// The agent's log files. Where there cannot be any, it runs without.
+fn log_files(places: &Places) -> Option<Log> {
+    let folder = places.logs();
+    let told = |error| {
+        eprintln!("ikeep: warning: the agent writes no log, {} cannot be made: {error}", folder.display());
+    };
+    Log::to_files(folder.clone()).map_err(told).ok()
 }
 
 /// Tells whoever started it, and lets go of their streams.

@@ -112,7 +112,7 @@ with damaged (what is wrong) and text.";
 
 /// Below `ikeep bundle --help`.
 pub(super) const BUNDLE: &str = "\
-The path of the new file, DARTBundle_YYYYMMDD_HHMM.zip, is printed. In it: the event log, the agent's log, its status, the \
+The path of the new file, DARTBundle_YYYYMMDD_HHMM.zip, is printed. In it: the event log, the agent's log, reports of its crashes, its status, the \
 profiles, the config file, this machine's addresses, routes, rules and resolver settings, what `ikeep doctor` finds, versions, \
 and a manifest with the SHA-256 of each. `ikeep bundle --list` shows what would go in. Values whose names sound like passwords, keys \
 or tokens are masked; the files of sessions and keys are not opened. summary.html shows the session as a picture in any browser. \

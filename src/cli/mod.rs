@@ -16,8 +16,8 @@ mod forget;
 mod gateway;
 mod generate;
 mod help;
-mod journal;
 mod lab;
+mod log;
 mod output;
 mod pinentry;
 mod portal;
@@ -135,10 +135,10 @@ impl Global {
         let _ = tracing::subscriber::set_global_default(subscriber.with_writer(std::io::stderr).finish());
     }
 
-    /// They go to a file, from what is worth knowing on.
-    fn log_to(&self, file: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
+    /// They go where the agent's log goes, from what is worth knowing on.
+    fn log_to(&self, log: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
         let subscriber = tracing_subscriber::fmt().with_max_level(self.level(1)).with_ansi(false);
-        let _ = tracing::subscriber::set_global_default(subscriber.with_writer(file).finish());
+        let _ = tracing::subscriber::set_global_default(subscriber.with_writer(log).finish());
     }
 
     fn level(&self, more: u8) -> Level {

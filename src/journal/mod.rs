@@ -8,8 +8,10 @@ mod block;
 mod entry;
 mod follow;
 mod limiter;
+mod queue;
 mod read;
 mod reason;
+mod recorder;
 mod texts;
 mod writer;
 
@@ -17,8 +19,10 @@ pub use block::{BlockError, Renderer, parse};
 pub use entry::{Entry, Kind, MAX_DESCRIPTION, Place, Source};
 pub use follow::Watch;
 pub use limiter::{Limiter, Verdict};
+pub use queue::{Queue, Sink};
 pub use read::{Blocks, Reader};
 pub use reason::{Class, Reason};
+pub use recorder::Recorder;
 pub use writer::{Journal, Rotation, WriteError};
 
 #[cfg(test)]

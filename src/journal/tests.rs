@@ -250,6 +250,34 @@ fn write_errors_are_told_once_and_counted() {
     let told = told(journal.file());
     assert_eq!(told[0], "2 events could not be written to this log.");
     assert_eq!(told[1], Entry::established(RESUME).description());
+    journal.miss(RESUME, 1).unwrap();
+    assert_eq!(self::told(journal.file())[2..], ["1 event could not be written to this log."]);
+}
+
+#[test]
+fn what_a_power_cut_has_torn_costs_no_other_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = journal(folder.path(), 1 << 20, 1);
+    let file = first.file().to_owned();
+    for _ in 0..2 {
+        first.write(&Entry::established(RESUME)).unwrap();
+    }
+    first.sync().unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let block = whole.len() / 2;
+    // Cut anywhere in the second block, with and without the zeros that some file systems leave.
+    for (cut, zeros) in (block..whole.len()).flat_map(|cut| [(cut, 0), (cut, 7)]) {
+        let mut torn = whole[..cut].to_vec();
+        torn.resize(cut + zeros, 0);
+        std::fs::write(&file, &torn).unwrap();
+        journal(folder.path(), 1 << 20, 1).write(&Entry::resumed(RESUME)).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let read: Vec<Entry> = parse(&text, &zone()).into_iter().flatten().collect();
+        // Zeros right behind a block become a part of it.
+        let first = read.first().map(Entry::description).unwrap_or_default();
+        assert!(first.starts_with(Entry::established(RESUME).description()), "cut at {cut}: {first}");
+        assert_eq!(read.last(), Some(&Entry::resumed(RESUME)), "cut at {cut}, {zeros} zeros: {text}");
+    }
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use super::block::Renderer;
 use super::entry::{Entry, Kind, Source};
+use crate::time::UnixTime;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// How much log is kept.
@@ -34,20 +35,28 @@ pub struct WriteError {
 }
 
 /// Writes events to a file. A full disk or a lost folder does not stop the agent: the first failure is handed to the caller,
-/// the next ones are counted, and the first event that can be written again is preceded by their number.
+/// the next ones are counted, and the first event that can be written again is preceded by their number. It waits for the disk:
+/// see [`super::Recorder`] for who must not.
+///
+/// A loss of power leaves whole blocks up to the last [`Journal::sync`], and perhaps torn ones after them: the next event
+/// begins on a line of its own.
 #[derive(Debug)]
 pub struct Journal {
     file: PathBuf,
     rotation: Rotation,
     renderer: Renderer,
     open: Option<(File, u64)>,
+    /// The folder does not surely know the file's name yet.
+    made: bool,
     lost: u64,
+    /// The failure was told.
+    failing: bool,
 }
 
 impl Journal {
     /// A journal that appends to `file`, which is made with its folder when the first event is written.
     pub fn new(file: PathBuf, rotation: Rotation, renderer: Renderer) -> Self {
-        Self { file, rotation, renderer, open: None, lost: 0 }
+        Self { file, rotation, renderer, open: None, made: false, lost: 0, failing: false }
     }
 
     /// The file.
@@ -65,23 +74,57 @@ impl Journal {
     /// # Errors
     /// Only the first failure of a row; the others are in [`Journal::lost`].
     pub fn write(&mut self, entry: &Entry) -> Result<(), WriteError> {
+        self.put(entry.wall(), Some(entry))
+    }
+
+    /// Tells that so many events are missing here; where it cannot be told now, they are counted.
+    ///
+    /// # Errors
+    /// As [`Journal::write`].
+    pub fn miss(&mut self, wall: UnixTime, count: u64) -> Result<(), WriteError> {
+        self.lost = self.lost.saturating_add(count);
+        self.put(wall, None)
+    }
+
+    /// Has the disk keep what was written, over a loss of power too. Where nothing was written there is nothing to do.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn sync(&mut self) -> io::Result<()> {
+        let Some((file, _)) = &self.open else { return Ok(()) };
+        match file.sync_data() {
+            // No disk: a pipe, a terminal.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(()),
+            done => done?,
+        }
+        if self.made
+            && let Some(folder) = self.folder()
+        {
+            File::open(folder)?.sync_all()?;
+        }
+        self.made = false;
+        Ok(())
+    }
+
+    fn put(&mut self, wall: UnixTime, entry: Option<&Entry>) -> Result<(), WriteError> {
         let mut text = String::new();
         if self.lost > 0 {
-            let told = format!("{} events could not be written to this log.", self.lost);
-            let told = Entry::new(entry.wall(), Kind::Warning, Source::Agent, &told);
-            text = self.renderer.render(&told);
+            let events = if self.lost == 1 { "event" } else { "events" };
+            let told = format!("{} {events} could not be written to this log.", self.lost);
+            text = self.renderer.render(&Entry::new(wall, Kind::Warning, Source::Agent, &told));
         }
-        text.push_str(&self.renderer.render(entry));
+        text.extend(entry.map(|entry| self.renderer.render(entry)));
         match self.append(text.as_bytes()) {
             Ok(()) => {
-                self.lost = 0;
+                (self.lost, self.failing) = (0, false);
                 Ok(())
             }
             Err(source) => {
                 // A file that failed is opened anew next time: its folder may be back by then.
                 self.open = None;
-                self.lost += 1;
-                if self.lost > 1 { Ok(()) } else { Err(WriteError { file: self.file.clone(), source }) }
+                self.lost = self.lost.saturating_add(u64::from(entry.is_some()));
+                let told = std::mem::replace(&mut self.failing, true);
+                if told { Ok(()) } else { Err(WriteError { file: self.file.clone(), source }) }
             }
         }
     }
@@ -93,6 +136,8 @@ impl Journal {
             None => self.open_file()?,
         };
         if size > 0 && size.saturating_add(more) > self.rotation.max_bytes {
+            // What is put aside is not opened again. A disk that will not say so is no reason to stop.
+            let _ = file.sync_data();
             self.rotate()?;
             (file, size) = self.open_file()?;
         }
@@ -101,17 +146,32 @@ impl Journal {
         Ok(())
     }
 
-    fn open_file(&self) -> io::Result<(File, u64)> {
-        if let Some(folder) = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    fn folder(&self) -> Option<&Path> {
+        self.file.parent().filter(|folder| !folder.as_os_str().is_empty())
+    }
+
+    fn open_file(&mut self) -> io::Result<(File, u64)> {
+        if let Some(folder) = self.folder() {
             fs::create_dir_all(folder)?;
         }
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.file)?;
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.file)?;
         let metadata = file.metadata()?;
         // A file of an earlier day may have been made with a wider mode.
         if metadata.permissions().mode() & 0o077 != 0 {
             file.set_permissions(Permissions::from_mode(0o600))?;
         }
-        Ok((file, metadata.len()))
+        self.made |= metadata.len() == 0;
+        let mut size = metadata.len();
+        if metadata.is_file() && size > 0 {
+            let mut last = [0];
+            File::open(&self.file)?.read_exact_at(&mut last, size - 1)?;
+            // A power cut or a full disk has torn the last block: what follows must not become a part of it.
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+                size += 1;
+            }
+        }
+        Ok((file, size))
     }
 
     fn aside(&self, number: u32) -> PathBuf {

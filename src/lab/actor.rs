@@ -13,6 +13,7 @@ use crate::config::{Places, Tunnel};
 use crate::crypto::Secret;
 use crate::ipc::message::Typed;
 use crate::ipc::{Answer, Call, Connect, Question, Reply, Request};
+use crate::journal::Recorder;
 use crate::store::Store;
 use crate::time::Now;
 use serde_json::Value;
@@ -21,6 +22,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -28,6 +30,8 @@ use tokio::task::AbortHandle;
 const EVENTS: usize = 1024;
 /// Replies that may wait for the person.
 const REPLIES: usize = 64;
+/// How long the disk may take for the event log.
+const WRITTEN: Duration = Duration::from_secs(5);
 
 /// An event of the client's as the stage hears it.
 #[derive(Debug)]
@@ -58,6 +62,8 @@ pub(super) struct Actor {
     calls: Option<mpsc::Sender<Call>>,
     person: mpsc::Sender<Reply>,
     task: Option<AbortHandle>,
+    /// That of the agent which was started last.
+    log: Option<Recorder>,
 }
 
 impl Drop for Actor {
@@ -129,6 +135,7 @@ impl Actor {
             calls: None,
             person,
             task: None,
+            log: None,
         };
         (actor, Ears { events, replies, echoes })
     }
@@ -144,6 +151,7 @@ impl Actor {
             around: self.around.clone(),
         };
         let service = Service::new(setup).await;
+        self.log = Some(service.events());
         let (calls, called) = mpsc::channel(REPLIES);
         self.calls = Some(calls);
         self.task = Some((self.around.spawn)(Box::pin(service.run(called))));
@@ -155,6 +163,16 @@ impl Actor {
             task.abort();
         }
         self.calls = None;
+    }
+
+    /// The event log as it stands in its file, all of it that this agent and those before it have told.
+    pub(super) fn event_log(&self) -> String {
+        if let Some(log) = &self.log
+            && !log.flush(WRITTEN)
+        {
+            tracing::warn!("the event log is not written to its end");
+        }
+        fs::read_to_string(self.places.events()).unwrap_or_default()
     }
 
     /// What the command line sends.

@@ -21,7 +21,6 @@ use crate::sense::Signal;
 use crate::session::Session;
 use crate::time::Instant;
 use std::fmt::Display;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -297,7 +296,7 @@ impl Stage {
 
     /// A line that the event log must have.
     pub(super) fn promise_logged(&mut self, text: &str) {
-        let log = self.event_log();
+        let log = self.agent.event_log();
         let found = if log.contains(text) { "it" } else { "no such line" };
         self.promise(format!("the event log says: {text}"), log.contains(text), found);
     }
@@ -308,11 +307,6 @@ impl Stage {
         self.promise_logged(&format!("Reconnecting to {}...", self.host_name));
         let id = self.seen.session.as_ref().map(Session::id_text).unwrap_or_default();
         self.promise_logged(&format!("Using IKE ID '{id}' for reconnect"));
-    }
-
-    /// The event log as it stands in its file.
-    fn event_log(&self) -> String {
-        fs::read_to_string(self.agent.places.events()).unwrap_or_default()
     }
 
     /// The gateway's counters.
@@ -368,7 +362,7 @@ impl Stage {
             wrong.is_none(),
             wrong.unwrap_or_else(|| "all".into()),
         );
-        let secrets = self.event_log().contains("cisco");
+        let secrets = self.agent.event_log().contains("cisco");
         self.promise("no password in the event log", !secrets, if secrets { "one" } else { "none" });
         self.write_files().await?;
         let last = self.seen.reconnected.last().copied();

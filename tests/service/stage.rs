@@ -8,6 +8,7 @@ use ikeep::agent::service::{Service, Setup};
 use ikeep::config::Places;
 use ikeep::crypto::Secret;
 use ikeep::ipc::{Answer, Call, Connect, Reply, Request, Typed};
+use ikeep::journal::Recorder;
 use ikeep::sense::{Networks, Senses, Signal, Way};
 use ikeep::store::Store;
 use serde_json::Value;
@@ -36,6 +37,7 @@ pub(crate) struct Stage {
     carried: watch::Sender<Vec<IpAddr>>,
     calls: mpsc::Sender<Call>,
     task: Option<AbortHandle>,
+    log: Option<Recorder>,
 }
 
 impl Drop for Stage {
@@ -101,6 +103,7 @@ impl Stage {
             carried: watch::Sender::new(vec![HERE4]),
             calls: mpsc::channel(1).0,
             task: None,
+            log: None,
         };
         stage.start().await;
         Ok(stage)
@@ -157,6 +160,7 @@ impl Stage {
             }
         });
         let service = Service::new(setup).await;
+        self.log = Some(service.events());
         self.task = Some(tokio::spawn(service.run(called)).abort_handle());
     }
 
@@ -170,6 +174,8 @@ impl Stage {
     }
 
     pub(crate) fn events(&self) -> String {
+        let written = self.log.as_ref().is_none_or(|log| log.flush(PATIENCE));
+        assert!(written, "the event log is not written");
         fs::read_to_string(self.file("state/events.log")).unwrap_or_default()
     }
 

@@ -11,9 +11,11 @@ fn at(seconds: u64) -> Now {
 
 fn told(tell: impl FnOnce(&mut Reporter)) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let mut reporter = Reporter::new(folder.path().join("events.log"), "IKEv2_Gateway");
+    let log = Recorder::in_file(folder.path().join("events.log"));
+    let mut reporter = Reporter::new(log.clone(), "IKEv2_Gateway");
     tell(&mut reporter);
-    std::fs::read_to_string(reporter.file()).unwrap_or_default()
+    assert!(log.flush(Duration::from_secs(20)));
+    std::fs::read_to_string(log.file()).unwrap_or_default()
 }
 
 fn in_order(text: &str, parts: &[&str]) {

@@ -157,7 +157,7 @@ impl Service {
         for text in &target.warnings {
             self.warn(text);
         }
-        let mut reporter = Reporter::new(self.places.events(), &target.settings.host_name);
+        let mut reporter = Reporter::new(self.events.clone(), &target.settings.host_name);
         reporter.preferences(self.clock.now(), &target.preferences);
         if let Some(folder) = &target.key_log {
             let text = format!(

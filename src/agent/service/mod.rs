@@ -35,7 +35,7 @@ use super::target::Target;
 use crate::client::Order;
 use crate::config::Places;
 use crate::ipc::{Answer, Call, Connect, Failure, FailureKind, NoticeKind, Reply, Request};
-use crate::journal::Kind;
+use crate::journal::{Kind, Recorder};
 use crate::reconnect::State;
 use crate::sense::{Hold, Missing, Networks, Senses, Signal};
 use crate::store::{self, Intent, Saved, Store, StoreError};
@@ -48,6 +48,8 @@ const WATCHERS: usize = 16;
 
 /// Files that take longer are not waited for.
 const FILES: Duration = Duration::from_secs(10);
+/// How long an agent that ends waits for the disk to take its last events.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 
 /// What the service is made of.
 #[derive(Debug)]
@@ -86,6 +88,8 @@ struct Idle {
 /// See the module.
 pub struct Service {
     places: Places,
+    /// The event log.
+    events: Recorder,
     clock: Clock,
     store: Store,
     keeping: Option<Keeping>,
@@ -148,6 +152,7 @@ impl Service {
         let (intent, notes) = Intent::load(&places);
         let (unique_id, more) = store::device_id(&places, &mut OsRandom::new());
         let mut service = Self {
+            events: Recorder::in_file(places.events()),
             places,
             clock,
             store,
@@ -191,6 +196,11 @@ impl Service {
     pub fn watched(mut self, heart: Heart) -> Self {
         self.heart = heart;
         self
+    }
+
+    /// The event log, for whoever has to know when all is in its file.
+    pub fn events(&self) -> Recorder {
+        self.events.clone()
     }
 
     /// Runs until a [`Request::Stop`], or until nobody can call any more.
@@ -417,6 +427,11 @@ impl Service {
             self.say(Kind::Warning, &error.to_string());
         }
         self.connection = None;
+        let events = self.events.clone();
+        let written = tokio::task::spawn_blocking(move || events.flush(LAST_EVENTS)).await;
+        if !matches!(written, Ok(true)) {
+            tracing::warn!("the disk did not take the last events within {} s", LAST_EVENTS.as_secs());
+        }
     }
 
     /// What was connected last, as the files have it now; `None`: nothing was. A profile that has gone meanwhile is no hindrance
@@ -455,7 +470,7 @@ impl Service {
         let now = self.clock.now();
         match self.connection.as_mut() {
             Some(connection) => connection.reporter.say(now, kind, text),
-            None => Reporter::new(self.places.events(), "").say(now, kind, text),
+            None => Reporter::new(self.events.clone(), "").say(now, kind, text),
         }
     }
 

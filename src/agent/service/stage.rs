@@ -12,6 +12,7 @@ use crate::client::Event;
 use crate::config::{Places, Tunnel};
 use crate::ipc::helper::Applied;
 use crate::ipc::{Call, Connect, Reply, Request};
+use crate::journal::Recorder;
 use crate::plan::Plan;
 use crate::reconnect::State;
 use crate::sense::{Senses, Signal};
@@ -31,6 +32,7 @@ pub(super) struct Stage {
 /// Everything around a service that the test has.
 pub(super) struct Parts {
     home: TempDir,
+    pub(super) log: Recorder,
     pub(super) outputs: mpsc::Sender<Output>,
     pub(super) helper: Script,
     /// Whoever has asked for the connection.
@@ -71,10 +73,10 @@ pub(super) async fn service(policy: &str) -> (Service, Parts) {
     let store = Store::in_files(&places);
     let senses = Senses { signals, gateway, missing };
     let around = Surroundings::default();
-    let events = places.events();
     let setup = Setup { places, clock: clock.clone(), store, senses, around: around.clone() };
     let mut service = Service::new(setup).await;
-    let reporter = Reporter::new(events, "there");
+    let log = service.events();
+    let reporter = Reporter::new(log.clone(), "there");
     let begun = Connection::start(target(home.path(), policy), None, reporter, &clock, &around, home.path());
     let mut connection = begun.await.unwrap();
     let (outputs, said) = mpsc::channel(8);
@@ -84,7 +86,7 @@ pub(super) async fn service(policy: &str) -> (Service, Parts) {
     service.connection = Some(connection);
     let (way, asker): (Way, _) = mpsc::channel(64);
     service.asker = Some(way);
-    let parts = Parts { home, outputs, helper, asker, _signals: signal, _gateway: watched };
+    let parts = Parts { home, log, outputs, helper, asker, _signals: signal, _gateway: watched };
     (service, parts)
 }
 
@@ -143,6 +145,7 @@ impl Stage {
 
 impl Parts {
     pub(super) fn events(&self) -> String {
+        assert!(self.log.flush(std::time::Duration::from_secs(20)), "the log is not written");
         std::fs::read_to_string(self.home.path().join("state/events.log")).unwrap()
     }
 }
