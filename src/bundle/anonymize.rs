@@ -4,11 +4,16 @@
 //! Names are learned first, where they stand under a heading (`user`, `<HostName>`, `IKE ID '..'`) in any entry, and then
 //! masked wherever they are; addresses and domains are known by their form. Free text that a gateway sends is not understood.
 
+mod escape;
+mod form;
+
 use super::gather::{Gathered, Item};
+use escape::{Colons, before, hex, unescaped, written_otherwise};
+use form::{ipv4, ipv6, mac, named_by_mac, uuid};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// What is masked. Its name is the beginning of the mask.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -25,7 +30,7 @@ enum Kind {
 }
 
 /// What stands before a name, where the name ends, and what it is.
-const HEADINGS: [(&str, &[char], Kind); 25] = [
+const HEADINGS: [(&str, &[char], Kind); 23] = [
     ("<HostName>", &['<'], Kind::Host),
     ("<HostAddress>", &['<'], Kind::Host),
     ("<UserGroup>", &['<'], Kind::Organisation),
@@ -49,8 +54,6 @@ const HEADINGS: [(&str, &[char], Kind); 25] = [
     ("O=", &[',', '\n', '"', '<', '+'], Kind::Organisation),
     ("OU=", &[',', '\n', '"', '<', '+'], Kind::Organisation),
     ("DC=", &[',', '\n', '"', '<', '+'], Kind::Organisation),
-    ("\nsearch ", &[' ', '\n'], Kind::Domain),
-    ("\ndomain ", &[' ', '\n'], Kind::Domain),
 ];
 /// Names that tell nothing of anybody, and that stand in every text.
 const GENERIC: [&str; 22] = [
@@ -82,12 +85,12 @@ const FILES: [&str; 21] = [
     "log", "xml", "toml", "json", "conf", "service", "socket", "html", "txt", "sock", "key", "pem", "plain",
     "target", "timer", "mount", "slice", "zst", "partial", "xsd", "rs",
 ];
+/// Lines of resolv.conf(5) that are followed by domains.
+const SEARCHED: [&str; 2] = ["search", "domain"];
 /// Names in the form of domains that are none of anybody's here.
 const KNOWN: [&str; 4] = ["www.w3.org", "schemas.xmlsoap.org", "org.freedesktop", "in-addr.arpa"];
 /// A name of at least so many octets is masked within words, too.
 const LONG: usize = 5;
-/// Longest textual address of IPv6, octets.
-const LONGEST_IPV6: usize = 45;
 
 /// The masks of one bundle.
 #[derive(Default)]
@@ -116,6 +119,9 @@ pub(super) fn all(gathered: &mut Gathered, known: &Known) {
             masks.learn_name(name.split(".xml").next().unwrap_or(name), Kind::Profile);
         }
         masks.learn(&item.text);
+        if item.name.starts_with("dns/") {
+            masks.learn_searched(&item.text);
+        }
     }
     let mut taken: Vec<String> = Vec::new();
     for Item { name, origin, text, .. } in &mut gathered.items {
@@ -166,8 +172,30 @@ impl Masks {
         }
     }
 
+    /// Takes the domains of resolv.conf, which may have no dot in them.
+    fn learn_searched(&mut self, text: &str) {
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            if words.next().is_some_and(|word| SEARCHED.contains(&word)) {
+                words.for_each(|word| self.learn_name(word.trim_end_matches('.'), Kind::Domain));
+            }
+        }
+    }
+
+    /// Takes a name in every form in which it may stand somewhere.
     fn learn_name(&mut self, name: &str, kind: Kind) {
-        let as_told = name.trim();
+        let name = name.trim();
+        self.learn_form(name, kind);
+        let plain = unescaped(name);
+        for form in written_otherwise(&plain) {
+            self.learn_form(&form, kind);
+        }
+        if plain != name {
+            self.learn_form(&plain, kind);
+        }
+    }
+
+    fn learn_form(&mut self, as_told: &str, kind: Kind) {
         let name = as_told.to_ascii_lowercase();
         // With a port or in brackets it is an address, which is known by its form.
         let is_address = name.parse::<IpAddr>().is_ok() || name.parse::<std::net::SocketAddr>().is_ok();
@@ -230,18 +258,23 @@ impl Masks {
         let rest = &text[at..];
         let octets = rest.as_bytes();
         let first = *octets.first()?;
-        let before = text.as_bytes()[..at].last().copied().unwrap_or(b' ');
+        let before = before(text.as_bytes(), at);
         if let Some(length) = named_by_mac(octets, before) {
             let parts: Vec<&str> = (3..length).step_by(2).filter_map(|at| rest.get(at..at + 2)).collect();
             return Some((length, self.give(Kind::Mac, &parts.join(":")).into()));
         }
-        if first.is_ascii_hexdigit() || first == b':' {
-            let address = ipv6(octets, before).or_else(|| ipv4(octets, before));
-            if let Some((length, ip)) = address {
+        if first.is_ascii_hexdigit() || matches!(first, b':' | b'%') {
+            // As it is in a URL.
+            let colons = Colons::of(octets);
+            let plain = colons.as_ref().map_or(octets, |colons| &colons.plain);
+            let length = |length: usize| colons.as_ref().map_or(length, |colons| colons.raw(length));
+            let address = ipv6(plain, before).or_else(|| ipv4(plain, before));
+            if let Some((plain, ip)) = address {
+                let length = length(plain);
                 return Some((length, self.address(ip).map_or(rest[..length].into(), Cow::Owned)));
             }
-            if let Some(length) = mac(octets, before) {
-                return Some((length, self.give(Kind::Mac, &rest[..length]).into()));
+            if let Some((plain, mac)) = mac(plain, before) {
+                return Some((length(plain), self.give(Kind::Mac, &mac).into()));
             }
             if let Some(length) = uuid(octets, before) {
                 return Some((length, self.give(Kind::Uuid, &rest[..length]).into()));
@@ -296,7 +329,7 @@ impl Masks {
         };
         let given = self.given.entry(kind).or_default();
         let next = given.len() + 1;
-        let number = given.entry(what.to_ascii_lowercase().replace('-', ":")).or_insert(next);
+        let number = given.entry(unescaped(what).to_ascii_lowercase()).or_insert(next);
         format!("{word}-{number}")
     }
 }
@@ -312,82 +345,19 @@ fn up_to<'a>(text: &'a str, ends: &[char]) -> &'a str {
     end.map_or(text, |(end, _)| &text[..end])
 }
 
-/// An address of IPv4 at the beginning: four numbers.
-fn ipv4(octets: &[u8], before: u8) -> Option<(usize, IpAddr)> {
-    if before.is_ascii_digit() || !octets.first()?.is_ascii_digit() {
-        return None;
-    }
-    let mut length = 0;
-    for part in 0..4 {
-        if part > 0 {
-            length += usize::from(octets.get(length) == Some(&b'.'));
-        }
-        length += octets.get(length..)?.iter().take_while(|octet| octet.is_ascii_digit()).count();
-    }
-    let ip: Ipv4Addr = std::str::from_utf8(octets.get(..length)?).ok()?.parse().ok()?;
-    Some((length, ip.into()))
-}
-
-/// An address of IPv6 at the beginning: the longest that it can be.
-fn ipv6(octets: &[u8], before: u8) -> Option<(usize, IpAddr)> {
-    // `name::name` is a path in a program.
-    let path = octets.starts_with(b"::") && (before.is_ascii_alphanumeric() || before == b'_');
-    if before.is_ascii_hexdigit() || path {
-        return None;
-    }
-    let is_part = |octet: &&u8| octet.is_ascii_hexdigit() || matches!(octet, b':' | b'.');
-    let run = octets.iter().take(LONGEST_IPV6).take_while(is_part).count();
-    let colons = octets.get(..run)?.iter().filter(|octet| **octet == b':').count();
-    if colons < 2 {
-        return None;
-    }
-    (2..=run).rev().find_map(|length| {
-        let ends = octets.get(length).is_none_or(|after| !after.is_ascii_alphanumeric() && *after != b'_');
-        let text = std::str::from_utf8(octets.get(..length)?).ok()?;
-        let ip: Ipv6Addr = text.parse().ok().filter(|_| ends)?;
-        Some((length, ip.into()))
-    })
-}
-
-/// The length of six octets of a MAC, unless they are all the same: nobody's.
-fn mac(octets: &[u8], before: u8) -> Option<usize> {
-    let separator = *octets.get(2).filter(|octet| matches!(octet, b':' | b'-'))?;
-    let text = octets.get(..17)?;
-    let fits = |(at, octet): (usize, &u8)| match at % 3 {
-        2 => *octet == separator,
-        _ => octet.is_ascii_hexdigit(),
-    };
-    let ends = octets.get(17).is_none_or(|after| !after.is_ascii_hexdigit());
-    let alone = !before.is_ascii_hexdigit() && ends;
-    let same = text.chunks(3).all(|part| part.get(..2) == text.get(..2));
-    (alone && !same && text.iter().enumerate().all(fits)).then_some(17)
-}
-
-/// The length of an interface's name that systemd has made of its MAC: `enx` or `wlx`, and twelve digits.
-fn named_by_mac(octets: &[u8], before: u8) -> Option<usize> {
-    let (kind, digits) = octets.get(..15)?.split_first_chunk::<3>()?;
-    let ends = octets.get(15).is_none_or(|after| !after.is_ascii_alphanumeric());
-    let fits = matches!(kind, b"enx" | b"wlx") && digits.iter().all(u8::is_ascii_hexdigit);
-    (fits && ends && !before.is_ascii_alphanumeric()).then_some(15)
-}
-
-/// The length of a UUID: disks and machines are told apart by them.
-fn uuid(octets: &[u8], before: u8) -> Option<usize> {
-    let text = octets.get(..36)?;
-    let fits = |(at, octet): (usize, &u8)| match at {
-        8 | 13 | 18 | 23 => *octet == b'-',
-        _ => octet.is_ascii_hexdigit(),
-    };
-    let alone = !before.is_ascii_alphanumeric();
-    (alone && text.iter().enumerate().all(fits)).then_some(36)
-}
-
 /// A domain, or what stands before the `@` of an address of mail, at the beginning of a word.
 fn domain(text: &str, at: usize) -> Option<(usize, Kind)> {
     let rest = &text[at..];
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let octets = text.as_bytes();
+    // Within `%XX`, or behind it.
+    let escape = |at: usize| matches!(octets.get(at..), Some([b'%', high, low, ..]) if hex(*high).zip(hex(*low)).is_some());
+    if at.checked_sub(1).is_some_and(escape) || at.checked_sub(2).is_some_and(escape) {
+        return None;
+    }
     let mut back = text[..at].chars().rev();
     let inside = match back.next() {
+        _ if at.checked_sub(3).is_some_and(escape) => false,
         Some('.') => back.next().is_some_and(is_part),
         Some(before) => is_part(before),
         None => false,

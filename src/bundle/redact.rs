@@ -11,10 +11,14 @@ use serde_json::Value;
 pub const MASK: &str = "[masked]";
 /// Longest tag that is taken for one, octets.
 const LONGEST_TAG: usize = 16 << 10;
+/// So many octets of one text are read in vain in search of the ends of lists; beyond that the rest of the text is masked. Else
+/// a log full of open brackets would take hours.
+const IN_VAIN: usize = 8 << 20;
 
 /// The text without secrets.
 pub fn text(text: &str) -> String {
-    let mut scan = Scan { text, at: 0, out: String::with_capacity(text.len()) };
+    let out = String::with_capacity(text.len());
+    let mut scan = Scan { text, at: 0, out, torn: Vec::new(), in_vain: IN_VAIN };
     while scan.at < text.len() {
         scan.step();
     }
@@ -44,6 +48,10 @@ struct Scan<'a> {
     text: &'a str,
     at: usize,
     out: String,
+    /// Elements that do not end any more.
+    torn: Vec<&'a str>,
+    /// What is left of [`IN_VAIN`].
+    in_vain: usize,
 }
 
 impl<'a> Scan<'a> {
@@ -79,7 +87,7 @@ impl<'a> Scan<'a> {
         let rest = self.rest();
         let before = self.text[..self.at].chars().next_back();
         let Some(first) = rest.chars().next() else { return };
-        if rest.starts_with("-----BEGIN ") && line(rest).contains("PRIVATE KEY") {
+        if rest.starts_with("-----BEGIN ") && label(rest).contains("PRIVATE KEY") {
             self.private_key();
         } else if first == '<'
             && let Some(tag) = Tag::read(rest)
@@ -132,18 +140,19 @@ impl<'a> Scan<'a> {
         }
         let colon = blank(after).starts_with(':');
         let value = blank(value.strip_prefix(['=', '>']).unwrap_or(value));
-        let first_of_line = self.text[..self.at].rsplit('\n').next().is_some_and(|head| {
-            head.trim().trim_start_matches(['"', '\'', '-', '#', '{', '(']).trim().is_empty()
-        });
+        let mark =
+            |c: char| c != '\n' && (c.is_whitespace() || matches!(c, '"' | '\'' | '-' | '#' | '{' | '('));
+        let head = self.text[..self.at].trim_end_matches(mark);
+        let first_of_line = head.is_empty() || head.ends_with('\n');
         self.copy(rest.len() - value.len());
-        let (head, length, tail) = extent(value, within, colon || first_of_line);
+        let (head, length, tail) = extent(value, within, colon || first_of_line, &mut self.in_vain);
         self.copy(head);
         self.mask(length);
         self.copy(tail);
     }
 
     /// A start tag, and the content of its element if that is a secret.
-    fn tag(&mut self, tag: &Tag<'_>) {
+    fn tag(&mut self, tag: &Tag<'a>) {
         let says = |names: &[&str]| {
             let told = tag.attributes.iter().find(|attribute| names.contains(&attribute.name));
             told.is_some_and(|attribute| is_secret(&self.rest()[attribute.value.0..attribute.value.1]))
@@ -160,7 +169,11 @@ impl<'a> Scan<'a> {
         self.copy(start + tag.length - self.at);
         if secret && !tag.empty {
             let rest = self.rest();
-            let end = rest.find(&format!("</{}", tag.name));
+            let looked_for = !self.torn.contains(&tag.name);
+            let end = looked_for.then(|| rest.find(&format!("</{}", tag.name))).flatten();
+            if looked_for && end.is_none() {
+                self.torn.push(tag.name);
+            }
             // Torn: its end is not in this text.
             let end = end.or_else(|| rest.find(['<', '\n'])).unwrap_or(rest.len());
             self.mask(end);
@@ -215,8 +228,11 @@ impl<'a> Tag<'a> {
 }
 
 /// The value at the beginning of a text: octets before it that stay (a quote), its length, octets after it that stay. `within`:
-/// the quote that it stands in with its name. `to_end`: what has no quotes ends with its line, not with its word.
-fn extent(text: &str, within: Option<char>, to_end: bool) -> (usize, usize, usize) {
+/// the quote that it stands in with its name. `to_end`: what has no quotes ends with its line, not with its word. `in_vain`: what
+/// may be read without finding an end.
+///
+/// It reads no further than the value goes: a line of megabytes may hold thousands of them.
+fn extent(text: &str, within: Option<char>, to_end: bool, in_vain: &mut usize) -> (usize, usize, usize) {
     for triple in ["\"\"\"", "'''"] {
         if let Some(rest) = text.strip_prefix(triple) {
             let length = rest.find(triple);
@@ -231,12 +247,18 @@ fn extent(text: &str, within: Option<char>, to_end: bool) -> (usize, usize, usiz
                 None => (1, line(rest).len(), 0),
             }
         }
-        Some(open @ ('[' | '{')) => (0, end_of_nested(text, open).unwrap_or(line(text).len()), 0),
+        Some('[' | '{') if *in_vain == 0 => (0, text.len(), 0),
+        Some(open @ ('[' | '{')) => {
+            let end = end_of_nested(text, open).unwrap_or_else(|read| {
+                *in_vain = in_vain.saturating_sub(read);
+                line(text).len()
+            });
+            (0, end, 0)
+        }
         _ => {
-            let text = line(text);
-            let text = within.and_then(|quote| text.find(quote)).map_or(text, |end| &text[..end]);
-            let end = if to_end { None } else { text.find(char::is_whitespace) };
-            (0, end.unwrap_or(text.len()), 0)
+            let ends =
+                |c: char| matches!(c, '\n' | '\r') || Some(c) == within || !to_end && c.is_whitespace();
+            (0, text.find(ends).unwrap_or(text.len()), 0)
         }
     }
 }
@@ -244,8 +266,9 @@ fn extent(text: &str, within: Option<char>, to_end: bool) -> (usize, usize, usiz
 /// Where the quote closes, on the same line; a backslash takes the meaning from the character after it.
 fn end_of_quoted(text: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
-    for (at, c) in line(text).char_indices() {
+    for (at, c) in text.char_indices() {
         match c {
+            '\n' | '\r' => return None,
             _ if escaped => escaped = false,
             '\\' => escaped = true,
             c if c == quote => return Some(at),
@@ -255,29 +278,34 @@ fn end_of_quoted(text: &str, quote: char) -> Option<usize> {
     None
 }
 
-/// The length of a list or table with everything in it.
-fn end_of_nested(text: &str, open: char) -> Option<usize> {
+/// The length of a list or table with everything in it; where it has no end, how much was read to know that.
+fn end_of_nested(text: &str, open: char) -> Result<usize, usize> {
     let close = if open == '[' { ']' } else { '}' };
     let (mut depth, mut at) = (0_usize, 0);
-    while let Some(c) = text.get(at..)?.chars().next() {
+    while let Some(c) = text[at..].chars().next() {
         at += c.len_utf8();
         match c {
-            '"' | '\'' => at += end_of_quoted(&text[at..], c)? + 1,
+            '"' | '\'' => at += end_of_quoted(&text[at..], c).ok_or(at)? + 1,
             c if c == open => depth += 1,
             c if c == close => {
                 depth -= 1;
                 if depth == 0 {
-                    return Some(at);
+                    return Ok(at);
                 }
             }
             _ => {}
         }
     }
-    None
+    Err(at)
 }
 
 fn is_name(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
+
+/// As much of a line as the label of a PEM block can have (`BEGIN ENCRYPTED PRIVATE KEY`).
+fn label(text: &str) -> &str {
+    line(&text[..text.floor_char_boundary(128)])
 }
 
 /// Without its end.

@@ -32,9 +32,11 @@ pub(super) struct Command {
 impl Command {
     pub(super) fn run(self, global: &Global) -> Result<Exit, Error> {
         let places = Places::of_user()?;
-        let config = Config::load(global.config.as_deref()).unwrap_or_default();
+        let named = global.config.as_deref();
+        let config = Config::load(named);
+        let now = Clock::system().now().wall;
         let (status, findings) = runtime::block_on(async {
-            Ok((status(&places).await, facts::tunnel(config.agent.helper.as_deref()).await))
+            Ok(tokio::join!(status(&places), facts::machine(now, named, config.as_ref())))
         })?;
         let (intent, notes) = Intent::load(&places);
         for note in notes {
@@ -45,7 +47,7 @@ impl Command {
         // The one that is in use comes first.
         profiles.splice(0..0, last.profile);
         let contents = Contents {
-            now: Clock::system().now().wall,
+            now,
             places,
             status,
             config: global.config.clone().or(last.config).or_else(paths::config_file),

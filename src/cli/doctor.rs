@@ -46,18 +46,9 @@ impl Command {
 
     fn machine(&self, global: &Global) -> Result<Exit, Error> {
         let named = global.config.as_deref();
-        let (config, said) = match Config::load(named) {
-            Ok(config) => (config, facts::config(named, None)),
-            // The rest is looked at all the same.
-            Err(error) => (Config::default(), facts::config(named, Some(&error))),
-        };
+        let config = Config::load(named);
         let now = Clock::system().now().wall;
-        let findings = runtime::block_on(async {
-            let mut findings = vec![facts::clock(now), said];
-            findings.extend(facts::agent().await);
-            findings.extend(facts::tunnel(config.agent.helper.as_deref()).await);
-            Ok(findings)
-        })?;
+        let findings = runtime::block_on(async { Ok(facts::machine(now, named, config.as_ref()).await) })?;
         let missing = findings.iter().any(|finding| finding.health == Health::Missing);
         if self.json {
             output::json(&json!({ "findings": list(&findings) }))?;

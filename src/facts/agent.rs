@@ -19,7 +19,7 @@ const INSTANCES: u64 = 64;
 const WATCHES: u64 = 4096;
 
 /// Whether the config file could be read: `named`, or else the usual one.
-pub fn config(named: Option<&Path>, error: Option<&ConfigError>) -> Finding {
+pub(super) fn config(named: Option<&Path>, error: Option<&ConfigError>) -> Finding {
     const WHAT: &str = "config file";
     let usual = || paths::config_file().unwrap_or_else(|| PathBuf::from("config.toml"));
     let file = named.map_or_else(usual, Path::to_owned);
@@ -36,14 +36,16 @@ pub fn config(named: Option<&Path>, error: Option<&ConfigError>) -> Finding {
     }
 }
 
-/// Looks at profiles, folders, the desktop's services and the kernel's limits. Takes 4 s at most.
-pub async fn agent() -> Vec<Finding> {
+/// Looks at profiles, folders, the desktop's services and the kernel's limits. Takes 2 s at most.
+pub(super) async fn agent() -> Vec<Finding> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let (secrets, logind) =
+        tokio::join!(on_bus("org.freedesktop.secrets", false), on_bus("org.freedesktop.login1", true));
     vec![
         profiles(&paths::profile_folders()),
         runtime_folder(runtime.as_deref(), rustix::process::geteuid().as_raw()),
-        secret_service(on_bus("org.freedesktop.secrets", false).await),
-        sleep(on_bus("org.freedesktop.login1", true).await),
+        secret_service(secrets),
+        sleep(logind),
         watches(Path::new(INOTIFY)),
     ]
 }

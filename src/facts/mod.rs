@@ -5,9 +5,28 @@ mod clock;
 pub mod privilege;
 mod tunnel;
 
-pub use agent::{agent, config};
 pub use clock::clock;
-pub use tunnel::tunnel;
+
+use crate::config::{Config, ConfigError};
+use crate::time::UnixTime;
+use agent::{agent, config};
+use std::path::Path;
+use tunnel::tunnel;
+
+/// All that `ikeep doctor` looks at without a gateway. `config`: as it was read, from the file that is `named` if one is; where it could not be, the rest is looked at as
+/// without one. Takes 2 s at most where the desktop's buses hang, and what the helper takes to answer.
+pub async fn machine(
+    now: UnixTime,
+    named: Option<&Path>,
+    config: Result<&Config, &ConfigError>,
+) -> Vec<Finding> {
+    let helper = config.ok().and_then(|config| config.agent.helper.as_deref());
+    let (agent, tunnel) = tokio::join!(agent(), tunnel(helper));
+    let mut findings = vec![clock(now), self::config(named, config.err())];
+    findings.extend(agent);
+    findings.extend(tunnel);
+    findings
+}
 
 /// How one thing is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -20,7 +20,7 @@ impl Files {
 }
 
 /// Looks at everything. `helper`: the socket that the config file names, if it does.
-pub async fn tunnel(helper: Option<&Path>) -> Vec<Finding> {
+pub(super) async fn tunnel(helper: Option<&Path>) -> Vec<Finding> {
     let files = Files { root: PathBuf::from("/") };
     let socket = helper.unwrap_or(Path::new(SOCKET));
     let answered = Helper::connect(socket).await.map(|helper| helper.version().to_owned());

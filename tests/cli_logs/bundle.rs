@@ -181,7 +181,17 @@ fn the_machine_is_in_it_without_an_agent() {
     assert!(system["settings"]["net.ipv4.ip_forward"].is_string(), "{system:#}");
     assert!(system["up_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{system:#}");
     let findings = json("doctor.json");
-    assert!(findings["findings"].as_array().is_some_and(|list| list.len() > 2), "{findings:#}");
+    // All that `ikeep doctor` says, in its order.
+    let said = home.ikeep().args(["doctor", "--json"]).output().unwrap();
+    let said: Value = serde_json::from_slice(&said.stdout).unwrap();
+    let what = |of: &Value| -> Vec<String> {
+        let list = of["findings"].as_array().into_iter().flatten();
+        list.map(|finding| finding["what"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(what(&findings), what(&said));
+    for one in ["clock", "config file", "profiles", "TUN devices"] {
+        assert!(what(&findings).iter().any(|what| what == one), "{one}: {findings:#}");
+    }
 }
 
 /// What is shown is what a bundle has, and showing it leaves nothing behind.

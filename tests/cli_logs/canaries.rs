@@ -1,4 +1,6 @@
 //! A canary in every place where a secret lives, each its own; none may be in a bundle, masked or not.
+//!
+//! The list of the places is in docs/security.md; `IKEEP_DOCS=write cargo test --test cli_logs` writes it anew.
 
 use crate::bundle::{append, entries, make, session};
 use crate::home::Home;
@@ -10,6 +12,9 @@ use std::process::Command;
 
 /// Planted where everybody may see it: a search that does not find this one finds nothing.
 const VISIBLE: &str = "c4naryVisible";
+
+/// What needs a keyring: planted by tests/store/remember.rs.
+const ELSEWHERE: [&str; 1] = ["a password in the desktop's keyring"];
 
 /// Plants one after the other and keeps the list.
 struct Planter {
@@ -83,6 +88,7 @@ async fn plant(home: &Home) -> Planter {
     for (name, place) in [
         ("core.1234", "a core dump beside the logs"),
         ("crash.dmp", "a crash dump beside the logs"),
+        ("crash.20260101T000000000Z.1.txt.partial", "a report of a panic that was not finished"),
         ("esp_sa", "Wireshark's table of keys"),
         ("ikev2_decryption_table", "Wireshark's table of IKE keys"),
     ] {
@@ -145,9 +151,27 @@ async fn no_secret_of_any_place_is_in_a_bundle() {
     let made = command.args(["bundle", "--output", "."]).output().unwrap();
     let bundle = home.path().join(String::from_utf8(made.stdout).unwrap().trim_end());
     assert_eq!(search(&bundle, &environment), None);
-    for (place, _) in &planter.planted {
-        println!("nothing of it is in a bundle: {place}");
+    let planted = planter.planted.iter().map(|(place, _)| place.as_str());
+    let all = planted.chain(crate::crash::PLACES).chain(crate::live::PLACES).chain(ELSEWHERE);
+    list(
+        &all.map(|place| format!("* {}\n", place.replace('<', "&lt;").replace('\n', " ")))
+            .collect::<String>(),
+    );
+}
+
+/// Compares the list in the guide with what was planted, or writes it.
+fn list(wanted: &str) {
+    let (begin, end) = ("<!-- canaries: made by tests/cli_logs -->\n", "<!-- end of canaries -->");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(begin).expect("a mark where the list begins");
+    let (found, after) = rest.split_once(end).expect("a mark where the list ends");
+    println!("nothing of these is in a bundle:\n{wanted}");
+    if std::env::var_os("IKEEP_DOCS").is_some_and(|value| value == "write") {
+        fs::write(&path, format!("{before}{begin}{wanted}{end}{after}")).unwrap();
+        return;
     }
+    assert_eq!(found, wanted, "docs/security.md: IKEEP_DOCS=write cargo test --test cli_logs");
 }
 
 /// Who and where, with `--anonymize`, in whatever entry.

@@ -2,6 +2,10 @@
 
 mod bundle;
 mod canaries;
+mod crash;
 mod events;
 mod home;
+mod live;
+#[path = "../person/mod.rs"]
+mod person;
 mod summary;

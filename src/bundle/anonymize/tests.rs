@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 fn masked(texts: &[&str]) -> Vec<String> {
     let known = Known { users: vec!["marlene".into()], hosts: vec!["lap-17".into()] };
@@ -23,6 +24,16 @@ fn addresses_keep_their_family_and_kind() {
         ("::ffff:10.0.0.1 = 10.0.0.1", "ipv4-private-1 = ipv4-private-1"),
         ("127.0.0.53 ::1 0.0.0.0 :: 255.255.0.0 ff02::1", "127.0.0.53 ::1 0.0.0.0 :: 255.255.0.0 ff02::1"),
         ("02:00:5E:10:00:07 is 02-00-5e-10-00-07", "mac-1 is mac-1"),
+        ("aabb.cc0d.ee0f, AA-BB-CC-0D-EE-0F is aabb.cc0d.ee0f.", "mac-1, mac-1 is mac-1."),
+        (
+            "0000.0000.0000 1234.5678.9abc.def0 aabb.ccdd.ee1",
+            "0000.0000.0000 1234.5678.9abc.def0 aabb.ccdd.ee1",
+        ),
+        (
+            "?a=2001%3Adb8%3a%3A5&b=2001:db8::5 ip%3A10.0.0.1 at%3a02%3A00%3A5e%3A10%3A00%3A07 02:00:5e:10:00:07",
+            "?a=ipv6-public-1&b=ipv6-public-1 ip%3Aipv4-private-1 at%3amac-1 mac-1",
+        ),
+        ("u=https%3A%2F%2Fvpn.acme.example%2Fx 12%3A30%3A45", "u=https%3A%2F%2Fdomain-1%2Fx 12%3A30%3A45"),
         ("12:30:45 ikeep::agent::de 1.2.3", "12:30:45 ikeep::agent::de 1.2.3"),
     ] {
         assert_eq!(one(plain), expected, "{plain}");
@@ -77,8 +88,38 @@ fn escapes_in_json_do_no_harm() {
 
 #[test]
 fn what_resolv_conf_searches_is_a_domain() {
-    let texts = masked(&["# made by hand\nsearch acme\nnameserver 9.9.9.9\n", "domains: acme; DC=acme"]);
-    assert!(texts.iter().all(|text| !text.contains("acme")), "{texts:?}");
+    let resolv = "search acme-lan  Branch.\tsite3\nnameserver 9.9.9.9\nsearch other5\ndomain\tfifth\n";
+    let log = "Search for it: acme-lan, BRANCH, site3, other5 and fifth; the branches";
+    let item =
+        |name: &str, text: &str| Item { name: name.into(), origin: "y".into(), text: text.into(), cut: 0 };
+    let items = vec![item("dns/2_resolv.conf", resolv), item("log/agent.1.log", log)];
+    let mut gathered = Gathered { items, left_out: Vec::new() };
+    all(&mut gathered, &Known { users: Vec::new(), hosts: Vec::new() });
+    let texts: Vec<&str> = gathered.items.iter().map(|item| item.text.as_str()).collect();
+    let masked =
+        "search domain-1  domain-2.\tdomain-3\nnameserver ipv4-public-1\nsearch domain-4\ndomain\tdomain-5\n";
+    assert_eq!(texts[0], masked);
+    assert!(
+        texts[1].starts_with("Search for it: domain-1, domain-2, domain-3, domain-4 and domain-5"),
+        "{}",
+        texts[1]
+    );
+}
+
+#[test]
+fn a_name_has_one_mask_however_xml_writes_it() {
+    let texts = masked(&[
+        "<HostName>R&amp;D &quot;Lab's&quot; &#x4E;orth</HostName>",
+        "Connected to R&D \"Lab's\" North.\nhost=\"\" r&amp;d &quot;lab&#39;s&quot; NORTH and R&amp;D \"Lab's\" North",
+        "Reconnecting to Q&A desk...\n",
+        "<HostName>Q&amp;A desk</HostName>",
+        "AT&T; &unknown; &#xzz; a & b",
+    ]);
+    assert_eq!(texts[0], "<HostName>host-1</HostName>");
+    assert_eq!(texts[1], "Connected to host-1.\nhost=\"\" host-1 and host-1");
+    assert_eq!(texts[2], "Reconnecting to host-2...\n");
+    assert_eq!(texts[3], "<HostName>host-2</HostName>");
+    assert_eq!(texts[4], "AT&T; &unknown; &#xzz; a & b");
 }
 
 proptest! {
@@ -91,7 +132,12 @@ proptest! {
         prop_assume!(Masks::default().address(v4.into()).is_some() && Masks::default().address(v6.into()).is_some());
         let mac = mac.map(|octet| format!("{octet:02x}")).join(":");
         prop_assume!(mac[..2] != mac[3..5]);
-        let originals = [v4.to_string(), v6.to_string(), mac, user.clone(), host.clone(), name, session.clone()];
+        let digits = mac.replace(':', "");
+        let dotted = format!("{}.{}.{}", &digits[..4], &digits[4..8], &digits[8..]);
+        let in_url = v6.to_string().replace(':', "%3A");
+        let originals = [
+            v4.to_string(), v6.to_string(), mac, dotted, in_url, user.clone(), host.clone(), name, session.clone(),
+        ];
         let head = format!("\"user\": \"{user}\" <HostName>{host}</HostName> IKE ID '{session}'");
         let body: String = originals.iter().flat_map(|part| [around.as_str(), part.as_str(), &around]).collect();
         let texts = masked(&[&body, &head]).join("\n").to_lowercase();

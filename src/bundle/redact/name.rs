@@ -38,8 +38,36 @@ const ABOUT: [&str; 6] = ["attribute", "attributes", "type", "file", "path", "ex
 /// A key after one of these is none to hide: a certificate's usage in a profile, a public key.
 const HARMLESS_KEYS: [&str; 2] = ["public", "match"];
 
+/// One of these is in every name above, in small letters.
+const PARTS: [&[u8]; 11] = [
+    b"pass",
+    b"psk",
+    b"secret",
+    b"credential",
+    b"token",
+    b"key",
+    b"pw",
+    b"otp",
+    b"cookie",
+    b"authorization",
+    b"sk",
+];
+
+/// Whether a name can be one of a secret at all. Of nearly all names of a log it can be said at once that they are none.
+fn can_be_secret(name: &str) -> bool {
+    let begins = |rest: &[u8]| {
+        let of = |part: &&[u8]| rest.get(..part.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(part));
+        PARTS.iter().any(of)
+    };
+    // Other letters may have a small form among these.
+    !name.is_ascii() || (0..name.len()).any(|at| begins(&name.as_bytes()[at..]))
+}
+
 /// Whether a value with this name is to be masked. A name is split at `_`, `-`, `.` and where its case changes.
 pub(super) fn is_secret(name: &str) -> bool {
+    if !can_be_secret(name) {
+        return false;
+    }
     let words = words(name);
     let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
     while words.len() > 1 && words.last().is_some_and(|last| FORMS.contains(last)) {
@@ -89,6 +117,14 @@ mod tests {
         assert_eq!(words("ChallengePW"), ["challenge", "pw"]);
         assert_eq!(words("PSKValueOfX2"), ["psk", "value", "of", "x2"]);
         assert_eq!(words("--"), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn no_word_of_a_secret_is_passed_over() {
+        for word in ALWAYS.iter().chain(&LAST).chain(&TOGETHER).chain(&["sk_d"]) {
+            assert!(can_be_secret(word) && can_be_secret(&format!("x-{}", word.to_uppercase())), "{word}");
+        }
+        assert!(!can_be_secret("2026-11-22T20") && !can_be_secret("ikeep.agent.service"));
     }
 
     #[test]

@@ -78,6 +78,31 @@ key_log = "/tmp/keys"
     }
 }
 
+/// What costs the square of its length would take minutes here, and as long in a bundle.
+#[test]
+fn a_hostile_text_costs_no_more_than_its_length() {
+    for piece in [
+        "token=\"x\" ",
+        "token=x ",
+        "{\"token\":\"x\"},",
+        "token: [\n",
+        "token=[ ",
+        "<token>\n",
+        "<token ",
+        "<x y=\"",
+        "\"token=",
+        "- token=x\r",
+        "https://a:b@",
+        "https://",
+        "-----BEGIN ",
+        "psk=\"\"\"",
+        "<password a='1' ",
+    ] {
+        let hostile = piece.repeat((512 << 10) / piece.len());
+        assert!(text(&hostile).len() <= hostile.len() * 4, "{piece}");
+    }
+}
+
 #[test]
 fn values_of_a_json_document_are_masked() {
     let mut value = json!({
