@@ -39,13 +39,11 @@ pub struct Forgotten {
 pub fn remembered(gateway: &str, user: Option<&str>) -> Result<Option<Remembered>, ServiceError> {
     let gateway = plain_host(gateway);
     ask(async |service| {
-        let found = search(service, &gateway).await?;
+        let found = search(service, &gateway, user).await?;
         let mut of_user = Vec::new();
         for item in &found.unlocked {
             let name = item.get_attributes().await.map_err(failed)?.get(USER).cloned().unwrap_or_default();
-            if user.is_none_or(|user| user == name) {
-                of_user.push((name, item));
-            }
+            of_user.push((name, item));
         }
         match of_user.pop() {
             Some((user, item)) if of_user.is_empty() => {
@@ -91,28 +89,29 @@ pub fn remember(gateway: &str, user: &str, password: &Secret) -> Result<(), Serv
 pub fn forget(gateway: &str, user: Option<&str>) -> Result<Forgotten, ServiceError> {
     let gateway = plain_host(gateway);
     ask(async |service| {
-        let found = search(service, &gateway).await?;
+        let found = search(service, &gateway, user).await?;
         let mut forgotten = Forgotten::default();
         for item in &found.unlocked {
             let name = item.get_attributes().await.map_err(failed)?.get(USER).cloned().unwrap_or_default();
-            if user.is_none_or(|user| user == name) {
-                item.delete().await.map_err(failed)?;
-                forgotten.users.push(name);
-            }
+            item.delete().await.map_err(failed)?;
+            forgotten.users.push(name);
         }
         if found.locked.is_empty() { Ok(forgotten) } else { Err(ServiceError::Locked) }
     })
 }
 
-/// The items for this gateway, readable now or not.
+/// The items for this gateway, and this user if one is named, readable now or not: another user's are none of this one's business.
 async fn search<'a>(
     service: &'a SecretService<'_>,
     gateway: &str,
+    user: Option<&str>,
 ) -> Result<SearchItemsResult<Item<'a>>, ServiceError> {
     // A keyring that has just started finds nothing until it has been asked for this.
     match open_default(service).await {
         Ok(_) | Err(ServiceError::Locked) => {}
         Err(error) => return Err(error),
     }
-    service.search_items([APPLICATION, ("gateway", gateway)].into()).await.map_err(failed)
+    // The service knows attributes of what is locked, too; they need not be readable.
+    let wanted = [APPLICATION, ("gateway", gateway)].into_iter().chain(user.map(|user| (USER, user)));
+    service.search_items(wanted.collect()).await.map_err(failed)
 }

@@ -5,7 +5,7 @@
 
 use crate::bus::Desktop;
 use anyhow::{Context as _, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
@@ -16,6 +16,10 @@ use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Value};
 const SERVICE: &str = "/org/freedesktop/secrets";
 const COLLECTION: &str = "/org/freedesktop/secrets/collection/login";
 const ITEM: &str = "/org/freedesktop/secrets/collection/login/1";
+const LOCKED: &str = "/org/freedesktop/secrets/collection/login/2";
+/// Whose the items are.
+const USER: &str = "me";
+const NEIGHBOUR: &str = "you";
 
 /// Session, parameters, value, content type.
 type Secret = (OwnedObjectPath, Vec<u8>, Vec<u8>, String);
@@ -31,12 +35,15 @@ pub(crate) enum Lie {
     Nothing,
     /// A key exchange that makes no sense.
     NoKey,
+    /// Does not lie about this user's item, and has one of a neighbour's, which is locked.
+    Neighbour,
 }
 
 struct Service(Lie);
 struct Collection;
 struct Item {
     lie: Lie,
+    locked: bool,
     first: Option<Secret>,
 }
 
@@ -60,11 +67,21 @@ impl Service {
         path(COLLECTION)
     }
 
-    fn search_items(
+    /// What is unlocked, and what is locked.
+    async fn search_items(
         &self,
-        _attributes: BTreeMap<String, String>,
-    ) -> (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) {
-        (vec![path(ITEM)], Vec::new())
+        attributes: BTreeMap<String, String>,
+        #[zbus(object_server)] server: &zbus::ObjectServer,
+    ) -> zbus::fdo::Result<(Vec<OwnedObjectPath>, Vec<OwnedObjectPath>)> {
+        if self.0 != Lie::Neighbour {
+            return Ok((vec![path(ITEM)], Vec::new()));
+        }
+        let kept = server.interface::<_, Item>(ITEM).await?.get().await.first.is_some();
+        let passwords = attributes.get("application").is_some_and(|name| name == "ikeep-password");
+        let of = |whose: &str| passwords && attributes.get("user").is_none_or(|user| user == whose);
+        let unlocked = if kept && of(USER) { vec![path(ITEM)] } else { Vec::new() };
+        let locked = if of(NEIGHBOUR) { vec![path(LOCKED)] } else { Vec::new() };
+        Ok((unlocked, locked))
     }
 }
 
@@ -92,7 +109,14 @@ impl Collection {
 impl Item {
     #[zbus(property)]
     fn locked(&self) -> bool {
-        false
+        self.locked
+    }
+
+    /// Nobody reads them of what is locked.
+    #[zbus(property)]
+    fn attributes(&self) -> HashMap<String, String> {
+        let own = (!self.locked).then(|| ("user".to_owned(), USER.to_owned()));
+        own.into_iter().collect()
     }
 
     fn get_secret(&self, _session: OwnedObjectPath) -> zbus::fdo::Result<(Secret,)> {
@@ -104,7 +128,10 @@ impl Item {
         Ok((secret,))
     }
 
-    fn delete(&self) -> OwnedObjectPath {
+    fn delete(&mut self) -> OwnedObjectPath {
+        if self.lie == Lie::Neighbour {
+            self.first = None;
+        }
         path("/")
     }
 }
@@ -127,7 +154,8 @@ impl Liar {
                     Builder::address(address.as_str())?
                         .serve_at(SERVICE, Service(lie))?
                         .serve_at(COLLECTION, Collection)?
-                        .serve_at(ITEM, Item { lie, first: None })?
+                        .serve_at(ITEM, Item { lie, locked: false, first: None })?
+                        .serve_at(LOCKED, Item { lie, locked: true, first: None })?
                         .name("org.freedesktop.secrets")?
                         .build()
                         .await

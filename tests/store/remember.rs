@@ -1,17 +1,22 @@
 //! `ikeep connect --remember` and `ikeep forget` with a real keyring, against an agent that says what the test wants.
 
 use crate::bus::{Desktop, Keyring, turn};
+use crate::liar::{Liar, Lie};
 use anyhow::{Context as _, Result, ensure};
 use ikeep::config::Places;
 use ikeep::ipc::{Connected, Failure, FailureKind, Input, InputKind, Listener, Question, Reply, Request};
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 const PASSWORD: &str = "canary hunter2 caf\u{e9}";
 const CODE: &str = "canary 123456";
 const HOST: &str = "vpn.example.com";
+/// Nothing here takes longer, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn input(name: &str, kind: InputKind) -> Input {
     Input { name: name.into(), label: name.into(), kind, value: String::new(), options: Vec::new() }
@@ -57,7 +62,7 @@ fn agent(places: &Places, talk: Vec<Reply>) -> Result<JoinHandle<Vec<(String, St
     let (listens, ready) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        let talk = async {
             let listener = Listener::bind(&places).unwrap();
             let (calls_in, mut calls) = mpsc::channel(8);
             let server = tokio::spawn(listener.serve(calls_in));
@@ -82,7 +87,10 @@ fn agent(places: &Places, talk: Vec<Reply>) -> Result<JoinHandle<Vec<(String, St
             drop((replies, calls));
             server.await.unwrap();
             answers
-        })
+        };
+        // A command that ends without having called would be waited for in vain.
+        let over = async { tokio::time::timeout(PATIENCE, talk).await.expect("the talk did not end") };
+        runtime.block_on(over)
     });
     ready.recv().context("the agent does not listen")?;
     Ok(thread)
@@ -142,6 +150,18 @@ fn a_password_is_remembered_used_and_forgotten() -> Result<()> {
     );
     ensure!(found.contains(PASSWORD) && found.matches("label = ").count() == 1, "{found}");
     ensure!(!found.contains(CODE), "a code was kept: {found}");
+    let folder = desktop.store().with_file_name("bundle");
+    std::fs::create_dir(&folder)?;
+    let made = desktop.ikeep().arg("bundle").arg("--output").arg(&folder).output()?;
+    ensure!(made.status.success(), "{made:?}");
+    let bundle = String::from_utf8(made.stdout)?;
+    let mut zip = zip::ZipArchive::new(std::fs::File::open(bundle.trim_end())?)?;
+    ensure!(zip.len() > 3, "{} entries", zip.len());
+    for at in 0..zip.len() {
+        let mut text = String::new();
+        zip.by_index(at)?.read_to_string(&mut text)?;
+        ensure!(!text.contains(PASSWORD) && !text.contains(CODE), "{at} of {bundle}: {text}");
+    }
     let traffic = desktop.traffic()?;
     ensure!(traffic.contains("member=CreateItem") && !traffic.contains("canary"), "{traffic}");
 
@@ -208,6 +228,26 @@ fn a_locked_keyring_blocks_nobody_and_is_told() -> Result<()> {
     desktop.start_keyring(Keyring::Open)?;
     ensure!(forget(&desktop)?.status.success());
     ensure!(!desktop.search_for("ikeep-password")?.contains(PASSWORD));
+    Ok(())
+}
+
+/// Only an item of the user's own that is locked keeps a password from being forgotten.
+#[test]
+fn what_is_locked_of_another_user_is_in_nobodys_way() -> Result<()> {
+    let Some(_turn) = turn("what_is_locked_of_another_user_is_in_nobodys_way") else { return Ok(()) };
+    let desktop = Desktop::new()?;
+    let _service = Liar::start(&desktop, Lie::Neighbour)?;
+    remember(&desktop)?;
+    let (output, answers) = run(&desktop, &["connect"], vec![ask_password(""), refused()])?;
+    ensure!(answers == pairs(&[("password", PASSWORD)]), "{answers:?} {output:?}");
+    ensure!(error(&output).contains("refused the remembered password, so it is forgotten"), "{output:?}");
+    // Without a user all are meant, and one of them cannot be reached.
+    remember(&desktop)?;
+    let output = forget(&desktop)?;
+    ensure!(
+        output.status.code() == Some(1) && error(&output).contains("the keyring is locked"),
+        "{output:?}"
+    );
     Ok(())
 }
 
