@@ -5,7 +5,7 @@ use crate::client::{AuthKind, Reconnected, Settings, Status};
 use crate::ike::initiator::Failure;
 use crate::ipc::Connect;
 use crate::journal::Reason;
-use crate::reconnect::Cause;
+use crate::reconnect::{Cause, Pause, State};
 use crate::time::{Instant, Now};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -43,6 +43,7 @@ pub fn json(picture: &Picture, about: About<'_>) -> Value {
         "state": status.state.name(),
         "capabilities": capabilities(status),
         "confirmed": status.confirmed,
+        "interruption": interruption(&status.state, now),
         "host": about.settings.host_name,
         "gateway": status.gateway.map(|at| at.to_string()),
         "profile": about.profile,
@@ -97,6 +98,7 @@ pub fn idle(state: &str, message: Option<&str>, last: Option<&Connect>) -> Value
         "gateway",
         "user",
         "since",
+        "interruption",
         "auth",
         "session_id",
         "session_expires",
@@ -175,6 +177,19 @@ fn reconnect(r: Reconnected) -> Value {
     })
 }
 
+/// Why the connection has to come back, or rests, while it does.
+fn interruption(state: &State, now: Now) -> Value {
+    let back = |why: Cause| (cause(why), Some(Reason::from(why).code()));
+    let ((cause, code), since, attempts) = match state {
+        State::Reconnecting(r) | State::CaptivePortal(r) => (back(r.cause), r.since, r.attempts),
+        State::WaitingForNetwork { cause, since } => (back(*cause), *since, 0),
+        State::Suspended { since, pause: Pause::Sleep } => (("sleep", None), *since, 0),
+        State::Suspended { since, pause: Pause::TrustedNetwork } => (("trusted-network", None), *since, 0),
+        _ => return Value::Null,
+    };
+    json!({ "cause": cause, "code": code, "since": rfc3339(now, now.at.since(since)), "attempts": attempts })
+}
+
 /// The name that the status gives a cause.
 pub fn cause(cause: Cause) -> &'static str {
     match cause {
@@ -203,4 +218,26 @@ fn rfc3339_in(now: Now, left: Duration) -> String {
 fn stamp(millis: u64) -> String {
     let millis = i64::try_from(millis).unwrap_or(i64::MAX);
     jiff::Timestamp::from_millisecond(millis).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::UnixTime;
+
+    #[test]
+    fn an_interruption_has_a_cause_and_a_beginning() {
+        let at = |seconds| Instant::from_boot(Duration::from_secs(seconds));
+        let now = Now { at: at(100), wall: UnixTime::from_secs(1_767_355_200) };
+        let waiting = State::WaitingForNetwork { cause: Cause::NetworkChange, since: at(40) };
+        let code = Reason::from(Cause::NetworkChange).code();
+        assert_eq!(
+            interruption(&waiting, now),
+            json!({ "cause": "network-change", "code": code, "since": "2026-01-02T11:59:00Z", "attempts": 0 })
+        );
+        let resting = State::Suspended { since: at(100), pause: Pause::TrustedNetwork };
+        assert_eq!(interruption(&resting, now)["cause"], "trusted-network");
+        assert_eq!(interruption(&State::Connected, now), Value::Null);
+        assert_eq!(idle("disconnected", None, None)["interruption"], Value::Null);
+    }
 }

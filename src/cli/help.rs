@@ -104,6 +104,21 @@ state is `unconfirmed`, and the table says what is waited for and until when; in
 
 For panels and scripts: --json --follow prints such a document a line, at once and after each change (docs/stream.md).";
 
+/// Below `ikeep watch --help`.
+pub(super) const WATCH: &str = "\
+On a terminal, a live picture: the state and since when, why there is no connection, what is waited for and until when, rates \
+in and out, what the last reconnect cost, and the last events. It goes on when the agent is restarted. NO_COLOR leaves \
+colours out; where the locale is not one of UTF-8, ASCII is enough.
+
+Elsewhere (a pipe, a file, TERM=dumb) a line for each change, until the agent ends or is interrupted.
+
+Keys:
+  q                         end the picture; the connection goes on
+  r                         reconnect: a new SA by token, beside the one that serves
+  d                         disconnect; asks once
+  arrows, PgUp, PgDn, Home, End   older and newer events
+  ?                         the keys, Ctrl-L draws anew, Ctrl-Z suspends";
+
 /// Below `ikeep events --help`.
 pub(super) const EVENTS: &str = "\
 The oldest event comes first. With --json there is one array of objects with at (UTC), type, source and description; with \

@@ -75,7 +75,7 @@ enum Command {
     Portal(portal::Command),
     /// Tell how the connection is
     Status(status::Command),
-    /// Tell each change, a line at a time, until interrupted
+    /// Show the connection live; where there is no terminal, a line for each change
     Watch(watch::Command),
     /// Print the event log; works without an agent
     Events(events::Command),

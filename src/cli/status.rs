@@ -116,14 +116,14 @@ impl Picture<'_> {
     }
 
     /// "connected" is said only where it is proved at present (law 7).
-    fn state(&self) -> String {
+    pub(super) fn state(&self) -> String {
         match self.text("/state").unwrap_or_else(|| "unknown".into()) {
             state if state == "connected" && !self.is_confirmed() => "unconfirmed".into(),
             state => state,
         }
     }
 
-    fn is_confirmed(&self) -> bool {
+    pub(super) fn is_confirmed(&self) -> bool {
         self.0.pointer("/confirmed") == Some(&Value::Bool(true))
     }
 
@@ -149,13 +149,13 @@ impl Picture<'_> {
         Some(format!("{} octets in, {} octets out", received?, sent?))
     }
 
-    fn all(&self, pointers: &[&str]) -> Option<String> {
+    pub(super) fn all(&self, pointers: &[&str]) -> Option<String> {
         let all: Vec<String> = pointers.iter().filter_map(|at| self.text(at)).collect();
         (!all.is_empty()).then(|| all.join(", "))
     }
 
     /// What stands there, as a person reads it.
-    fn text(&self, pointer: &str) -> Option<String> {
+    pub(super) fn text(&self, pointer: &str) -> Option<String> {
         fn plain(value: &Value) -> Option<String> {
             match value {
                 Value::Null => None,

@@ -2,6 +2,7 @@
 //! pipes, exit codes.
 
 mod connect;
+mod live;
 mod others;
 mod programs;
 mod terminal;

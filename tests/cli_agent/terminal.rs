@@ -1,11 +1,12 @@
 //! A person at a terminal: a pseudo-terminal whose other end the test holds.
 
 use crate::world::{Home, PATIENCE, ikeep};
+use rustix::process::Pid;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -18,11 +19,23 @@ pub(crate) struct Terminal {
     slave: File,
     program: Child,
     shown: Receiver<Vec<u8>>,
+    /// The begin of a character whose end has not come yet.
+    begun: Vec<u8>,
     screen: String,
 }
 
 impl Terminal {
     pub(crate) fn new(home: &Home, arguments: &[&str]) -> Self {
+        Self::with(home, arguments, &[], (80, 24))
+    }
+
+    /// With these variables of the environment, and so many columns and rows.
+    pub(crate) fn with(
+        home: &Home,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        size: (u16, u16),
+    ) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -33,10 +46,11 @@ impl Terminal {
             .custom_flags(rustix::fs::OFlags::NOCTTY.bits().cast_signed())
             .open(name.to_str().unwrap())
             .unwrap();
+        resize(&master, size);
         let stream = || OwnedFd::from(slave.try_clone().unwrap());
         let mut command = Command::new("setsid");
         home.dress(&mut command);
-        command.args(["--ctty", "--wait", ikeep()]).args(arguments);
+        command.args(["--ctty", "--wait", ikeep()]).args(arguments).envs(variables.iter().copied());
         let program = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
         let master = File::from(master);
         let (shows, shown) = channel();
@@ -49,7 +63,7 @@ impl Terminal {
                 }
             }
         });
-        Self { master, slave, program, shown, screen: String::new() }
+        Self { master, slave, program, shown, begun: Vec::new(), screen: String::new() }
     }
 
     /// Waits until `text` is shown; what was shown up to there.
@@ -59,11 +73,33 @@ impl Terminal {
             if let Some(at) = self.screen.find(text) {
                 return self.screen.drain(..at + text.len()).collect();
             }
-            match self.shown.recv_timeout(PATIENCE) {
-                Ok(octets) => self.screen += &String::from_utf8(octets).unwrap(),
+            match self.more() {
+                Ok(more) => self.screen += &more,
                 Err(error) => panic!("{text:?} does not come ({error}) after {:?}", self.screen),
             }
         }
+    }
+
+    /// What is shown next.
+    pub(crate) fn more(&mut self) -> Result<String, RecvTimeoutError> {
+        self.begun.extend(self.shown.recv_timeout(PATIENCE)?);
+        let whole = match std::str::from_utf8(&self.begun) {
+            Ok(text) => text.len(),
+            Err(error) => error.valid_up_to(),
+        };
+        let text: Vec<u8> = self.begun.drain(..whole).collect();
+        assert!(self.begun.len() < 4, "{:?} is no UTF-8", self.begun);
+        Ok(String::from_utf8(text).unwrap())
+    }
+
+    /// The window has another size now: the program gets SIGWINCH.
+    pub(crate) fn resize(&self, size: (u16, u16)) {
+        resize(&self.master, size);
+    }
+
+    /// The program.
+    pub(crate) fn process(&self) -> Pid {
+        Pid::from_child(&self.program)
     }
 
     /// Nothing is shown for this long.
@@ -83,6 +119,11 @@ impl Terminal {
     pub(crate) fn ends(&mut self) -> ExitStatus {
         self.program.wait().unwrap()
     }
+}
+
+fn resize(master: impl AsFd, (columns, rows): (u16, u16)) {
+    let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(master, size).unwrap();
 }
 
 impl Drop for Terminal {

@@ -1,0 +1,269 @@
+//! The live picture of `ikeep watch` at a terminal.
+
+use crate::terminal::Terminal;
+use crate::world::{Agent, Home, connected};
+use ikeep::ipc::{Call, Reply, Request};
+use ikeep::journal::{Entry, Journal, Kind, Renderer, Rotation, Source};
+use ikeep::time::UnixTime;
+use rustix::process::{Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+const UTF8: [(&str, &str); 2] = [("TERM", "xterm"), ("LC_ALL", "C.UTF-8")];
+
+/// The picture goes on for ever: so many pieces of it are waited for, the clock on it being one a second.
+const PIECES: usize = 40;
+
+/// What a terminal makes of the octets: as much of it as the picture uses, and nothing else.
+struct Screen {
+    terminal: Terminal,
+    pending: String,
+    cells: Vec<Vec<char>>,
+    at: (usize, usize),
+    /// The other screen is on.
+    other: bool,
+    cursor: bool,
+    /// How often the other screen was turned on.
+    entered: usize,
+    /// Renditions that were asked for.
+    renditions: Vec<String>,
+}
+
+impl Screen {
+    fn new(home: &Home, variables: &[(&str, &str)], size: (u16, u16)) -> Self {
+        let terminal = Terminal::with(home, &["watch"], variables, size);
+        Self {
+            terminal,
+            pending: String::new(),
+            cells: Vec::new(),
+            at: (0, 0),
+            other: false,
+            cursor: true,
+            entered: 0,
+            renditions: Vec::new(),
+        }
+    }
+
+    /// Waits until the screen is as wanted.
+    #[track_caller]
+    fn until(&mut self, what: &str, wanted: impl Fn(&Self) -> bool) {
+        for _ in 0..PIECES {
+            if wanted(self) {
+                return;
+            }
+            match self.terminal.more() {
+                Ok(more) => self.take(&more),
+                Err(error) => panic!("{what}: {error}; on the screen is\n{}", self.text()),
+            }
+        }
+        panic!("{what} does not come; on the screen is\n{}", self.text());
+    }
+
+    #[track_caller]
+    fn see(&mut self, text: &str) {
+        self.until(text, |screen| screen.text().contains(text));
+    }
+
+    fn text(&self) -> String {
+        self.cells.iter().map(|line| line.iter().collect::<String>().trim_end().to_owned() + "\n").collect()
+    }
+
+    fn take(&mut self, text: &str) {
+        self.pending += text;
+        while let Some(first) = self.pending.chars().next() {
+            if first == '\u{1b}' {
+                let Some(end) = self.pending.find(|c: char| c.is_ascii_alphabetic()) else { return };
+                let sequence: String = self.pending.drain(..=end).collect();
+                self.sequence(sequence.strip_prefix("\u{1b}[").expect("one of ours"));
+                continue;
+            }
+            self.pending.drain(..first.len_utf8());
+            assert!(!first.is_control() || !self.other, "{first:?} came raw");
+            let (x, y) = self.at;
+            if self.cells.len() <= y {
+                self.cells.resize(y + 1, Vec::new());
+            }
+            if self.cells[y].len() <= x {
+                self.cells[y].resize(x + 1, ' ');
+            }
+            self.cells[y][x] = first;
+            self.at.0 += 1;
+        }
+    }
+
+    fn sequence(&mut self, sequence: &str) {
+        let (parameters, command) = sequence.split_at(sequence.len() - 1);
+        match (command, parameters) {
+            ("H", "") => self.at = (0, 0),
+            ("H", place) => {
+                let (row, column) = place.split_once(';').unwrap();
+                self.at = (column.parse::<usize>().unwrap() - 1, row.parse::<usize>().unwrap() - 1);
+            }
+            ("J", "2") => self.cells.clear(),
+            ("m", rendition) => self.renditions.push(rendition.to_owned()),
+            ("h", "?1049") => (self.other, self.entered) = (true, self.entered + 1),
+            ("l", "?1049") => self.other = false,
+            ("h", "?25") => self.cursor = true,
+            ("l", "?25") => self.cursor = false,
+            ("h" | "l", "?7") => {}
+            other => panic!("{other:?} is none of ours"),
+        }
+    }
+
+    /// The program ends so, and the terminal is as it was.
+    #[track_caller]
+    fn ends(&mut self, code: i32) {
+        assert_eq!(self.terminal.ends().code(), Some(code));
+        self.until("the shell's screen", |screen| !screen.other);
+        assert!(self.cursor && self.terminal.echoes(), "the terminal is not as it was");
+    }
+}
+
+fn picture() -> Value {
+    json!({
+        "state": "connected", "confirmed": true, "host": "Gate\u{1b}[2Jway", "gateway": "192.0.2.1:4500",
+        "child": {"spi_in": "01", "bytes_in": 10, "bytes_out": 20},
+        "next": {"what": "answer to the liveness check", "in_ms": 30_000}, "error": null,
+    })
+}
+
+/// An agent that shows this and does what it is asked, until it is told to end; what was asked besides looks.
+fn agent(home: &Home, status: Value) -> (Agent<Vec<Request>>, oneshot::Sender<()>) {
+    let (ends, mut end) = oneshot::channel();
+    let agent = Agent::new(home, async move |mut calls: mpsc::Receiver<Call>| {
+        let mut asked = Vec::new();
+        loop {
+            let call = tokio::select! {
+                call = calls.recv() => call.expect("somebody listens"),
+                _ = &mut end => return asked,
+            };
+            let reply = match &call.request {
+                Request::Watch | Request::Status => Reply::Status { status: status.clone() },
+                Request::Reconnect => connected(),
+                _ => Reply::Done,
+            };
+            // It may have gone meanwhile.
+            let _ = call.replies.send(reply).await;
+            if !matches!(call.request, Request::Watch | Request::Status) {
+                asked.push(call.request);
+            }
+        }
+    });
+    (agent, ends)
+}
+
+#[test]
+fn a_picture_with_keys_and_any_size_that_leaves_the_terminal_as_it_was() {
+    let home = Home::new();
+    let mut journal =
+        Journal::new(home.places().events(), Rotation { max_bytes: 1 << 20, keep: 1 }, Renderer::local());
+    let mut event = |text: &str| {
+        let entry = Entry::new(UnixTime::from_secs(1_767_355_200), Kind::Warning, Source::Agent, text);
+        journal.write(&entry).unwrap();
+    };
+    event("before");
+    let (agent, end) = agent(&home, picture());
+    let mut screen = Screen::new(&home, &UTF8, (80, 24));
+    screen.see("CONNECTED");
+    screen.see("Gate\u{fffd}[2Jway");
+    screen.see("! before");
+    screen.see("answer to the liveness check");
+    assert!(screen.other && !screen.cursor && !screen.terminal.echoes());
+    event("while it runs");
+    screen.see("! while it runs");
+    assert!(screen.text().lines().nth(23).unwrap().starts_with("q quit"), "{}", screen.text());
+    for size in [(60, 16), (10, 3), (1, 1), (200, 50), (80, 24)] {
+        screen.terminal.resize(size);
+        let high = usize::from(size.1);
+        screen.until("another size", |screen| {
+            let last = screen.cells.get(high - 1).map(|line| line.iter().collect::<String>());
+            screen.cells.len() == high && (high < 6 || last.is_some_and(|last| last.starts_with("q quit")))
+        });
+        let wide = screen.cells.iter().map(Vec::len).max().unwrap();
+        assert!(wide <= usize::from(size.0), "{wide} columns of {size:?}");
+    }
+    screen.terminal.types("?");
+    screen.see("key goes back");
+    screen.terminal.types(" r");
+    screen.see("Connected to Gateway: 192.168.20.5");
+    screen.terminal.types("d");
+    screen.see("Disconnect? y: yes");
+    screen.terminal.types("nd");
+    screen.see("Disconnect? y: yes");
+    screen.terminal.types("y");
+    screen.see("Disconnected");
+    screen.terminal.types("q");
+    screen.ends(0);
+    end.send(()).unwrap();
+    assert_eq!(agent.end(), [Request::Reconnect, Request::Disconnect]);
+}
+
+#[test]
+fn an_agent_may_be_restarted_and_a_signal_ends_it() {
+    let home = Home::new();
+    let (first, end) = agent(&home, picture());
+    let mut screen = Screen::new(&home, &UTF8, (100, 24));
+    screen.see("CONNECTED");
+    end.send(()).unwrap();
+    first.end();
+    screen.see("NO AGENT");
+    screen.see("called again");
+    let mut status = picture();
+    status["state"] = "reconnecting".into();
+    let (second, end) = agent(&home, status);
+    screen.see("RECONNECTING");
+    screen.see("an agent runs again");
+    kill_process(screen.terminal.process(), Signal::TERM).unwrap();
+    screen.ends(143);
+    end.send(()).unwrap();
+    second.end();
+}
+
+#[test]
+fn after_a_stop_everything_is_drawn_anew() {
+    let home = Home::new();
+    let (agent, end) = agent(&home, picture());
+    let mut screen = Screen::new(&home, &UTF8, (80, 24));
+    screen.see("CONNECTED");
+    let process = screen.terminal.process();
+    kill_process(process, Signal::STOP).unwrap();
+    screen.cells.clear();
+    kill_process(process, Signal::CONT).unwrap();
+    screen.until("the picture again", |screen| screen.entered == 2 && screen.text().contains("CONNECTED"));
+    // A session's leader has no shell that could bring it back: the kernel does not stop it.
+    screen.terminal.types("\u{1a}");
+    screen
+        .until("the picture once more", |screen| screen.entered == 3 && screen.text().contains("CONNECTED"));
+    screen.terminal.types("\u{3}");
+    screen.ends(130);
+    end.send(()).unwrap();
+    agent.end();
+}
+
+#[test]
+fn a_poor_terminal_gets_what_it_can_show() {
+    let home = Home::new();
+    let (agent, end) = agent(&home, picture());
+    let mut screen = Screen::new(&home, &[("TERM", "xterm"), ("NO_COLOR", "1")], (80, 24));
+    screen.see("-- ikeep --");
+    screen.see("q quit");
+    screen.terminal.types("q");
+    screen.ends(0);
+    assert!(screen.renditions.iter().all(|rendition| !rendition.contains(";3")), "{:?}", screen.renditions);
+    // No picture at all.
+    let mut dumb = Terminal::with(&home, &["watch"], &[("TERM", "dumb")], (80, 24));
+    let line = dumb.see("Gate\u{fffd}[2Jway");
+    assert!(!line.contains('\u{1b}') && line.contains("  connected  "), "{line:?}");
+    drop(dumb);
+    end.send(()).unwrap();
+    agent.end();
+}
+
+#[test]
+fn without_an_agent_there_is_no_picture() {
+    let home = Home::new();
+    let mut terminal = Terminal::with(&home, &["watch"], &UTF8, (80, 24));
+    let told = terminal.see("`ikeep connect` starts one");
+    assert!(told.starts_with("ikeep: no agent of yours runs") && !told.contains('\u{1b}'), "{told:?}");
+    assert_eq!(terminal.ends().code(), Some(6));
+}
