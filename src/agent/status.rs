@@ -94,7 +94,7 @@ pub fn json(picture: &Picture, about: About<'_>) -> Value {
 
 /// The same keys where nothing is connected. `message`: why not, where the user did not want it so.
 pub fn idle(state: &str, message: Option<&str>, last: Option<&Connect>) -> Value {
-    const KEYS: [&str; 24] = [
+    const KEYS: [&str; 25] = [
         "gateway",
         "user",
         "since",

@@ -48,9 +48,13 @@ pub(super) fn facts(model: &Model, columns: usize, unicode: bool) -> Vec<Fact> {
     if let Some(picture) = model.picture() {
         facts.line("Cause", cause(model), 1);
         facts.line("Next", next(model), 1);
-        for (label, at) in [("Portal", "/portal/message"), ("Error", "/error/message")] {
+        for (label, at, tone) in [
+            ("Portal", "/portal/message", Tone::Bad),
+            ("Error", "/error/message", Tone::Bad),
+            ("Profile", "/profile_change/message", Tone::Warning),
+        ] {
             if let Some(message) = picture.text(at) {
-                facts.message(label, &message, Tone::Bad);
+                facts.message(label, &message, tone);
             }
         }
         facts.line("Address", picture.all(&["/address4", "/address6"]), 3);
