@@ -1,6 +1,7 @@
 //! One connection while it lasts: client, driver and tunnel, from the order to the last word.
 
 use super::clock::{Clock, OsRandom};
+use super::desktop::Note;
 use super::driver::{Command, Driver, Ends, Local, Output, Picture, Sockets};
 use super::helpers::Helpers;
 use super::keylog::KeyLog;
@@ -48,6 +49,8 @@ pub struct Surroundings {
     pub observe: Observer,
     /// Changes what neither profile nor config file can say. The lab shortens lifetimes.
     pub adjust: Arc<dyn Fn(&mut Settings) + Send + Sync>,
+    /// What a person must know, for their desktop. The lab shows it nobody.
+    pub notes: watch::Sender<Option<Note>>,
 }
 
 impl Default for Surroundings {
@@ -57,6 +60,7 @@ impl Default for Surroundings {
             tap: Arc::new(|ports| ports),
             observe: Arc::new(|_, _| {}),
             adjust: Arc::new(|_| {}),
+            notes: watch::Sender::new(None),
         }
     }
 }

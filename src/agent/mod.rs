@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod connection;
 pub mod crash;
+pub mod desktop;
 pub mod device;
 pub mod driver;
 mod elsewhere;

@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::connection::Surroundings;
+use super::desktop;
 use super::heart::Heart;
 use super::service::{Service, Setup};
 use crate::config::Places;
@@ -11,11 +12,14 @@ use crate::sense;
 use crate::store::Store;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::io;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Calls that may wait for the service.
 const CALLS: usize = 32;
+/// So long a desktop may take to take back what it shows of an agent that ends.
+const LAST_NOTE: Duration = Duration::from_millis(200);
 
 /// Why the agent cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +46,10 @@ pub async fn run(places: Places, ready: impl FnOnce()) -> Result<(), AgentError>
     let slept = clock.clone();
     let senses = sense::machine(move || slept.slept());
     let store = Store::new(&places);
-    let service = Service::new(Setup { places, clock, store, senses, around: Surroundings::default() }).await;
+    let (notes, read) = watch::channel(None);
+    let mut desktop = tokio::spawn(desktop::serve(None, read));
+    let around = Surroundings { notes, ..Surroundings::default() };
+    let service = Service::new(Setup { places, clock, store, senses, around }).await;
     let supervisor = Supervisor::of_process();
     let service = service.watched(Heart::new(supervisor));
     let (calls, called) = mpsc::channel(CALLS);
@@ -70,6 +77,9 @@ pub async fn run(places: Places, ready: impl FnOnce()) -> Result<(), AgentError>
     // It ends by itself, once the clients have been told what was still to be told.
     if let Err(error) = serving.await {
         tracing::error!(%error, "the socket's task failed");
+    }
+    if tokio::time::timeout(LAST_NOTE, &mut desktop).await.is_err() {
+        desktop.abort();
     }
     tracing::info!("the agent has ended");
     Ok(())

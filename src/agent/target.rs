@@ -61,6 +61,8 @@ pub struct Target {
     pub fixed_address: bool,
     /// A folder for the keys of every SA, for Wireshark.
     pub key_log: Option<PathBuf>,
+    /// The desktop shows what a person must know.
+    pub notifications: bool,
     /// What went wrong on the way without being in the way.
     pub notes: Vec<String>,
     /// Where something else may be meant than what was found: whoever asked has to know.
@@ -265,6 +267,7 @@ impl Target {
             helper: config.agent.helper,
             proxy: wishes.proxy.unwrap_or(config.agent.proxy),
             key_log: config.agent.key_log,
+            notifications: config.agent.notifications,
             fixed_address: !gateway.address.is_empty(),
             settings,
             wishes,

@@ -87,6 +87,8 @@ pub struct Agent {
     /// The program that is asked for passwords where there is no terminal, and its arguments; empty: none.
     #[serde(deserialize_with = "load::program")]
     pub askpass: Vec<String>,
+    /// The desktop shows what a person must know.
+    pub notifications: bool,
     /// The waits before a refused token is tried again (law 5); at most 16, each 100 ms to 1 h.
     #[serde(deserialize_with = "duration::list::<100, 3_600_000, 16, _>")]
     pub refusal_retry: Vec<Duration>,
@@ -103,6 +105,7 @@ impl Default for Agent {
             reconnect_window: Duration::from_secs(900),
             key_log: None,
             askpass: Vec::new(),
+            notifications: true,
             refusal_retry: [1, 3, 8, 20, 40, 60].map(Duration::from_secs).to_vec(),
         }
     }

@@ -112,6 +112,7 @@ impl Actor {
             tap: Arc::new(move |ports| inserted.insert(ports, &*through)),
             observe: Arc::new(observe),
             adjust: role.adjust,
+            ..Surroundings::default()
         };
         let wishes = Connect {
             profile: Some(role.profile.to_owned()),

@@ -4,7 +4,9 @@ use super::super::connection::Connection;
 use super::super::driver::Command;
 use super::super::report::Reporter;
 use super::super::target::Target;
+use super::desktop::wants_notifications;
 use super::{Idle, Service, Way, failed, tell, text};
+use crate::agent::desktop::{About, News};
 use crate::client::Order;
 use crate::ipc::{Connect, Connected, FailureKind, Reply};
 use crate::journal::Kind;
@@ -18,6 +20,7 @@ impl Service {
             Err(failure) if self.connect_as_it_is(wishes, &failure, &replies) => return,
             Err(failure) => return tell(&replies, Reply::Failed(failure)),
         };
+        self.desktop.turn(target.notifications);
         let Some(connection) = self.connection.as_mut() else {
             self.asker = Some(replies);
             let stored = self.stored(&target).await;
@@ -90,42 +93,57 @@ impl Service {
         let Some(target) = self.find_last().await else { return };
         let target = match target {
             Ok(target) => target,
-            Err(error) => return self.need_person(format!("The connection cannot be restored: {error}")),
+            Err(error) => {
+                let last = self.intent.last.clone().unwrap_or_default();
+                self.desktop.turn(wants_notifications(last.config).await);
+                let host = last.host.unwrap_or_default();
+                return self.need_person(&host, format!("The connection cannot be restored: {error}"));
+            }
         };
+        self.desktop.turn(target.notifications);
         let host = target.settings.host_name.clone();
         match self.stored(&target).await {
             Some(session) => {
                 let started = self.start(target, Some(session)).await;
                 let restored = self.connection.as_ref().is_some_and(|connection| connection.restored);
                 if let Err(message) = started {
-                    self.need_person(format!("The connection to {host} cannot be restored: {message}"));
+                    let message = format!("The connection to {host} cannot be restored: {message}");
+                    self.need_person(&host, message);
                 } else if !restored {
                     // Without the session this would be a login, and nobody is there.
                     self.connection = None;
-                    self.need_person(format!(
-                        "The session with {host} cannot be used. Log in again: `ikeep connect`"
-                    ));
+                    let message =
+                        format!("The session with {host} cannot be used. Log in again: `ikeep connect`");
+                    self.need_person(&host, message);
                 }
             }
-            None => self.need_person(format!(
-                "No session with {host} is left that could be restored. Log in again: `ikeep connect`"
-            )),
+            None => {
+                let message = format!(
+                    "No session with {host} is left that could be restored. Log in again: `ikeep connect`"
+                );
+                self.need_person(&host, message);
+            }
         }
     }
 
     /// An agent starts, and nothing was wanted last: the profile may want it all the same. A login needs the person.
     pub(super) async fn connect_on_start(&mut self) {
         let Ok(target) = self.find(&Connect::default(), self.intent.last.as_ref()).await else { return };
+        self.desktop.turn(target.notifications);
         if target.auto_connect_on_start {
-            self.need_person(format!(
-                "The profile wants a connection to {} from the start (AutoConnectOnStart): log in with `ikeep connect`",
-                target.settings.host_name
-            ));
+            let host = &target.settings.host_name;
+            let message = format!(
+                "The profile wants a connection to {host} from the start (AutoConnectOnStart): log in with `ikeep connect`"
+            );
+            self.need_person(host, message);
         }
     }
 
-    pub(super) fn need_person(&mut self, message: String) {
+    /// `host`: its name for people, as far as it is known.
+    pub(super) fn need_person(&mut self, host: &str, message: String) {
         self.say(Kind::Warning, &message);
+        self.begin_on_desktop(host);
+        self.tell_desktop(News::Ended(About::LoginNeeded));
         self.idle = Some(Idle { person_needed: true, message });
     }
 
@@ -151,6 +169,7 @@ impl Service {
     /// Starts driver and tunnel; the order follows the first word about the path.
     pub(super) async fn start(&mut self, target: Target, session: Option<Session>) -> Result<(), String> {
         self.idle = None;
+        self.begin_on_desktop(&target.settings.host_name);
         for note in &target.notes {
             tracing::warn!("{note}");
         }

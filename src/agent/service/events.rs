@@ -4,9 +4,11 @@ use super::super::driver::Output;
 use super::super::questions::{self, Step};
 use super::connect::connected;
 use super::{Idle, Service, tell, text};
+use crate::agent::desktop::{About, News};
 use crate::agent::driver::Command;
 use crate::client::{Event, Order};
 use crate::ike::eap::Notice;
+use crate::ike::initiator::Failure;
 use crate::ipc::{FailureKind, NoticeKind, Reply};
 use crate::journal::Kind;
 use crate::reconnect::{State, Why};
@@ -42,6 +44,7 @@ impl Service {
             None => {
                 let message = "The connection's driver has stopped unexpectedly: see the agent's log, then `ikeep connect`";
                 self.say(Kind::Error, message);
+                self.tell_desktop(News::Ended(About::LoginNeeded));
                 self.end(Some(Idle { person_needed: true, message: message.to_owned() })).await;
             }
         }
@@ -88,12 +91,14 @@ impl Service {
             Event::Silent => self.ask_for_portal(Duration::ZERO),
             Event::LookUp(name) => connection.look_up(name),
             Event::Ended(why) => self.ended(why).await,
+            Event::Failed(Failure::Certificate(_) | Failure::GatewayAuth) => self.desktop_untrusted(),
             _ => {}
         }
     }
 
     async fn state(&mut self, state: &State) {
         self.portal_in(state).await;
+        self.desktop_in(state);
         self.ground_in(state).await;
         match state {
             State::Connected => self.answer_connected(),
@@ -150,6 +155,7 @@ impl Service {
         if why == Why::TrustedNetwork {
             self.ended_in_trust = Some(connection.target.clone());
         }
+        self.desktop_ended(why, failure.kind);
         for way in self.asker.take().into_iter().chain(self.waiters.drain(..)) {
             tell(&way, Reply::Failed(failure.clone()));
         }

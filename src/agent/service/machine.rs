@@ -3,6 +3,7 @@
 use super::super::driver::Command;
 use super::super::target::Target;
 use super::Service;
+use crate::agent::desktop::News;
 use crate::journal::Kind;
 use crate::profile::UntrustedNetworkPolicy;
 use crate::reconnect::State;
@@ -15,6 +16,7 @@ impl Service {
             Signal::Suspend(hold) => self.suspend(hold).await,
             Signal::Resume => {
                 self.hold = None;
+                self.tell_desktop(News::Slept);
                 // Of a sleep that nobody announced it did not hear.
                 self.close_gap("the machine has slept").await;
                 if let Some(connection) = &self.connection {
@@ -79,9 +81,10 @@ impl Service {
             && target.automatic.untrusted_network_policy.value == UntrustedNetworkPolicy::Connect
         {
             let host = &target.settings.host_name;
-            self.need_person(format!(
+            let message = format!(
                 "This network is not trusted, and the profile wants a connection to {host} here: log in with `ikeep connect`"
-            ));
+            );
+            self.need_person(host, message);
         }
     }
 }

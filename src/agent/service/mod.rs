@@ -4,6 +4,7 @@
 
 mod backup;
 mod connect;
+mod desktop;
 mod events;
 mod gap;
 mod keep;
@@ -18,6 +19,7 @@ mod tunnel;
 mod ways;
 
 use crate::sense::portal::Verdict;
+use desktop::Desktop;
 use portal::Portal;
 pub(super) use tunnel::Laid;
 use tunnel::Word;
@@ -26,6 +28,7 @@ use ways::{Found, LookUps};
 
 use super::clock::{Clock, OsRandom};
 use super::connection::{Connection, Surroundings};
+use super::desktop::News;
 use super::driver::{Command, Output};
 use super::heart::Heart;
 use super::network::Report;
@@ -124,6 +127,7 @@ pub struct Service {
     /// Delays sleep until the gateway knows that the session ends.
     hold: Option<Hold>,
     portal: Portal,
+    desktop: Desktop,
     heart: Heart,
 }
 
@@ -141,6 +145,7 @@ enum Wake {
     LookedUp(Result<Found, String>),
     Probed(Verdict),
     Missing,
+    DesktopDue,
     AskerGone,
     Beat,
 }
@@ -178,6 +183,7 @@ impl Service {
             ended_in_trust: None,
             hold: None,
             portal: Portal::default(),
+            desktop: Desktop::default(),
             heart: Heart::default(),
         };
         for note in notes.iter().chain(&more) {
@@ -231,6 +237,7 @@ impl Service {
                 Wake::LookedUp(result) => self.looked_up(result).await,
                 Wake::Probed(verdict) => self.probed(verdict).await,
                 Wake::Missing => self.warn_of_missing(),
+                Wake::DesktopDue => self.show_on_desktop(),
                 Wake::AskerGone => self.asker_gone().await,
                 Wake::Beat => self.heart.beat(),
             }
@@ -238,7 +245,7 @@ impl Service {
     }
 
     async fn wait(&mut self, calls: &mut mpsc::Receiver<Call>) -> Wake {
-        let Self { senses, connection, keeping, look_ups, asker, portal, heart, .. } = self;
+        let Self { senses, connection, keeping, look_ups, asker, portal, desktop, heart, .. } = self;
         let keeps = keeping.is_some();
         tokio::select! {
             biased;
@@ -270,6 +277,7 @@ impl Service {
             found = look_ups.found() => Wake::LookedUp(found),
             verdict = portal.verdict() => Wake::Probed(verdict),
             Ok(()) = senses.missing.changed() => Wake::Missing,
+            () = desktop.due() => Wake::DesktopDue,
         }
     }
 
@@ -330,6 +338,7 @@ impl Service {
         self.want(false).await;
         self.close_gap("`ikeep disconnect`").await;
         self.idle = None;
+        self.tell_desktop(News::Settled);
         self.stop_looking_up();
         let Some(connection) = self.connection.as_mut() else {
             // The session that an earlier agent left behind ends too.

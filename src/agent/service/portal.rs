@@ -103,9 +103,11 @@ impl Service {
                         self.warn(&format!("{text}. The connection goes on after that.{hint}"));
                     }
                 }
+                self.desktop_portal();
                 self.ask_for_portal(AGAIN);
             }
             Verdict::Open if self.portal.found.take().is_some() => {
+                self.desktop_portal();
                 self.close_gap("the captive portal lets everything through now").await;
                 self.tell_portal(false).await;
             }
@@ -123,6 +125,7 @@ impl Service {
     /// What was found holds for the network and the trouble it was found in.
     pub(super) async fn forget_portal(&mut self) {
         if std::mem::take(&mut self.portal).found.is_some() {
+            self.desktop_portal();
             self.close_gap("no captive portal is in the way any more").await;
             self.tell_portal(false).await;
         }

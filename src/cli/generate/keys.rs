@@ -92,6 +92,13 @@ pub(super) const KEYS: &[About] = &[
         "The program that is asked for passwords where there is no terminal. It gets the prompt as its last argument, and its first line of output is the secret.",
     ),
     about(
+        "agent",
+        "notifications",
+        "boolean",
+        "true",
+        "The desktop shows what a person must know: that a login is needed, that the session has ended, that the gateway was not believed, that a captive portal is in the way, or that there is no connection for a minute although there is a network.",
+    ),
+    about(
         "portal",
         "probe",
         "\"http://..\" or \"off\"",
