@@ -42,9 +42,11 @@ $(cd "$here" && for page in share/man/man*/*; do echo "$page 644"; done)
 $(cd "$here" && find share/doc/ikeep -type f | while read -r text; do echo "$text 644"; done)"
 # Where programs look for it whatever the prefix is.
 autostart=/etc/xdg/autostart/ikeep.desktop
+unmanaged=/etc/NetworkManager/conf.d/90-ikeep.conf
 
 # Whether this is the machine that runs, and not a picture of one.
 live() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
+has_network_manager() { [ -e "$destdir/usr/sbin/NetworkManager" ]; }
 
 if [ -n "$uninstall" ]; then
     if live; then
@@ -61,7 +63,9 @@ if [ -n "$uninstall" ]; then
     done
     # The others may have been there before, empty.
     rmdir "$destdir$prefix/share/doc/ikeep/docs" "$destdir$prefix/share/doc/ikeep" 2>/dev/null || true
-    rm -f "$destdir$autostart"
+    rm -f "$destdir$autostart" "$destdir$unmanaged"
+    # Where NetworkManager is, they are its own.
+    has_network_manager || rmdir "$destdir/etc/NetworkManager/conf.d" "$destdir/etc/NetworkManager" 2>/dev/null || true
     if [ -z "$destdir" ]; then rm -rf /var/lib/ikeep-netd /run/ikeep; fi
     if live; then systemctl daemon-reload; fi
     exit 0
@@ -78,9 +82,10 @@ echo "$files" | while read -r file mode; do
     chmod "$mode" "$sed_or_copy"
     mv "$sed_or_copy" "$destdir$prefix/$file"
 done
-mkdir -p "$destdir$(dirname "$autostart")"
+mkdir -p "$destdir$(dirname "$autostart")" "$destdir$(dirname "$unmanaged")"
 sed "s#^\(TryExec\|Exec\)=ikeep#\1=$prefix/bin/ikeep#" "$here/share/autostart/ikeep.desktop" >"$destdir$autostart"
-chmod 644 "$destdir$autostart"
+cp "$here/share/networkmanager/90-ikeep.conf" "$destdir$unmanaged"
+chmod 644 "$destdir$autostart" "$destdir$unmanaged"
 [ -z "$destdir" ] || exit 0
 
 if command -v systemd-sysusers >/dev/null; then
@@ -101,5 +106,6 @@ if live; then
     systemctl enable --now ikeep-netd.socket
     systemctl enable ikeep-netd-restore.service
     systemctl try-restart ikeep-netd.service
+    if systemctl --quiet is-active NetworkManager.service; then systemctl reload NetworkManager.service; fi
 fi
 echo "ikeep is installed. Its agent starts with \`ikeep connect\`; from login on, for you: systemctl --user enable --now ikeep"

@@ -7,6 +7,8 @@ if [ "$1" -eq 1 ]; then
 fi
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload || :
+    # It reads which devices are not its own.
+    if systemctl --quiet is-active NetworkManager.service; then systemctl reload NetworkManager.service || :; fi
     if systemctl --quiet is-enabled ikeep-netd.socket; then systemctl start ikeep-netd.socket || :; fi
     # The new programs come into service; the tunnel stays, and agents come back by token.
     if [ "$1" -gt 1 ]; then systemctl try-restart ikeep-netd.service || :; fi

@@ -86,16 +86,18 @@ install_what_is_missing() {
     fi
 }
 
-# unpack VARIABLE PACKAGE FILE: a program under /usr/lib or /lib, from a package that is only unpacked where it is not there:
-# installing systemd-resolved would put its own resolv.conf in the place of the machine's. VARIABLE names the program then.
+# unpack VARIABLE "PACKAGE.." FILE: a program under /usr/lib or /lib, from packages that are only unpacked where it is not there:
+# installing systemd-resolved or NetworkManager would change the machine's own network. VARIABLE names the program then.
 unpack() {
-    local variable=$1 package=$2 file=$3 folder found
+    local variable=$1 package=${2%% *} packages file=$3 folder found
+    read -ra packages <<<"$2"
     [[ -z ${!variable:-} ]] || return 0
     for folder in /usr/lib /lib "$scratch/$package/usr/lib" "$scratch/$package/lib"; do
         if [[ $folder == "$scratch/$package/usr/lib" && $EUID -eq 0 && -z ${IKEEP_NO_INSTALL:-} ]]; then
             mkdir -p "$scratch/$package"
-            (cd "$scratch/$package" && { apt-get download "$package" || { apt-get update && apt-get download "$package"; }; } &&
-                dpkg-deb --extract "$package"_*.deb .) >"$scratch/apt.log" 2>&1 </dev/null ||
+            (cd "$scratch/$package" &&
+                { apt-get download "${packages[@]}" || { apt-get update && apt-get download "${packages[@]}"; }; } &&
+                for found in ./*.deb; do dpkg-deb --extract "$found" .; done) >"$scratch/apt.log" 2>&1 </dev/null ||
                 echo "$package could not be unpacked"
         fi
         found=$folder/$file

@@ -1,6 +1,8 @@
 //! A tunnel on the machine: the real agent with a device, through the real `ikeep-netd`, on a laptop that is a network
 //! namespace. `tests/run` runs these as root; a plain `cargo test` leaves them out and says so.
 
+#[path = "../common/dbus.rs"]
+mod dbus;
 mod ecn;
 #[path = "../interop/mod.rs"]
 mod interop;
@@ -12,6 +14,7 @@ mod name_server;
 #[path = "../kernel/net.rs"]
 #[allow(dead_code, reason = "shared with another test program")]
 mod net;
+mod network_manager;
 mod paths;
 #[path = "../person/mod.rs"]
 mod person;
