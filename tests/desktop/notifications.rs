@@ -218,9 +218,22 @@ fn forget_sessions(person: &Person) -> Result<()> {
 struct Agent(Process);
 
 impl Agent {
+    /// One that listens. Of one that has crashed a thread may still hold the lock.
     fn start(person: &Person) -> Result<Self> {
+        let watch = Stopwatch::start();
         let mut command = person.command(&["agent"]);
-        Ok(Self(Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)))
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        loop {
+            let mut agent = Process(command.spawn()?);
+            let own = i32::try_from(agent.0.id()).ok().and_then(Pid::from_raw);
+            while agent.0.try_wait()?.is_none() {
+                if person.agent() == own && person.status().is_ok() {
+                    return Ok(Self(agent));
+                }
+                ensure!(watch.elapsed() < PATIENCE, "the agent does not listen");
+            }
+            ensure!(watch.elapsed() < PATIENCE, "the agent does not start");
+        }
     }
 }
 
