@@ -4,6 +4,7 @@
 //! with the time. The helper closes it by itself where this agent does not.
 
 use super::super::network;
+use super::tunnel::Laid;
 use super::{Service, Way, failed, tell};
 use crate::ipc::helper::{HelperError, MAX_GAP};
 use crate::ipc::{FailureKind, Reply};
@@ -23,6 +24,18 @@ pub(in super::super) struct Closing {
     why: String,
     /// Whoever has asked for that.
     way: Option<Way>,
+}
+
+impl Closing {
+    /// The last one that asks hears of it.
+    fn tells(&mut self, way: Option<Way>) {
+        if way.is_none() {
+            return;
+        }
+        if let Some(earlier) = std::mem::replace(&mut self.way, way) {
+            tell(&earlier, failed(FailureKind::Other, "another `ikeep portal --close` came after this one"));
+        }
+    }
 }
 
 /// A gap, from the wish on.
@@ -81,14 +94,15 @@ impl Service {
 
     /// `ikeep portal --close`.
     pub(super) async fn end_gap(&mut self, replies: Way) {
-        let open = self.connection.as_ref().is_some_and(|connection| connection.laid.gap.is_some());
-        if !open {
-            return tell(
+        let laid = self.connection.as_mut().map(|connection| &mut connection.laid);
+        match laid {
+            Some(laid) if laid.gap.is_some() => self.close_gap_for("as asked for", Some(replies)).await,
+            Some(Laid { closing: Some(closing), .. }) => closing.tells(Some(replies)),
+            _ => tell(
                 &replies,
                 failed(FailureKind::Other, "no way past the tunnel is open: nothing to close"),
-            );
+            ),
         }
-        self.close_gap_for("as asked for", Some(replies)).await;
     }
 
     /// Why there is nothing to open.
@@ -125,6 +139,7 @@ impl Service {
         let Some(connection) = self.connection.as_mut() else { return };
         if let Some(closing) = connection.laid.closing.take_if(|closing| closing.asked <= number) {
             self.gap_closed(closing);
+            self.tell_watchers().await;
         }
         let Some(connection) = self.connection.as_mut() else { return };
         let Some(gap) = connection.laid.gap.as_mut().filter(|gap| gap.asked <= number) else { return };
@@ -174,7 +189,10 @@ impl Service {
         let Some(gap) = connection.laid.gap.take() else { return };
         let asked = connection.lay_ground();
         let was_open = not_opened(gap, why);
-        let closing = Closing { asked: asked.unwrap_or_default(), why: why.to_owned(), way };
+        let mut closing = Closing { asked: asked.unwrap_or_default(), why: why.to_owned(), way: None };
+        // Where an earlier one is not closed yet, whoever waits for that waits for this one.
+        closing.tells(connection.laid.closing.take().and_then(|earlier| earlier.way));
+        closing.tells(way);
         match asked {
             Some(_) if was_open || closing.way.is_some() => connection.laid.closing = Some(closing),
             _ if was_open => self.gap_closed(closing),
@@ -224,9 +242,11 @@ impl Service {
         };
         let now = self.clock.now().at;
         let open = connection.laid.gap.as_ref().filter(|gap| gap.way.is_none());
-        let left = open.map(|gap| gap.until.since(now).as_secs());
+        let closing = connection.laid.closing.as_ref().map(|_| 0);
+        let left = open.map(|gap| gap.until.since(now).as_secs()).or(closing);
         let command = self.may_open_gap().is_ok().then_some(COMMAND);
         let hint = match (left, command) {
+            (Some(0), _) => "; the way there is being closed".to_owned(),
             (Some(left), _) => format!("; the way there is open for {left} s"),
             (None, Some(command)) => format!("; `{command}` opens the way there past the tunnel"),
             (None, None) => String::new(),

@@ -119,10 +119,15 @@ async fn whoever_closes_a_gap_hears_that_it_is_not_closed() {
     let Ok(Reply::Failed(failure)) = closer.try_recv() else { panic!("nothing was told") };
     assert!(failure.message.contains("not closed yet"), "{}", failure.message);
     assert!(!parts.events().contains(Reason::GapClosed.text()));
-    // It is tried again.
+    // It is tried again, and whoever asks once more hears of that.
+    assert_eq!(service.portal_status()["gap_s"], 0);
+    let mut closer = close(&mut service).await;
+    assert!(closer.try_recv().is_err(), "it is still open");
     service.ground_again();
     assert_eq!(opens(&mut service, &mut parts).await, None);
     assert!(parts.events().contains(Reason::GapClosed.text()));
+    assert_eq!(closer.try_recv(), Ok(Reply::Done));
+    assert!(service.portal_status()["gap_s"].is_null());
 }
 
 #[tokio::test]
@@ -131,7 +136,7 @@ async fn a_gap_that_ends_with_its_helper_is_told() {
     ask(&mut service, Some(60)).await;
     opens(&mut service, &mut parts).await;
     service.ground(Report::Gone(HelperError::Gone)).await;
-    assert!(service.portal_status()["gap_s"].is_null());
+    assert_eq!(service.portal_status()["gap_s"], 0, "what it made stays until it is there again");
     assert_eq!(opens(&mut service, &mut parts).await, None);
 }
 
