@@ -98,10 +98,9 @@ impl Service {
         match laid {
             Some(laid) if laid.gap.is_some() => self.close_gap_for("as asked for", Some(replies)).await,
             Some(Laid { closing: Some(closing), .. }) => closing.tells(Some(replies)),
-            _ => tell(
-                &replies,
-                failed(FailureKind::Other, "no way past the tunnel is open: nothing to close"),
-            ),
+            _ => {
+                tell(&replies, failed(FailureKind::Other, "no way past the tunnel is open: nothing to close"))
+            }
         }
     }
 
