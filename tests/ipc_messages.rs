@@ -31,9 +31,10 @@ fn connect() -> impl Strategy<Value = Connect> {
     let names = (option::of(text()), option::of(text()), option::of(text()));
     let rest =
         (option::of(path()), option::of(tunnel), option::of(proxy), vec(path(), 0..3), option::of(path()));
-    let own = (option::of(text()), vec(text(), 0..3));
+    let own = (option::of(text()), vec(text(), 0..3), any::<Option<bool>>());
     (names, rest, own).prop_map(|((host, user, group), (profile, tunnel, proxy, trust, config), own)| {
-        Connect { host, profile, user, group, tunnel, proxy, trust, config, backup: own.0, backups: own.1 }
+        let (backup, backups, named) = own;
+        Connect { host, profile, named, user, group, tunnel, proxy, trust, config, backup, backups }
     })
 }
 

@@ -105,7 +105,7 @@ pub(super) struct Connection {
     pub(super) standing: watch::Receiver<Standing>,
     /// What has to be said about the choice of the tunnel.
     pub(super) about_tunnel: Option<String>,
-    commands: mpsc::Sender<Command>,
+    pub(super) commands: mpsc::Sender<Command>,
     plan: watch::Sender<Option<Plan>>,
     proxy: Option<SocketAddr>,
     tasks: Vec<AbortHandle>,

@@ -6,7 +6,7 @@ use super::device::device;
 use super::standing::Meaning;
 use crate::client::Settings;
 use crate::config::profiles::FileError;
-use crate::config::{Config, Tunnel};
+use crate::config::{Config, Tunnel, paths};
 use crate::ipc::helper::MAX_GAP;
 use crate::ipc::{Connect, Failure, FailureKind};
 use crate::plan::Wishes as NetworkWishes;
@@ -76,13 +76,15 @@ pub enum TargetError {
     /// No profile is named and none is found.
     #[error(
         "no profile is found in {}, nor in {others}: `ikeep profile import FILE` takes your company's, or name one with --profile \
-         FILE", .own.display()
+         FILE{}", .own.display(), not_seen(.unlisted)
     )]
     NoProfile {
         /// The user's own folder.
         own: PathBuf,
         /// The vendor's.
         others: String,
+        /// Folders that are there and cannot be listed, and why.
+        unlisted: Vec<String>,
     },
     /// A profile cannot be read, or is damaged.
     #[error(transparent)]
@@ -90,13 +92,15 @@ pub enum TargetError {
     /// The profile of the last connection has gone, and no other one has its host.
     #[error(
         "the profile of the last connection, {}, is not there any more, and no other one has {host}: put it back, name another one \
-         with --profile FILE, or import one: `ikeep profile import FILE`", .file.display()
+         with --profile FILE, or import one: `ikeep profile import FILE`{}", .file.display(), doubtful(.broken)
     )]
     Vanished {
         /// The file.
         file: PathBuf,
         /// HostName.
         host: String,
+        /// What is wrong with profiles and folders that may have it.
+        broken: Vec<String>,
     },
     /// A profile without hosts.
     #[error("{} names no host: name one, if the profile allows that, or ask for a profile with a ServerList", .file.display())]
@@ -170,8 +174,20 @@ fn doubtful(errors: &[String]) -> String {
     }
 }
 
-/// What is not said is as at the last time, where the same host and profile are meant.
-fn complete(wishes: &Connect, last: Option<&Connect>) -> Connect {
+fn not_seen(folders: &[String]) -> String {
+    folders.iter().map(|folder| format!("; {folder}")).collect()
+}
+
+/// The person of the last connection has named its profile. Where nobody has kept that, one of the usual folders was found.
+fn was_named(last: &Connect, folders: &[PathBuf]) -> bool {
+    last.named.unwrap_or_else(|| {
+        last.profile.as_ref().is_some_and(|file| !folders.iter().any(|folder| file.parent() == Some(folder)))
+    })
+}
+
+/// What is not said is as at the last time, where the same host and profile are meant. A profile that nobody has named is found
+/// anew: a newer one may come first by now.
+fn complete(wishes: &Connect, last: Option<&Connect>, folders: &[PathBuf]) -> Connect {
     let same_name = |now: &Option<String>, then: &Option<String>| match (now, then) {
         (Some(now), Some(then)) => now.eq_ignore_ascii_case(then),
         (now, _) => now.is_none(),
@@ -182,7 +198,10 @@ fn complete(wishes: &Connect, last: Option<&Connect>) -> Connect {
     let Some(last) = last.filter(same) else { return wishes.clone() };
     let mut whole = wishes.clone();
     whole.host = wishes.host.clone().or_else(|| last.host.clone());
-    whole.profile = wishes.profile.clone().or_else(|| last.profile.clone());
+    if wishes.profile.is_none() && was_named(last, folders) {
+        whole.profile.clone_from(&last.profile);
+        whole.named = Some(true);
+    }
     whole.user = wishes.user.clone().or_else(|| last.user.clone());
     whole.group = wishes.group.clone().or_else(|| last.group.clone());
     whole.tunnel = wishes.tunnel.or(last.tunnel);
@@ -201,12 +220,28 @@ impl Target {
     /// # Errors
     /// See [`TargetError`].
     pub fn find(wishes: &Connect, last: Option<&Connect>, unique_id: &str) -> Result<Self, TargetError> {
-        let named = wishes.profile.is_some();
-        let mut wishes = complete(wishes, last);
+        Self::find_in(&paths::profile_folders(), wishes, last, unique_id)
+    }
+
+    /// What nobody but the agent asks for: the last connection again, from the same file.
+    pub fn again(last: &Connect) -> Connect {
+        let named = last.profile.as_ref().map(|_| was_named(last, &paths::profile_folders()));
+        Connect { profile: last.profile.clone(), named, ..Connect::default() }
+    }
+
+    fn find_in(
+        folders: &[PathBuf],
+        wishes: &Connect,
+        last: Option<&Connect>,
+        unique_id: &str,
+    ) -> Result<Self, TargetError> {
+        let just_named = wishes.profile.is_some() && wishes.named.is_none();
+        let before = last.and_then(|last| last.profile.as_deref());
+        let mut wishes = complete(wishes, last, folders);
         let config = Config::load(wishes.config.as_deref())?;
         let (mut notes, mut warnings) = (Vec::new(), Vec::new());
         let Chosen { file, mut profile, mut host, typed } =
-            choose::on_disk(&wishes, named, &mut notes, &mut warnings)?;
+            choose::on_disk(&wishes, just_named, before, folders, &mut notes, &mut warnings)?;
         let meaning = Meaning::of(&profile, &host.name);
         notes.extend(config.preferences.apply(&mut profile.client));
         let profile = &profile;
@@ -243,6 +278,7 @@ impl Target {
         // Whoever says where the proxy listens wants one.
         let tunnel = wishes.tunnel.or(wishes.proxy.map(|_| Tunnel::Proxy)).or(config.agent.tunnel);
         wishes.host = Some(typed);
+        wishes.named = Some(just_named || wishes.named == Some(true));
         wishes.profile = Some(file.clone());
         let mut target = Self {
             primary,
@@ -312,6 +348,13 @@ impl Target {
             && self.fixed_address == other.fixed_address
             && (!self.fixed_address || a.addresses == b.addresses)
             && self.key_log == other.key_log
+    }
+
+    /// A login with this one is a login with `other`, from the same file.
+    pub fn logs_in_as(&self, other: &Self) -> bool {
+        self.has_settings_of(other)
+            && self.profile_file == other.profile_file
+            && self.meaning == other.meaning
     }
 
     /// The same gateway or one of its backups, reached in the same way. `file_counts`: by the same profile's file, too.

@@ -3,7 +3,7 @@
 use super::{Error, Exit, output, runtime};
 use crate::agent::target::Target;
 use crate::config::Places;
-use crate::ipc::{Client, ClientError, Connect, Listener, Reply, Request};
+use crate::ipc::{Client, ClientError, Listener, Reply, Request};
 use crate::store::{Intent, Store};
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ async fn without_agent(places: &Places) -> Result<Exit, Error> {
     }
     // Where the profile has gone there is no telling whose session it is; it ends with its window.
     if let Some(last) = &intent.last
-        && let Ok(target) = Target::find(&Connect::default(), Some(last), "")
+        && let Ok(target) = Target::find(&Target::again(last), Some(last), "")
         && target.wishes.profile == last.profile
         && let Err(error) = Store::new(places).erase(&target.settings.host_address).await
     {

@@ -66,6 +66,10 @@ pub struct Connect {
     pub host: Option<String>,
     /// The profile, an absolute path.
     pub profile: Option<PathBuf>,
+    /// The agent's own: whether a person has named the profile, or it was found. `None`: a person says it now, or it was kept
+    /// before this was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub named: Option<bool>,
     /// Fills the input for the user's name, so that nobody is asked for it.
     pub user: Option<String>,
     /// Fills the input for the group.

@@ -17,7 +17,9 @@ impl Service {
     pub(super) async fn connect(&mut self, wishes: &Connect, replies: Way) {
         let target = match self.find(wishes, self.intent.last.as_ref()).await {
             Ok(target) => target,
-            Err(failure) if self.connect_as_it_is(wishes, &failure, &replies) => return,
+            Err(failure) if self.goes_on_for(wishes) => {
+                return self.connect_as_it_is(&failure, replies).await;
+            }
             Err(failure) => return tell(&replies, Reply::Failed(failure)),
         };
         self.desktop.turn(target.notifications);
@@ -61,8 +63,8 @@ impl Service {
                     "a login is under way already: answer it where it was begun, or `ikeep disconnect`";
                 tell(&replies, failed(FailureKind::Other, text));
             }
-            // Another CA, port or dialect: the login needs a client that knows of it.
-            State::AuthRequired { .. } if !connection.target.has_settings_of(&target) => {
+            // Another profile, CA, port or dialect: the login needs a client that knows of it.
+            State::AuthRequired { .. } if !connection.target.logs_in_as(&target) => {
                 let message = "the settings have changed".to_owned();
                 self.end(Some(Idle { person_needed: false, message })).await;
                 return Box::pin(self.connect(wishes, replies)).await;
@@ -71,6 +73,9 @@ impl Service {
                 connection.target.wishes = target.wishes.clone();
                 connection.command(Command::Order(Order::Connect)).await;
                 self.asker = Some(replies);
+                for text in &target.warnings {
+                    self.warn(text);
+                }
                 self.intent.last = Some(target.wishes);
                 self.want(true).await;
             }

@@ -447,7 +447,7 @@ impl Service {
     /// where another one has the host.
     async fn find_last(&self) -> Option<Result<Target, Failure>> {
         let last = self.intent.last.as_ref()?;
-        let wishes = Connect { backup: last.backup.clone(), ..Connect::default() };
+        let wishes = Connect { backup: last.backup.clone(), ..Target::again(last) };
         Some(self.find(&wishes, Some(last)).await)
     }
 

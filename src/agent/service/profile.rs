@@ -1,13 +1,14 @@
 //! The profile's file while a connection lasts that was made with it.
 
 use super::super::connection::Connection;
-use super::super::standing::Standing;
+use super::super::driver::Command;
 use super::super::target::Target;
 use super::connect::connected;
 use super::{Service, Way, tell, text};
+use crate::client::Order;
 use crate::ipc::{Connect, Failure, NoticeKind, Reply};
 use crate::journal::Kind;
-use crate::reconnect::State;
+use crate::reconnect::{Pause, State};
 use serde_json::{Value, json};
 
 impl Connection {
@@ -22,12 +23,18 @@ impl Connection {
     /// they say.
     fn news(&self, target: &Target) -> Option<String> {
         let file = &self.target.profile_file;
-        let standing = if target.profile_file == *file {
-            target.meaning.since(&self.target.meaning)
-        } else {
-            // Where it were there, it would be the one that counts.
-            Standing::Gone
-        };
+        if target.profile_file != *file {
+            // What has become of the file itself is known from looking at it.
+            return self.standing.borrow().text(file).or_else(|| {
+                Some(format!(
+                    "the next login takes the profile {}, which comes before {} by now: this connection and its reconnects go on \
+                     with what that said at the login",
+                    target.profile_file.display(),
+                    file.display()
+                ))
+            });
+        }
+        let standing = target.meaning.since(&self.target.meaning);
         // A backup server has settings of its own.
         let other_settings = self.target.wishes.backup.is_none() && !self.target.has_settings_of(target);
         standing.text(file).or_else(|| {
@@ -92,24 +99,30 @@ impl Service {
         tell(replies, Reply::Connected(connected(connection, true)));
     }
 
-    /// `ikeep connect` for a connection that goes on although what it was made with cannot be read any more; false: it is for
-    /// another one.
-    pub(super) fn connect_as_it_is(&mut self, wishes: &Connect, problem: &Failure, replies: &Way) -> bool {
-        let Some(connection) = &self.connection else { return false };
-        if !connection.goes_on() || !connection.is_meant_by(wishes) {
-            return false;
-        }
+    /// There is a connection that goes on, and these wishes mean it.
+    pub(super) fn goes_on_for(&self, wishes: &Connect) -> bool {
+        self.connection
+            .as_ref()
+            .is_some_and(|connection| connection.goes_on() && connection.is_meant_by(wishes))
+    }
+
+    /// `ikeep connect` for a connection that goes on although what it was made with cannot be read any more.
+    pub(super) async fn connect_as_it_is(&mut self, problem: &Failure, replies: Way) {
+        let Some(connection) = &self.connection else { return };
         let text =
             format!("the connection goes on as it was made, but the next login will not work: {problem}");
-        tell(replies, Reply::Notice { kind: NoticeKind::Warning, text });
-        if let State::Connected = connection.state {
-            tell(replies, Reply::Connected(connected(connection, true)));
-        } else {
-            let (state, text) = (connection.state.name().to_owned(), text::state(&connection.state));
-            tell(replies, Reply::State { state, text });
-            self.wait_too(replies.clone());
+        tell(&replies, Reply::Notice { kind: NoticeKind::Warning, text });
+        match &connection.state {
+            State::Connected => return tell(&replies, Reply::Connected(connected(connection, true))),
+            // A person who asks for it in a trusted network gets it.
+            State::Suspended { pause: Pause::TrustedNetwork, .. } => {
+                connection.command(Command::Order(Order::Connect)).await;
+            }
+            state => {
+                tell(&replies, Reply::State { state: state.name().to_owned(), text: text::state(state) });
+            }
         }
-        true
+        self.wait_too(replies);
     }
 }
 
@@ -119,3 +132,6 @@ fn sentence(text: &str) -> String {
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())
 }
+
+#[cfg(test)]
+mod tests;

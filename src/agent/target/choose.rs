@@ -31,17 +31,22 @@ impl Chosen {
     }
 }
 
-/// Reads the profiles and chooses. `named`: the person has named the profile just now; else it is that of the last time, and
-/// where it has gone another one will do that has its host.
+/// Reads the profiles and chooses. `just_named`: the person has named the profile just now; else it is that of the last time, and
+/// where it has gone another one will do that has its host. `before`: the profile of the last time, whoever chose it.
 pub(super) fn on_disk(
     wishes: &Connect,
-    named: bool,
+    just_named: bool,
+    before: Option<&Path>,
+    folders: &[PathBuf],
     notes: &mut Vec<String>,
     warnings: &mut Vec<String>,
 ) -> Result<Chosen, TargetError> {
     let wanted = wishes.host.as_deref();
     let Some(file) = &wishes.profile else {
-        let profiles = found()?;
+        if let Some(file) = before.filter(|file| has_gone(file)) {
+            return instead_of(file, wanted, folders, notes, warnings);
+        }
+        let profiles = found(folders)?;
         let broken = told(&profiles, notes);
         let gateways = profiles.gateways();
         let chosen = choose(&gateways, wanted, &broken)?;
@@ -55,23 +60,38 @@ pub(super) fn on_disk(
             warnings.extend(doubts(&chosen, &gateways, &[]));
             Ok(chosen)
         }
-        Err(error) if named || !error.is_missing() => Err(error.into()),
-        Err(_) => {
-            let profiles = profiles::in_folders(&paths::profile_folders());
-            let broken = told(&profiles, notes);
-            let host = wanted.unwrap_or_default();
-            let chosen = match choose(&profiles.gateways(), wanted, &broken) {
-                Ok(chosen) if !chosen.is_manual() => chosen,
-                Err(error @ TargetError::Ambiguous { .. }) => return Err(error),
-                _ => return Err(TargetError::Vanished { file: file.clone(), host: host.to_owned() }),
-            };
-            let (there, instead) = (file.display(), chosen.file.display());
-            warnings.push(format!(
-                "the profile {there} is not there any more: {instead} is used, which has {host} too"
-            ));
-            Ok(chosen)
-        }
+        Err(error) if just_named || !error.is_missing() => Err(error.into()),
+        Err(_) => instead_of(file, wanted, folders, notes, warnings),
     }
+}
+
+fn has_gone(file: &Path) -> bool {
+    std::fs::metadata(file).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Another profile that has the host of `file`, which has gone.
+fn instead_of(
+    file: &Path,
+    wanted: Option<&str>,
+    folders: &[PathBuf],
+    notes: &mut Vec<String>,
+    warnings: &mut Vec<String>,
+) -> Result<Chosen, TargetError> {
+    let profiles = profiles::in_folders(folders);
+    let errors = told(&profiles, notes);
+    let host = wanted.unwrap_or_default();
+    let chosen = match choose(&profiles.gateways(), wanted, &errors) {
+        Ok(chosen) if !chosen.is_manual() => chosen,
+        Err(error @ TargetError::Ambiguous { .. }) => return Err(error),
+        _ => {
+            let broken = errors.into_iter().chain(unlisted(&profiles)).collect();
+            return Err(TargetError::Vanished { file: file.to_owned(), host: host.to_owned(), broken });
+        }
+    };
+    let (there, instead) = (file.display(), chosen.file.display());
+    warnings
+        .push(format!("the profile {there} is not there any more: {instead} is used, which has {host} too"));
+    Ok(chosen)
 }
 
 /// Whether a host that stands in no profile is what was meant: a single word may be a HostName with a mistake in it, and any
@@ -91,7 +111,7 @@ fn doubts(chosen: &Chosen, gateways: &Gateways<'_>, broken: &[String]) -> Vec<St
 /// The gateway that `host` means, in this profile or in those of the usual folders.
 pub(super) fn named(host: &str, profile: Option<&Path>) -> Result<Chosen, TargetError> {
     let Some(file) = profile else {
-        let profiles = found()?;
+        let profiles = found(&paths::profile_folders())?;
         let broken = told(&profiles, &mut Vec::new());
         return choose(&profiles.gateways(), Some(host), &broken);
     };
@@ -99,29 +119,34 @@ pub(super) fn named(host: &str, profile: Option<&Path>) -> Result<Chosen, Target
     choose(&Gateways::new([(file, &profile)]), Some(host), &[])
 }
 
-/// The profiles of the usual folders.
+/// The profiles of these folders.
 ///
 /// # Errors
 /// Not one of them can be used.
-fn found() -> Result<Profiles, TargetError> {
-    let mut profiles = profiles::in_folders(&paths::profile_folders());
+fn found(folders: &[PathBuf]) -> Result<Profiles, TargetError> {
+    let mut profiles = profiles::in_folders(folders);
     if profiles.found.iter().any(|found| found.content.is_ok()) {
         return Ok(profiles);
     }
-    match profiles.found.drain(..).find_map(|found| found.content.err()) {
+    let first = profiles.found.drain(..).find_map(|found| found.content.err());
+    match first {
         Some(error) => Err(error.into()),
         None => Err(TargetError::NoProfile {
             own: paths::own_profiles().unwrap_or_default(),
             others: paths::VENDOR_PROFILES.join(" and "),
+            unlisted: unlisted(&profiles).collect(),
         }),
     }
 }
 
+/// What is wrong with folders.
+fn unlisted(profiles: &Profiles) -> impl Iterator<Item = String> {
+    profiles.unlisted.iter().map(|(folder, error)| format!("cannot list {}: {error}", folder.display()))
+}
+
 /// What is wrong with profiles and folders goes to the notes; the profiles' errors come back.
 fn told(profiles: &Profiles, notes: &mut Vec<String>) -> Vec<String> {
-    let folder =
-        |(folder, error): &(PathBuf, std::io::Error)| format!("cannot list {}: {error}", folder.display());
-    notes.extend(profiles.unlisted.iter().map(folder));
+    notes.extend(unlisted(profiles));
     let broken: Vec<String> = profiles.errors().map(ToString::to_string).collect();
     notes.extend(broken.iter().cloned());
     broken

@@ -237,3 +237,49 @@ fn honours_local_lan_access() {
     assert!(granted("<LocalLanAccess UserControllable=\"true\">false</LocalLanAccess>", wanted));
     assert!(!granted(fixed, wanted), "the profile does not leave it to the user");
 }
+
+#[test]
+fn a_profile_that_nobody_has_named_is_found_anew() {
+    let (folder, mut wishes) = profile(&[("Berlin", "b.example.com")], "");
+    let file = wishes.profile.take().unwrap();
+    let folders = [folder.path().to_owned()];
+    let find = |wishes: &Connect, last: &Connect| Target::find_in(&folders, wishes, Some(last), "00ff");
+    let first = find(&wishes, &Connect::default()).unwrap();
+    assert_eq!((first.profile_file.as_path(), first.wishes.named), (file.as_path(), Some(false)));
+    // A newer one comes, and comes first.
+    let newer = folder.path().join("a.xml");
+    fs::copy(&file, &newer).unwrap();
+    let plain = Connect::default();
+    assert_eq!(find(&plain, &first.wishes).unwrap().profile_file, newer);
+    // The agent's own goes on with the one it had, and still nobody has named it.
+    let again = find(&Target::again(&first.wishes), &first.wishes).unwrap();
+    assert_eq!((&again.profile_file, again.wishes.named), (&file, Some(false)));
+    // What was kept before that was kept: in one of the folders it was found, elsewhere it was named.
+    let old = Connect { named: None, ..first.wishes.clone() };
+    assert_eq!(find(&plain, &old).unwrap().profile_file, newer);
+    let old = Target::find_in(&[], &plain, Some(&old), "00ff").unwrap();
+    assert_eq!((&old.profile_file, old.wishes.named), (&file, Some(true)));
+    // A person who has named it means it at the next time too, and by that one's wishes.
+    let named = find(&Connect { profile: Some(file.clone()), ..wishes.clone() }, &plain).unwrap();
+    let again = find(&plain, &named.wishes).unwrap();
+    assert_eq!((&again.profile_file, again.wishes.named), (&file, Some(true)));
+    // By now the name is another gateway's as well.
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&newer, text.replace("b.example.com", "c.example.com")).unwrap();
+    assert!(matches!(find(&plain, &first.wishes), Err(TargetError::Ambiguous { .. })));
+    // Gone, it is told, with what may have its host.
+    fs::remove_file(&file).unwrap();
+    fs::write(&newer, "<AnyConnectProfile>").unwrap();
+    let error = find(&plain, &first.wishes).unwrap_err().to_string();
+    assert!(error.contains("p.xml, is not there any more") && error.contains("a.xml:1:20: "), "{error}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_listed_is_told() {
+    let (folder, mut wishes) = profile(&[], "");
+    let file = wishes.profile.take().unwrap();
+    // A file in the place of a folder, for root too.
+    let error = Target::find_in(std::slice::from_ref(&file), &wishes, None, "00ff").unwrap_err().to_string();
+    assert!(error.contains(&format!("; cannot list {}: ", file.display())), "{error}");
+    drop(folder);
+}
