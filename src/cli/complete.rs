@@ -16,11 +16,28 @@ pub fn complete() {
 pub(super) fn hosts() -> Vec<CompletionCandidate> {
     let profiles = profiles::in_folders(&paths::profile_folders());
     let mut choices = profiles.gateways().choices();
-    // A name with a line break would be two for the shell.
-    choices.retain(|choice| !choice.typed.chars().any(char::is_control));
+    choices.retain(|choice| is_offered(choice.typed));
     choices.sort_by_key(|choice| choice.typed);
     choices
         .into_iter()
         .map(|choice| CompletionCandidate::new(choice.typed).help(Some(choice.also.to_owned().into())))
         .collect()
+}
+
+/// A name with a line break would be two for the shell, and one with a hyphen at its beginning an option.
+fn is_offered(name: &str) -> bool {
+    !name.starts_with('-') && !name.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_shell_would_take_for_something_else_is_not_offered() {
+        assert!(is_offered("Head office"));
+        for name in ["a\nb", "--trust=/tmp/ca.pem", "-h"] {
+            assert!(!is_offered(name), "{name}");
+        }
+    }
 }

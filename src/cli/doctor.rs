@@ -127,7 +127,7 @@ fn document(walk: &Walk, exit: Exit) -> Value {
 fn verdict(walk: &Walk) -> String {
     match &walk.stop {
         Some(stop) => format!("The way to {} stops at: {}.\n", output::printable(&walk.host), stop.at),
-        None => format!("Nothing is in the way of a login: ikeep connect {}\n", output::quoted(&walk.host)),
+        None => format!("Nothing is in the way of a login: ikeep connect {}\n", output::argument(&walk.host)),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::config::Places;
 use crate::ipc::{Client, ClientError, Failure, FailureKind, Listener, Reply, Request};
 use crate::store::{Intent, ServiceError, Store, password};
 use clap_complete::ArgValueCandidates;
+use std::time::Duration;
 
 /// What `ikeep forget` takes.
 #[derive(Debug, clap::Args)]
@@ -23,18 +24,31 @@ impl Command {
         let places = Places::of_user()?;
         let last = Intent::load(&places).0.last.unwrap_or_default();
         let usage = "nothing was ever connected: name the HOST to forget";
+        let named = self.host.is_some();
         let host = self.host.or_else(|| last.host.clone());
         let host = host.ok_or_else(|| refused(FailureKind::Usage, usage.to_owned()))?;
         // The profile that told the address may be gone: what is kept is found by the address itself too.
         let profile = last.profile.as_deref().filter(|_| last.host.as_deref() == Some(&host));
-        let found = Target::address_of(&host, profile);
-        let address = match found.or_else(|_| Target::address_of(&host, None)) {
+        let (found, unclear) = match Target::address_of(&host, profile) {
+            Err(problem) => (Target::address_of(&host, None), Some(problem)),
+            found => (found, None),
+        };
+        let address = match found {
             Ok(address) => address,
             Err(error @ TargetError::Ambiguous { .. }) => return Err(Error::Refused(error.into())),
             Err(_) => host.clone(),
         };
         let (forgotten, left) = runtime::block_on(async {
-            let busy = wanted_now(&places).await?;
+            // Another profile may mean another gateway by the same name, and nobody has named one.
+            if let Some(problem) = unclear.filter(|_| !named && profile.is_some())
+                && !(has_gone(&problem) && Store::new(&places).load(&address).await.session.is_some())
+            {
+                let host = output::printable(&host);
+                let text =
+                    format!("which gateway {host} was is not clear: {problem}: name the HOST to forget");
+                return Err(refused(FailureKind::Usage, text));
+            }
+            let busy = wanted_now(&places, ENDING).await?;
             // The agent tells the entry's name; the host may have been given by its address.
             let busy_at =
                 busy.as_deref().and_then(|name| Target::address_of(name, last.profile.as_deref()).ok());
@@ -66,19 +80,29 @@ impl Command {
     }
 }
 
+fn has_gone(problem: &TargetError) -> bool {
+    matches!(problem, TargetError::File(error) if error.is_missing())
+}
+
 fn refused(kind: FailureKind, message: String) -> Error {
     Error::Refused(Failure { kind, message })
 }
 
 /// The host that a running agent keeps a connection with, or wants to.
-async fn wanted_now(places: &Places) -> Result<Option<String>, Error> {
-    match status_now(places).await {
-        Err(Error::Agent(ClientError::NotRunning { .. })) => Ok(None),
+async fn wanted_now(places: &Places, patience: Duration) -> Result<Option<String>, Error> {
+    let mut status = status_now(places).await;
+    if let Err(Error::Agent(ClientError::Gone)) = status {
         // It was just ending: what it keeps at its end is forgotten after that.
-        Err(Error::Agent(ClientError::Gone)) => {
-            let _ = tokio::time::timeout(ENDING, Listener::ended(places)).await;
-            Ok(None)
+        let ended = tokio::time::timeout(patience, Listener::ended(places)).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            let text = "the agent does not end: `ikeep disconnect` first, then forget".to_owned();
+            return Err(refused(FailureKind::Other, text));
         }
+        // Another one may run by now.
+        status = status_now(places).await;
+    }
+    match status {
+        Err(Error::Agent(ClientError::NotRunning { .. })) => Ok(None),
         other => other,
     }
 }
@@ -123,3 +147,6 @@ async fn forget(places: &Places, address: &str) -> (Vec<String>, Vec<String>) {
     }
     (forgotten, left)
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,6 +84,12 @@ pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
+/// The same as the last argument of a command, which no option is taken for.
+pub(super) fn argument(text: &str) -> String {
+    let end_of_options = if text.starts_with('-') { "-- " } else { "" };
+    format!("{end_of_options}{}", quoted(text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +104,12 @@ mod tests {
                 .output();
             assert_eq!(String::from_utf8(said.unwrap().stdout).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn an_argument_is_no_option() {
+        assert_eq!(argument("Head office"), "'Head office'");
+        assert_eq!(argument("--trust=/tmp/ca.pem"), "-- '--trust=/tmp/ca.pem'");
     }
 
     #[test]

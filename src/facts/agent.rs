@@ -52,9 +52,15 @@ pub(super) async fn agent() -> Vec<Finding> {
 
 fn profiles(folders: &[PathBuf]) -> Finding {
     const WHAT: &str = "profiles";
-    let found = profiles::in_folders(folders).found;
+    let all = profiles::in_folders(folders);
     let (sound, damaged): (Vec<Found>, Vec<Found>) =
-        found.into_iter().partition(|found| found.content.is_ok());
+        all.found.into_iter().partition(|found| found.content.is_ok());
+    if let Some((first, _)) = all.unlisted.first() {
+        let folders: Vec<String> =
+            all.unlisted.iter().map(|(folder, error)| format!("{}: {error}", folder.display())).collect();
+        let found = format!("{} sound; cannot be listed: {}", sound.len(), folders.join(", "));
+        return Finding::wrong(WHAT, Health::Lacking, found, format!("ls -ld '{}'", first.display()));
+    }
     if let Some(first) = damaged.first() {
         let names: Vec<String> = damaged.iter().map(|found| found.file.display().to_string()).collect();
         let found = format!("{} sound; cannot be read: {}", sound.len(), names.join(", "));
@@ -217,6 +223,9 @@ mod tests {
         fs::write(folder.path().join("b.xml"), "<AnyConnectProfile>").unwrap();
         let damaged = profiles(&folders);
         assert!(damaged.found.starts_with("1 sound; ") && damaged.found.contains("b.xml"), "{damaged:?}");
+        // A file in the place of a folder, for root too.
+        let unlisted = profiles(&[folder.path().to_owned(), folder.path().join("a.xml")]);
+        assert!(unlisted.found.contains("1 sound; cannot be listed: "), "{unlisted:?}");
     }
 
     #[test]

@@ -228,3 +228,26 @@ fn help_tells_what_a_person_needs() {
     let run = home.ikeep(&[]);
     assert_eq!(run.code, Some(2), "{run:?}");
 }
+
+#[test]
+fn forget_asks_for_the_host_where_its_profile_cannot_say_which_gateway_it_was() {
+    let home = Home::new();
+    let folder = home.path().join("config/ikeep/profiles");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("other.xml"), include_bytes!("../../profiles/flexvpn-c8kv.xml")).unwrap();
+    let profile = home.path().join("p.xml");
+    std::fs::write(&profile, "<AnyConnectProfile>").unwrap();
+    let last =
+        Connect { host: Some("IKEv2_Gateway".into()), profile: Some(profile.clone()), ..Connect::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(Intent { wanted: false, last: Some(last) }.save(&home.places())).unwrap();
+    // Damaged, and then gone without anything that a connection has left.
+    for why in ["p.xml:1:20: ", "cannot read the profile "] {
+        let run = home.ikeep(&["forget"]);
+        assert_eq!(run.code, Some(2), "{run:?}");
+        assert!(run.err.contains(why) && run.err.contains("name the HOST to forget"), "{run:?}");
+        let _ = std::fs::remove_file(&profile);
+    }
+    let run = home.ikeep(&["forget", "IKEv2_Gateway"]);
+    assert!(!run.err.contains("name the HOST"), "{run:?}");
+}

@@ -1,12 +1,13 @@
 //! `ikeep profile import`.
 
-use super::super::output::{print, printable, quoted, table};
+use super::super::output::{argument, print, printable, quoted, table};
 use super::super::{Error, Exit, help};
 use super::{counts, list, usable, warn};
 use crate::config::profiles::{self, Entry, FileError};
 use crate::config::{NoHome, files, paths};
 use crate::profile::{MAX_SIZE, Profile};
 use clap::ValueHint;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -75,13 +76,18 @@ impl Command {
         let failed = |source| Error::Import { file: target.clone(), source };
         let there = fs::symlink_metadata(&target).is_ok();
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-        match place(folder, &target, octets, self.replace) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !self.replace => {
-                Err(Error::Exists { file: target })
-            }
-            Err(error) => Err(failed(error)),
-            Ok(()) => Ok((target, if there { Done::Replaced } else { Done::Imported })),
+        match place(folder, &target, octets, self.replace).map_err(failed)? {
+            Placed::Exists => return Err(Error::Exists { file: target }),
+            Placed::Whole => {}
         }
+        // It is there already, so this is no failure.
+        if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
+            let folder = folder.display();
+            eprintln!(
+                "{folder}: warning: a power cut may undo the import, as the folder cannot be written out: {error}"
+            );
+        }
+        Ok((target, if there { Done::Replaced } else { Done::Imported }))
     }
 }
 
@@ -137,13 +143,25 @@ fn tidy(text: &str) -> Option<String> {
     (!tidy.is_empty()).then(|| tidy.to_owned())
 }
 
+/// What has become of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Placed {
+    Whole,
+    /// Another one is there, and stays.
+    Exists,
+}
+
 /// Writes a file of this user's alone: at each moment the old one is there or the new one, never a part. Another one is
-/// replaced with `replace` only; else the error is [`io::ErrorKind::AlreadyExists`].
-fn place(folder: &Path, target: &Path, octets: &[u8], replace: bool) -> io::Result<()> {
+/// replaced with `replace` only.
+fn place(folder: &Path, target: &Path, octets: &[u8], replace: bool) -> io::Result<Placed> {
+    let mut random = [0; 8];
+    SystemRandom::new()
+        .fill(&mut random)
+        .map_err(|_| io::Error::other("no random octets from the system"))?;
     // Without `.xml` at its end nobody takes it for a profile, should it be left by a crash.
-    let temporary = folder.join(format!(".import-{}.tmp", std::process::id()));
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let temporary = folder.join(format!(".import-{:016x}.tmp", u64::from_ne_bytes(random)));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let placed = (|| {
         file.write_all(octets)?;
         file.sync_all()?;
         let flags = if replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
@@ -152,15 +170,16 @@ fn place(folder: &Path, target: &Path, octets: &[u8], replace: bool) -> io::Resu
             Err(Errno::INVAL | Errno::NOSYS) if fs::symlink_metadata(target).is_err() => {
                 fs::rename(&temporary, target)?
             }
-            Err(Errno::INVAL | Errno::NOSYS) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(Errno::INVAL | Errno::NOSYS) => return Ok(Placed::Exists),
+            Err(Errno::EXIST) if !replace => return Ok(Placed::Exists),
             other => other?,
         }
-        File::open(folder)?.sync_all()
+        Ok(Placed::Whole)
     })();
-    if written.is_err() {
+    if !matches!(placed, Ok(Placed::Whole)) {
         let _ = fs::remove_file(&temporary);
     }
-    written
+    placed
 }
 
 /// What was found in it, as it lies among the others now, and what to type next.
@@ -206,12 +225,12 @@ fn next(target: &Path, profile: &Profile, gateways: &profiles::Gateways<'_>) -> 
         return by_hand.then(|| "ikeep connect GATEWAY, with your gateway's name".to_owned());
     };
     let alone = gateways.called(&first.host.name).len() == 1;
-    let typed = quoted(if alone { &first.host.name } else { &first.host.address });
+    let typed = argument(if alone { &first.host.name } else { &first.host.address });
     // Another file has the same gateway and comes first.
     let of = gateways.before(&first).filter(|before| before.file != target);
     let profile =
         of.map(|_| format!(" --profile {}", quoted(&target.display().to_string()))).unwrap_or_default();
-    Some(format!("ikeep connect {typed}{profile}"))
+    Some(format!("ikeep connect{profile} {typed}"))
 }
 
 #[cfg(test)]
@@ -250,9 +269,13 @@ mod tests {
     fn a_file_is_placed_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("a.xml");
-        place(folder.path(), &target, b"one", false).unwrap();
-        let refused = place(folder.path(), &target, b"two", false).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        // What a crash has left under this process's number is neither in the way nor its to remove.
+        let left = folder.path().join(format!(".import-{}.tmp", std::process::id()));
+        fs::write(&left, "left").unwrap();
+        assert_eq!(place(folder.path(), &target, b"one", false).unwrap(), Placed::Whole);
+        assert_eq!(fs::read(&left).unwrap(), b"left");
+        fs::remove_file(&left).unwrap();
+        assert_eq!(place(folder.path(), &target, b"two", false).unwrap(), Placed::Exists);
         assert_eq!(fs::read(&target).unwrap(), b"one");
         place(folder.path(), &target, b"two", true).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"two");
