@@ -13,11 +13,16 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{self, PanicHookInfo};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 /// Reports that are kept.
 const KEPT: usize = 8;
 /// Most of the way there, octets.
 const LONGEST: usize = 64 << 10;
+/// The end of the process does not wait longer for its report.
+const LIMIT: Duration = Duration::from_secs(1);
 
 /// From now on each panic of this process leaves a report in `folder` (0600, the newest 8 are kept) and an error in the log.
 /// What the panic says itself is shown on a terminal only.
@@ -26,7 +31,7 @@ pub fn leave_reports(folder: PathBuf, clock: Clock) {
     panic::set_hook(Box::new(move |info| {
         let wall = clock.now().wall;
         let at = info.location().map(ToString::to_string).unwrap_or_default();
-        match write(&folder, wall, &report(wall, info)) {
+        match write_in_time(folder.clone(), wall, report(wall, info)) {
             Ok(file) => {
                 tracing::error!(at, report = %file.display(), "the agent panicked: this is a bug in ikeep")
             }
@@ -44,7 +49,7 @@ fn report(wall: UnixTime, info: &PanicHookInfo<'_>) -> String {
     let at = info.location().map(ToString::to_string).unwrap_or_default();
     let message = info.payload().downcast_ref::<&'static str>().copied();
     let message = message.unwrap_or("(left out: it was put together at run time, and may hold anything)");
-    let thread = std::thread::current();
+    let thread = thread::current();
     let mut way = Backtrace::force_capture().to_string();
     way.truncate(way.floor_char_boundary(LONGEST));
     format!(
@@ -60,6 +65,16 @@ fn timestamp(wall: UnixTime) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
 }
 
+/// A disk that hangs does not keep alive what has to end.
+fn write_in_time(folder: PathBuf, wall: UnixTime, text: String) -> io::Result<PathBuf> {
+    let (tell, told) = mpsc::channel();
+    thread::Builder::new()
+        .name("crash report".to_owned())
+        .spawn(move || tell.send(write(&folder, wall, &text)))?;
+    told.recv_timeout(LIMIT)
+        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the disk hangs")))
+}
+
 /// `crash.TIME.PID.txt`, so that names sort by time.
 fn write(folder: &Path, wall: UnixTime, text: &str) -> io::Result<PathBuf> {
     fs::create_dir_all(folder)?;
@@ -68,7 +83,7 @@ fn write(folder: &Path, wall: UnixTime, text: &str) -> io::Result<PathBuf> {
         fs::read_dir(folder)?.flatten().map(|entry| entry.path()).filter(own).collect();
     reports.sort();
     for old in reports.iter().rev().skip(KEPT - 1) {
-        fs::remove_file(old)?;
+        let _ = fs::remove_file(old); // another thread that panics may have taken it away
     }
     let time = timestamp(wall).strftime("%Y%m%dT%H%M%S%3fZ");
     let file = folder.join(format!("crash.{time}.{}.txt", std::process::id()));

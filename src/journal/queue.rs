@@ -149,6 +149,7 @@ impl<T: Send + 'static> Shared<T> {
     }
 
     fn run(&self) {
+        let _running = Running(self);
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         let mut unsettled = 0;
         loop {
@@ -199,6 +200,17 @@ impl<T: Send + 'static> Shared<T> {
             None if state.closed => Next::End,
             None => Next::Quiet,
         }
+    }
+}
+
+/// Where the thread ends, of a panic of its sink too, the next item gets another one.
+struct Running<'a, T: Send + 'static>(&'a Shared<T>);
+
+impl<T: Send + 'static> Drop for Running<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        (state.busy, state.runs) = (false, false);
+        self.0.done.notify_all();
     }
 }
 

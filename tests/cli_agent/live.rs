@@ -267,3 +267,30 @@ fn without_an_agent_there_is_no_picture() {
     assert!(told.starts_with("ikeep: no agent of yours runs") && !told.contains('\u{1b}'), "{told:?}");
     assert_eq!(terminal.ends().code(), Some(6));
 }
+
+#[test]
+fn an_agent_that_says_nothing_any_more_is_not_shown_as_connected() {
+    let home = Home::new();
+    let (ends, mut end) = oneshot::channel();
+    let agent = Agent::new(&home, async move |mut calls: mpsc::Receiver<Call>| {
+        let mut unanswered = Vec::new();
+        loop {
+            let call = tokio::select! {
+                call = calls.recv() => call.expect("somebody listens"),
+                _ = &mut end => return,
+            };
+            if unanswered.is_empty() {
+                call.replies.send(Reply::Status { status: picture() }).await.unwrap();
+            }
+            unanswered.push(call);
+        }
+    });
+    let mut screen = Screen::new(&home, &UTF8, (100, 24));
+    screen.see("CONNECTED");
+    screen.see("does not answer");
+    screen.until("another state", |screen| !screen.text().contains("CONNECTED"));
+    screen.terminal.types("q");
+    screen.ends(0);
+    ends.send(()).unwrap();
+    agent.end();
+}

@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 
 /// Between two looks at the counters; changes come by themselves.
 const LOOK: Duration = Duration::from_secs(1);
+/// So many looks that bring nothing: whatever the agent said before need not be so any more.
+const UNANSWERED: u32 = 4;
 /// Between two calls of an agent that is not there.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -36,7 +38,7 @@ pub(super) enum Heard {
 /// Follows the agent for as long as somebody listens, calling it again when it has gone.
 pub(super) async fn follow(places: Places, mut client: Client, heard: mpsc::Sender<Heard>) {
     loop {
-        let why = match watch(&mut client, &heard).await {
+        let why = match watch(&places, &mut client, &heard).await {
             Ended::Gone(why) => why,
             Ended::Refused(failure) => {
                 let _ = heard.send(Heard::Refused(failure)).await;
@@ -69,9 +71,15 @@ enum Ended {
     Unheard,
 }
 
-async fn watch(client: &mut Client, heard: &mpsc::Sender<Heard>) -> Ended {
+async fn watch(places: &Places, client: &mut Client, heard: &mpsc::Sender<Heard>) -> Ended {
     let mut request = Request::Watch;
+    let mut unanswered = 0;
     loop {
+        if unanswered == UNANSWERED {
+            let pid = i32::try_from(client.agent.pid).ok();
+            return Ended::Gone(ClientError::Silent { socket: places.socket(), pid });
+        }
+        unanswered += 1;
         if let Err(error) = client.send(&request).await {
             return Ended::Gone(error);
         }
@@ -88,6 +96,7 @@ async fn watch(client: &mut Client, heard: &mpsc::Sender<Heard>) -> Ended {
                 },
                 () = &mut look => break,
             };
+            unanswered = 0;
             if heard.send(Heard::Status(status)).await.is_err() {
                 return Ended::Unheard;
             }

@@ -21,12 +21,14 @@ use std::os::fd::AsFd as _;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// The times on the screen go on at least this often.
 const TICK: Duration = Duration::from_secs(1);
 /// What may wait for the screen.
 const WAITING: usize = 16;
+/// Requests whose answers are waited for; a key that would make one more does nothing.
+const ASKED: usize = 4;
 
 /// Shows the picture until a key or a signal ends it.
 pub(super) async fn live(places: &Places, client: Client, look: Look) -> Result<Exit, Error> {
@@ -41,7 +43,7 @@ pub(super) async fn live(places: &Places, client: Client, look: Look) -> Result<
     let mut keys = keys().map_err(terminal)?;
     let mut screen = Screen::enter(look).map_err(terminal)?;
     let mut following = tokio::spawn(follow(places.clone(), client, hears.clone()));
-    let mut asked: Option<JoinHandle<()>> = None;
+    let mut asked = JoinSet::new();
     loop {
         log.read(&mut model);
         model.tick(clock.now());
@@ -69,6 +71,10 @@ pub(super) async fn live(places: &Places, client: Client, look: Look) -> Result<
             }
             // It ends by itself only with a word of its own: this is a panic, which has been told.
             _ = &mut following => return Ok(Exit::Other),
+            Some(told) = asked.join_next() => match told {
+                Ok(()) => continue,
+                Err(_) => return Ok(Exit::Other),
+            },
             () = log.changed() => continue,
             () = tokio::time::sleep(TICK) => continue,
         };
@@ -92,9 +98,9 @@ pub(super) async fn live(places: &Places, client: Client, look: Look) -> Result<
             Some(Wish::Reconnect) => Request::Reconnect,
             Some(Wish::Disconnect) => Request::Disconnect,
         };
-        // The last wish counts; the agent goes on with what it has begun.
-        if let Some(before) = asked.replace(tokio::spawn(ask(places.clone(), request, hears.clone()))) {
-            before.abort();
+        // None is taken back: an earlier one may not have reached the agent yet.
+        if asked.len() < ASKED {
+            asked.spawn(ask(places.clone(), request, hears.clone()));
         }
     }
 }

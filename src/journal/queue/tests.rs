@@ -177,3 +177,22 @@ proptest! {
         prop_assert_eq!(next, pushed);
     }
 }
+
+#[test]
+fn a_sink_that_panics_costs_one_item_and_not_the_log() {
+    struct Fragile(mpsc::Sender<u32>);
+    impl Sink<u32> for Fragile {
+        fn write(&mut self, item: u32) {
+            assert_ne!(item, 1, "as wanted");
+            self.0.send(item).unwrap();
+        }
+        fn missing(&mut self, _: u32, _: u64) {}
+    }
+    let (tell, seen) = mpsc::channel();
+    let queue = Queue::new("fragile", 8, Fragile(tell));
+    queue.push(1);
+    queue.flush(PATIENCE);
+    queue.push(2);
+    assert_eq!(seen.recv_timeout(PATIENCE), Ok(2));
+    assert!(queue.flush(PATIENCE));
+}
