@@ -320,6 +320,11 @@ impl IkeSa {
         self.expected_id = id.wrapping_add(1);
     }
 
+    /// Leaves the request that is in progress unanswered: its repetition will be a new one.
+    pub fn put_off(&mut self) {
+        self.in_progress = None;
+    }
+
     /// Takes a datagram (no marker) with this SA's SPIs.
     ///
     /// An authenticated request with malformed content is answered INVALID_SYNTAX or UNSUPPORTED_CRITICAL_PAYLOAD here

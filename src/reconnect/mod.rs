@@ -353,6 +353,9 @@ impl Policy {
                 if let State::Reconnecting(r) = &mut self.state {
                     r.next = None; // there is nothing left to try it with
                 }
+                if self.path {
+                    self.act(Action::CheckOld);
+                }
             }
             _ => self.give_up(Why::WindowOver),
         }

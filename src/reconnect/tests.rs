@@ -349,7 +349,7 @@ fn a_window_that_ended_in_sleep_leaves_the_old_sa_its_answer() {
     bench.pass(3_000_000);
     assert_eq!(bench.tell(Trigger::Resume), [Action::CheckOld]);
     let (_, actions) = bench.next();
-    assert_eq!(actions, [Action::EraseSession]);
+    assert_eq!(actions, [Action::EraseSession, Action::CheckOld]);
     bench.context.token_until = None;
     bench.context.proof = Proof::Strong;
     bench.tell(Trigger::OldProved);

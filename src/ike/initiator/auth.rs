@@ -179,9 +179,10 @@ impl Auth {
                 self.round_trip = round_trip.or(self.round_trip);
                 self.handle_answer(now, config, &payloads, events, random)
             }
-            Received::Request { id, exchange, .. } => {
-                // Before authentication a gateway has nothing to ask; answered so that it does not repeat itself.
-                sa.respond(id, exchange, &[], random);
+            Received::Request { .. } => {
+                // It has overtaken the answer that makes the SA. Whoever answered now would have agreed to what is done to a
+                // Child SA that is not there yet; it comes again.
+                sa.put_off();
                 Ok(())
             }
             Received::Fragment | Received::Retransmission => Ok(()),

@@ -88,7 +88,7 @@ impl Policy {
         let State::Reconnecting(r) = &self.state else { return };
         let last_hope = r.rejected || !context.has_token(now);
         let enough = if last_hope { Proof::Weak } else { Proof::Strong };
-        let wants_new = r.cause == Cause::User && !r.rejected;
+        let wants_new = r.cause == Cause::User && !last_hope;
         if (r.in_flight && r.past_init) || wants_new || context.proof < enough {
             return;
         }
@@ -105,6 +105,9 @@ impl Policy {
             // It has outlived the window: no other follows, and only the old SA may still say something.
             if !context.old_sa {
                 return self.give_up(Why::NoToken);
+            }
+            if context.proof == Proof::None {
+                self.act(Action::CheckOld);
             }
         } else if failed == Failed::Refused {
             // An extra try (the user's, or a new path's) does not use up a gap: the gaps together outlast the gateway's DPD.

@@ -27,9 +27,20 @@ impl Policy {
                     self.act(Action::CheckOld);
                 }
                 self.lost(now, Cause::Resume, context);
+                self.log_in(now, trigger, context);
             }
-            Trigger::Connect | Trigger::Reconnect => self.lost(now, Cause::User, context),
+            Trigger::Connect | Trigger::Reconnect => {
+                self.lost(now, Cause::User, context);
+                self.log_in(now, trigger, context);
+            }
             _ => {}
+        }
+    }
+
+    /// Whoever asks for a connection that needs a person is one.
+    fn log_in(&mut self, now: Instant, trigger: Trigger, context: &Context) {
+        if trigger == Trigger::Connect && matches!(self.state, State::AuthRequired { .. }) {
+            self.in_auth_required(now, trigger, context);
         }
     }
 

@@ -39,6 +39,8 @@ pub(crate) const ALLOWED: &[(&str, &str, &str)] = &[
     ("connecting", "resume", "disconnected"),
     // Make before break: whatever happens, the way back begins at once (laws 2, 3, 8).
     ("connected", "datagram", "connected"),
+    // Without AutoReconnect and without a token: the gateway has deleted the Child SA.
+    ("connected", "datagram", "disconnected"),
     ("connected", "time", "connected"),
     ("connected", "connect", "connected"),
     ("connected", "reconnect", "reconnecting"),
@@ -64,6 +66,8 @@ pub(crate) const ALLOWED: &[(&str, &str, &str)] = &[
     ("reconnecting", "refused", "connected"),
     ("reconnecting", "refused", "auth-required"),
     ("reconnecting", "untrusted", "reconnecting"),
+    // The old SA has answered on the new path meanwhile; after the attempt that is enough.
+    ("reconnecting", "untrusted", "connected"),
     ("reconnecting", "gateway deleted", "reconnecting"),
     ("reconnecting", "session over", "auth-required"),
     ("reconnecting", "connect", "reconnecting"),
@@ -100,6 +104,8 @@ pub(crate) const ALLOWED: &[(&str, &str, &str)] = &[
     ("suspended", "resume", "waiting-for-network"),
     ("suspended", "connect", "reconnecting"),
     ("suspended", "connect", "waiting-for-network"),
+    // There is neither SA nor token.
+    ("suspended", "connect", "connecting"),
     ("suspended", "reconnect", "reconnecting"),
     ("suspended", "reconnect", "waiting-for-network"),
     ("suspended", "disconnect", "disconnecting"),
