@@ -104,6 +104,14 @@ fn a_hostile_text_costs_no_more_than_its_length() {
 }
 
 #[test]
+fn elements_without_end_are_not_looked_for_without_end() {
+    let names = (0..40_000).map(|n| format!("<a{n}_token>\n")).collect::<String>()
+        + "<password>CANARY\nCANARY</password>";
+    let told = text(&names);
+    assert!(!told.contains("CANARY") && told.starts_with("<a0_token>"));
+}
+
+#[test]
 fn values_of_a_json_document_are_masked() {
     let mut value = json!({
         "state": "connected", "session_id": "rIUH", "token": "CANARY", "keys": [1, 2], "has_password": true, "psk": null,

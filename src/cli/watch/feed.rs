@@ -46,14 +46,14 @@ pub(super) async fn follow(places: Places, mut client: Client, heard: mpsc::Send
             }
             Ended::Unheard => return,
         };
-        if heard.send(Heard::Lost(why.to_string())).await.is_err() {
+        if heard.send(Heard::Lost(whole(&why))).await.is_err() {
             return;
         }
         client = loop {
             tokio::time::sleep(AGAIN).await;
             match Client::connect(&places).await {
                 Ok(client) => break client,
-                Err(error) if heard.send(Heard::Lost(error.to_string())).await.is_err() => return,
+                Err(error) if heard.send(Heard::Lost(whole(&error))).await.is_err() => return,
                 Err(_) => {}
             }
         };
@@ -104,6 +104,14 @@ async fn watch(places: &Places, client: &mut Client, heard: &mpsc::Sender<Heard>
     }
 }
 
+/// An error with its causes, on a line.
+fn whole(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
 /// Asks the agent for something else, on a line of its own, and tells what comes of it.
 pub(super) async fn ask(places: Places, request: Request, heard: mpsc::Sender<Heard>) {
     let (text, failed) = match answer(&places, &request, &heard).await {
@@ -114,7 +122,7 @@ pub(super) async fn ask(places: Places, request: Request, heard: mpsc::Sender<He
 }
 
 async fn answer(places: &Places, request: &Request, heard: &mpsc::Sender<Heard>) -> Result<String, String> {
-    let said = |error: ClientError| error.to_string();
+    let said = |error: ClientError| whole(&error);
     let mut client = Client::connect(places).await.map_err(said)?;
     client.send(request).await.map_err(said)?;
     loop {
