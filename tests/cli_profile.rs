@@ -314,7 +314,7 @@ fn import_of_a_newer_copy_beside_the_older_one_says_which_counts() {
     std::fs::write(&newer, seed("IKEv2_Gateway", "flexvpn-c8kv.example.com", timeout)).unwrap();
     let run = ikeep(&["profile", "import", newer.to_str().unwrap()], home.path());
     assert!(row(&run.out, "IKEv2_Gateway").ends_with("/a.xml comes first"), "{}", run.out);
-    let expected = format!("ikeep connect IKEv2_Gateway --profile {}/b.xml\n", folder.display());
+    let expected = format!("ikeep connect --profile {}/b.xml IKEv2_Gateway\n", folder.display());
     assert!(run.code == 0 && run.out.ends_with(&expected), "{}", run.out);
 }
 
