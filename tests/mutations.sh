@@ -52,6 +52,10 @@ rm -rf "$tree"
 mkdir -p "$tree"
 # With their times: what has not changed is not compiled again. The manifest names benches and tests.
 cp -pR Cargo.toml Cargo.lock src profiles benches tests "$tree/"
+# Another version: what is built of it never stands where what is built of the tree as it is belongs.
+for file in Cargo.toml Cargo.lock; do
+    perl -0pi -e 's/(\bname = "ikeep"\nversion = "[^"+]+)/$1+mutations/' "$tree/$file"
+done
 cat >>"$tree/src/lib.rs" <<'EOF'
 
 /// Whether this program is the one that is named after this mutation.
