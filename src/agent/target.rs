@@ -185,17 +185,19 @@ fn was_named(last: &Connect, folders: &[PathBuf]) -> bool {
     })
 }
 
-/// What is not said is as at the last time, where the same host and profile are meant. A profile that nobody has named is found
-/// anew: a newer one may come first by now.
-fn complete(wishes: &Connect, last: Option<&Connect>, folders: &[PathBuf]) -> Connect {
-    let same_name = |now: &Option<String>, then: &Option<String>| match (now, then) {
+/// The host and profile of the last connection are meant.
+fn is_last(wishes: &Connect, last: &Connect) -> bool {
+    let same_host = match (&wishes.host, &last.host) {
         (Some(now), Some(then)) => now.eq_ignore_ascii_case(then),
         (now, _) => now.is_none(),
     };
-    let same = |last: &&Connect| {
-        same_name(&wishes.host, &last.host) && (wishes.profile.is_none() || wishes.profile == last.profile)
-    };
-    let Some(last) = last.filter(same) else { return wishes.clone() };
+    same_host && (wishes.profile.is_none() || wishes.profile == last.profile)
+}
+
+/// What is not said is as at the last time, where the same host and profile are meant. A profile that nobody has named is found
+/// anew: a newer one may come first by now.
+fn complete(wishes: &Connect, last: Option<&Connect>, folders: &[PathBuf]) -> Connect {
+    let Some(last) = last.filter(|last| is_last(wishes, last)) else { return wishes.clone() };
     let mut whole = wishes.clone();
     whole.host = wishes.host.clone().or_else(|| last.host.clone());
     if wishes.profile.is_none() && was_named(last, folders) {
@@ -236,7 +238,8 @@ impl Target {
         unique_id: &str,
     ) -> Result<Self, TargetError> {
         let just_named = wishes.profile.is_some() && wishes.named.is_none();
-        let before = last.and_then(|last| last.profile.as_deref());
+        // Whoever asks for another host does not ask for that file.
+        let before = last.filter(|last| is_last(wishes, last)).and_then(|last| last.profile.as_deref());
         let mut wishes = complete(wishes, last, folders);
         let config = Config::load(wishes.config.as_deref())?;
         let (mut notes, mut warnings) = (Vec::new(), Vec::new());

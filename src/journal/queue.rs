@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -156,10 +157,11 @@ impl<T: Send + 'static> Shared<T> {
             let quiet = sink.settles().filter(|_| unsettled > 0);
             match self.next(quiet) {
                 Next::Job(job) => {
-                    match job {
+                    // A sink that panics over an item takes the next one.
+                    let _ = panic::catch_unwind(AssertUnwindSafe(|| match job {
                         Job::Write(item) => sink.write(item),
                         Job::Missing { first, count } => sink.missing(first, count),
-                    }
+                    }));
                     unsettled += 1;
                     if unsettled < UNSETTLED {
                         continue;
@@ -203,7 +205,7 @@ impl<T: Send + 'static> Shared<T> {
     }
 }
 
-/// Where the thread ends, of a panic of its sink too, the next item gets another one.
+/// Where the thread ends, of a panic too, the next item gets another one.
 struct Running<'a, T: Send + 'static>(&'a Shared<T>);
 
 impl<T: Send + 'static> Drop for Running<'_, T> {

@@ -116,6 +116,23 @@ fn a_profile_that_has_gone_is_named_unless_the_person_names_another_one() {
 }
 
 #[test]
+fn a_profile_that_has_gone_is_in_the_way_of_no_other_host() {
+    let manual = "<AllowManualHostInput>false</AllowManualHostInput>";
+    let (folder, _) = profile(&[("Wien", "w.example.com")], manual);
+    let folders = [folder.path().to_owned()];
+    let gone =
+        Connect { host: Some("Berlin".into()), profile: Some("/gone/p.xml".into()), ..Connect::default() };
+    let find = |host: &str| {
+        let wishes = Connect { host: Some(host.into()), ..Connect::default() };
+        Target::find_in(&folders, &wishes, Some(&gone), "00").map_err(Failure::from)
+    };
+    let wien = find("Wien").unwrap();
+    assert_eq!((wien.settings.host_address.as_str(), wien.warnings.as_slice()), ("w.example.com", &[][..]));
+    let typo = find("Wein").unwrap_err();
+    assert!(typo.message.starts_with("no profile has a host Wein"), "{typo}");
+}
+
+#[test]
 fn a_blank_is_in_no_address() {
     let (_folder, yes) = profile(&[], "<AllowManualHostInput>true</AllowManualHostInput>");
     let failure = host(&yes, "Head ofice").unwrap_err();

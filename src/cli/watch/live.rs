@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 const TICK: Duration = Duration::from_secs(1);
 /// What may wait for the screen.
 const WAITING: usize = 16;
-/// Requests whose answers are waited for; a key that would make one more does nothing.
+/// Requests whose answers are waited for, besides those that end the connection.
 const ASKED: usize = 4;
 
 /// Shows the picture until a key or a signal ends it.
@@ -98,9 +98,12 @@ pub(super) async fn live(places: &Places, client: Client, look: Look) -> Result<
             Some(Wish::Reconnect) => Request::Reconnect,
             Some(Wish::Disconnect) => Request::Disconnect,
         };
-        // None is taken back: an earlier one may not have reached the agent yet.
-        if asked.len() < ASKED {
+        // None is taken back: an earlier one may not have reached the agent yet. The wish to end is heard behind any of them.
+        let room = if request == Request::Disconnect { 2 * ASKED } else { ASKED };
+        if asked.len() < room {
             asked.spawn(ask(places.clone(), request, hears.clone()));
+        } else {
+            model.note(clock.now(), "not asked: what was asked before is still under way".to_owned(), true);
         }
     }
 }
