@@ -9,7 +9,7 @@ use crate::ipc::FailureKind;
 use crate::ipc::helper::{Applied, HelperError, MAX_MTU};
 use crate::journal::Kind;
 use crate::plan::{Network, Plan};
-use crate::reconnect::{Pause, State};
+use crate::reconnect::{Pause, State, Why};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
@@ -253,6 +253,8 @@ impl Service {
         let Some(connection) = self.connection.as_mut() else { return };
         let text = format!("The machine's network cannot be set up for the tunnel: {error}");
         if connection.laid.applied.is_none() {
+            // Before those who wait are answered: nobody else needs to be told on the desktop.
+            self.desktop_ended(Why::LoginFailed, FailureKind::Other);
             self.refuse(FailureKind::Other, text.clone());
             self.want(false).await;
             return self.end(Some(Idle { person_needed: false, message: text })).await;

@@ -2,8 +2,11 @@ use super::super::stage;
 use super::*;
 use crate::agent::desktop::Note;
 use crate::agent::driver::Output;
+use crate::agent::network::Report;
 use crate::client::Event;
 use crate::ike::initiator::Failure;
+use crate::ipc::helper::{HelperError, Refusal, RefusalKind};
+use crate::plan::Plan;
 use crate::reconnect::{Cause, Reconnecting};
 use crate::sense::portal::Verdict;
 use crate::time::Instant;
@@ -14,7 +17,7 @@ const HOST: &str = "IKEv2_Gateway";
 /// A service whose connection is the test's, and nobody waits for it.
 struct Scene {
     service: Service,
-    _parts: stage::Parts,
+    parts: stage::Parts,
 }
 
 impl Scene {
@@ -22,7 +25,7 @@ impl Scene {
         let (mut service, parts) = stage::service("false").await;
         service.asker = None;
         service.begin_on_desktop(HOST);
-        Self { service, _parts: parts }
+        Self { service, parts }
     }
 
     async fn gateway(&mut self, event: Event) {
@@ -163,5 +166,21 @@ async fn nothing_is_shown_where_the_config_file_says_no() {
     for text in ["", "[agent]\nnotifications = true\n", "not a config file"] {
         std::fs::write(&file, text).unwrap();
         assert!(wants_notifications(Some(file.clone())).await, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_that_the_machine_refuses_is_told_to_who_is_not_there() {
+    let mut scene = Scene::new().await;
+    let plan = Plan { address4: Some("192.168.20.5".parse().unwrap()), ..Plan::default() };
+    scene.gateway(Event::Plan { plan: Box::new(plan), changed: Vec::new(), notes: Vec::new() }).await;
+    let (number, _) = scene.parts.helper.plan().await;
+    scene.state(reconnecting()).await;
+    let refusal = Refusal { kind: RefusalKind::Machine, message: "no".to_owned() };
+    scene.service.ground(Report::Failed(number, HelperError::Refused(refusal))).await;
+    assert!(scene.service.connection.is_none());
+    // And not that it is tried again and again.
+    for _ in 0..2 {
+        assert_eq!(scene.shown_after(100), Some(About::LoginNeeded));
     }
 }
