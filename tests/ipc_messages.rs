@@ -32,9 +32,25 @@ fn connect() -> impl Strategy<Value = Connect> {
     let rest =
         (option::of(path()), option::of(tunnel), option::of(proxy), vec(path(), 0..3), option::of(path()));
     let own = (option::of(text()), vec(text(), 0..3), any::<Option<bool>>());
-    (names, rest, own).prop_map(|((host, user, group), (profile, tunnel, proxy, trust, config), own)| {
+    let pair = (option::of(path()), option::of(path()));
+    let all = (names, rest, own, pair);
+    all.prop_map(|((host, user, group), (profile, tunnel, proxy, trust, config), own, (certificate, key))| {
         let (backup, backups, named) = own;
-        Connect { host, profile, named, user, group, tunnel, proxy, trust, config, backup, backups }
+        Connect {
+            host,
+            profile,
+            named,
+            user,
+            group,
+            tunnel,
+            proxy,
+            trust,
+            certificate,
+            key,
+            config,
+            backup,
+            backups,
+        }
     })
 }
 
@@ -96,7 +112,9 @@ fn reply() -> impl Strategy<Value = Reply> {
         (any::<u16>(), proptest::option::of(text()))
             .prop_map(|(seconds, location)| Reply::Gap { seconds, location }),
         Just(Reply::Done),
-        (failure, text()).prop_map(|(kind, message)| Reply::Failed(Failure { kind, message })),
+        (failure, text(), any::<bool>()).prop_map(|(kind, message, password_stands)| Reply::Failed(
+            Failure { kind, message, password_stands }
+        )),
     ]
 }
 

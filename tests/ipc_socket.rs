@@ -405,7 +405,7 @@ fn a_flood_of_clients_is_told_so_and_passes() {
         }
         for _ in 0..40 {
             let mut late = agent.client().await;
-            let Reply::Failed(Failure { kind, message }) = late.recv().await.unwrap() else { panic!() };
+            let Reply::Failed(Failure { kind, message, .. }) = late.recv().await.unwrap() else { panic!() };
             assert!(kind == FailureKind::Other && message.contains("too many clients"), "{message}");
         }
         // The server learns that a client has gone when the service would.

@@ -103,8 +103,10 @@ fn rest(person: &Person) -> Result<()> {
     let before = wakes()?;
     std::thread::sleep(REST);
     let woken = wakes()? - before;
-    let resident = number(&fs::read_to_string(format!("/proc/{pid}/status"))?, "VmRSS:");
-    row("resident at rest, connected", vec![resident as f64 / 1024.0], "MiB", "12 MiB");
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let mib = |key| vec![number(&status, key) as f64 / 1024.0];
+    row("resident at rest, connected", mib("VmRSS:"), "MiB", "12 MiB");
+    row("  of that its own (the rest is program text, shared)", mib("RssAnon:"), "MiB", "");
     println!("{:52} {woken:>10}", format!("wake-ups of all threads in {} s at rest", REST.as_secs()));
     Ok(())
 }

@@ -134,7 +134,7 @@ impl Connection {
     ) -> Result<Self, String> {
         let Choice { listener, ground, sockets, about } = choose(&target, folder, session.is_some()).await?;
         let key_log = match &target.key_log {
-            Some(folder) => Some(KeyLog::open(folder).map_err(|error| error.to_string())?),
+            Some(folder) => Some(KeyLog::open(folder).await.map_err(|error| error.to_string())?),
             None => None,
         };
         (around.adjust)(&mut target.settings);
@@ -293,15 +293,9 @@ impl Connection {
             Event::StoreSession(session) => self.whereabouts.served_by(session.peer.ip()),
             Event::Failed(failure) => self.failure = Some(failure.clone()),
             Event::Ended(why) => self.ended = Some(*why),
-            Event::IkeKeys(keys) => self.keys(|log| log.ike(keys)),
-            Event::EspKeys(keys) => self.keys(|log| log.esp(keys)),
+            Event::IkeKeys(keys) => self.key_log.iter().for_each(|log| log.ike(keys)),
+            Event::EspKeys(keys) => self.key_log.iter().for_each(|log| log.esp(keys)),
             _ => {}
-        }
-    }
-
-    fn keys(&mut self, write: impl FnOnce(&mut KeyLog) -> std::io::Result<()>) {
-        if let Some(Err(error)) = self.key_log.as_mut().map(write) {
-            tracing::warn!(%error, "the key log cannot be written");
         }
     }
 }

@@ -4,21 +4,38 @@
 use crate::client::IkeKeys;
 use crate::crypto::{Encr, Integ, Secret};
 use crate::esp::SaParams;
+use crate::journal::{Queue, Sink};
 use rustix::fs::OFlags;
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The names that Wireshark gives these tables.
 const IKE_TABLE: &str = "ikev2_decryption_table";
 const ESP_TABLE: &str = "esp_sa";
 
-/// The two files.
-#[derive(Debug)]
-pub(super) struct KeyLog {
+/// Sets of lines that may wait for the disk: there is one for each new SA.
+const ROOM: usize = 256;
+/// A folder that takes longer to look at is on a disk that hangs.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// The two files, written by a thread of its own: a disk that hangs holds up no packet, and what it is too slow for is missing
+/// in them, which the agent's log says. Clones write to the same files.
+#[derive(Clone, Debug)]
+pub(super) struct KeyLog(Queue<Lines>);
+
+/// Lines for one of the tables.
+struct Lines {
+    table: &'static str,
+    text: Zeroizing<String>,
+}
+
+/// The files' end, on its thread.
+struct Tables {
     folder: PathBuf,
 }
 
@@ -31,32 +48,41 @@ pub(super) struct KeyLogError {
 }
 
 impl KeyLog {
-    pub(super) fn open(folder: &Path) -> Result<Self, KeyLogError> {
+    /// Makes the folder where it is not there. Waits 3 s at most.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub(super) async fn open(folder: &Path) -> Result<Self, KeyLogError> {
         let failed = |source| KeyLogError { folder: folder.to_owned(), source };
-        match DirBuilder::new().mode(0o700).create(folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other.map_err(failed)?,
-        }
-        // Somebody else's idea of who may read a folder is not changed here.
-        let mode = fs::metadata(folder).map_err(failed)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(failed(io::Error::other("others can read it (chmod 700 it)")));
-        }
-        Ok(Self { folder: folder.to_owned() })
+        let tables = Tables { folder: folder.to_owned() };
+        let made = tokio::task::spawn_blocking(move || tables.prepare().map(|()| tables));
+        let tables = match tokio::time::timeout(LIMIT, made).await {
+            Ok(Ok(made)) => made.map_err(failed)?,
+            Ok(Err(crash)) => return Err(failed(io::Error::other(crash))),
+            Err(_) => {
+                return Err(failed(io::Error::new(io::ErrorKind::TimedOut, "its disk does not answer")));
+            }
+        };
+        Ok(Self(Queue::new("ikeep-keys", ROOM, tables)))
+    }
+
+    /// Waits until all is written, for at most `limit`; whether it is. Blocks.
+    pub(super) fn flush(&self, limit: Duration) -> bool {
+        self.0.flush(limit)
     }
 
     /// One IKE SA: a line.
-    pub(super) fn ike(&mut self, sa: &IkeKeys) -> io::Result<()> {
+    pub(super) fn ike(&self, sa: &IkeKeys) {
         let (spi_i, spi_r) = (hex(&sa.spis.0), hex(&sa.spis.1));
         let keys = &sa.keys;
         let [ei, er, ai, ar] = [&keys.sk_ei, &keys.sk_er, &keys.sk_ai, &keys.sk_ar].map(secret);
         let (encr, integ) = (ike_encryption(sa.suite.encr), ike_integrity(sa.suite.integ));
         let line = format!("{spi_i},{spi_r},{},{},\"{encr}\",{},{},\"{integ}\"\n", *ei, *er, *ai, *ar);
-        self.append(IKE_TABLE, Zeroizing::new(line))
+        self.0.push(Lines { table: IKE_TABLE, text: Zeroizing::new(line) });
     }
 
     /// A pair of ESP SAs: a line each. The outer addresses change when the machine roams, so any will do.
-    pub(super) fn esp(&mut self, pair: &SaParams) -> io::Result<()> {
+    pub(super) fn esp(&self, pair: &SaParams) {
         let mut lines = Zeroizing::new(String::new());
         let both =
             [(pair.spi_in, &pair.encr_in, &pair.integ_in), (pair.spi_out, &pair.encr_out, &pair.integ_out)];
@@ -75,16 +101,43 @@ impl KeyLog {
                 );
             }
         }
-        self.append(ESP_TABLE, lines)
+        self.0.push(Lines { table: ESP_TABLE, text: lines });
+    }
+}
+
+impl Tables {
+    fn prepare(&self) -> io::Result<()> {
+        match DirBuilder::new().mode(0o700).create(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other?,
+        }
+        // Somebody else's idea of who may read a folder is not changed here.
+        let mode = fs::metadata(&self.folder)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(io::Error::other("others can read it (chmod 700 it)"));
+        }
+        Ok(())
     }
 
-    fn append(&self, name: &str, lines: Zeroizing<String>) -> io::Result<()> {
+    fn append(&self, lines: &Lines) -> io::Result<()> {
         let flags = OFlags::NOFOLLOW.bits().cast_signed();
         let mut open = OpenOptions::new();
         open.create(true).append(true).mode(0o600).custom_flags(flags);
-        let mut file = open.open(self.folder.join(name))?;
+        let mut file = open.open(self.folder.join(lines.table))?;
         file.set_permissions(Permissions::from_mode(0o600))?;
-        file.write_all(lines.as_bytes())
+        file.write_all(lines.text.as_bytes())
+    }
+}
+
+impl Sink<Lines> for Tables {
+    fn write(&mut self, lines: Lines) {
+        if let Err(error) = self.append(&lines) {
+            tracing::warn!(%error, table = lines.table, "the key log cannot be written");
+        }
+    }
+
+    fn missing(&mut self, _: Lines, count: u64) {
+        tracing::warn!(count, "the disk of the key log is too slow: keys are missing in it");
     }
 }
 
@@ -102,6 +155,7 @@ fn ike_encryption(encr: Encr) -> &'static str {
         Encr::AesCbc256 => "AES-CBC-256 [RFC3602]",
         Encr::AesGcm128 => "AES-GCM-128 with 16 octet ICV [RFC5282]",
         Encr::AesGcm256 => "AES-GCM-256 with 16 octet ICV [RFC5282]",
+        Encr::ChaCha20Poly1305 => "ENCR_CHACHA20_POLY1305",
     }
 }
 
@@ -115,7 +169,11 @@ fn ike_integrity(integ: Option<Integ>) -> &'static str {
 }
 
 fn esp_encryption(encr: Encr) -> &'static str {
-    if encr.is_aead() { "AES-GCM [RFC4106]" } else { "AES-CBC [RFC3602]" }
+    match encr {
+        Encr::AesCbc128 | Encr::AesCbc256 => "AES-CBC [RFC3602]",
+        Encr::AesGcm128 | Encr::AesGcm256 => "AES-GCM [RFC4106]",
+        Encr::ChaCha20Poly1305 => "ChaCha20 with Poly1305 [RFC7634]",
+    }
 }
 
 fn esp_integrity(integ: Option<Integ>) -> &'static str {
@@ -126,3 +184,6 @@ fn esp_integrity(integ: Option<Integ>) -> &'static str {
         Some(Integ::HmacSha512_256) => "HMAC-SHA-512-256 [RFC4868]",
     }
 }
+
+#[cfg(test)]
+mod tests;

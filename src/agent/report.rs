@@ -125,6 +125,19 @@ impl Reporter {
                 );
                 self.tell(now, Kind::Warning, &text);
             }
+            Event::ChildDoubted => {
+                let text = "The secure gateway answers, but nothing comes back through the tunnel: its keys are renewed, to see \
+                            whether the gateway still has them.";
+                self.tell(now, Kind::Information, text);
+            }
+            Event::LoginWanted { within } => {
+                let text = format!(
+                    "The secure gateway ends this connection in {} s unless you log in again: `ikeep disconnect`, then \
+                     `ikeep connect`. There is no session token to do it without you.",
+                    within.as_secs()
+                );
+                self.log.write(Entry::message_to_user(wall, &text));
+            }
             Event::Moved => self.log.write(Entry::reason(wall, Reason::Moved)),
             Event::NotMoved { why } => {
                 let text = format!("The secure gateway did not take the new address of this machine: {why}.");

@@ -47,7 +47,7 @@ pub async fn run(places: Places, ready: impl FnOnce()) -> Result<(), AgentError>
     let senses = sense::machine(move || slept.slept());
     let store = Store::new(&places);
     let (notes, read) = watch::channel(None);
-    let mut desktop = tokio::spawn(desktop::serve(None, read));
+    let mut desktop = tokio::spawn(desktop::serve(None, Some(places.notification()), read));
     let around = Surroundings { notes, ..Surroundings::default() };
     let service = Service::new(Setup { places, clock, store, senses, around }).await;
     let supervisor = Supervisor::of_process();

@@ -2,6 +2,7 @@
 
 use super::driver::Picture;
 use crate::client::{AuthKind, Reconnected, Settings, Status};
+use crate::ike::eap::EapMethod;
 use crate::ike::initiator::Failure;
 use crate::ipc::Connect;
 use crate::journal::Reason;
@@ -160,6 +161,10 @@ fn code(failure: &Failure) -> u16 {
 pub fn auth(kind: AuthKind) -> &'static str {
     match kind {
         AuthKind::AnyConnect => "anyconnect-eap",
+        AuthKind::Eap(EapMethod::Md5) => "eap-md5",
+        AuthKind::Eap(EapMethod::Gtc) => "eap-gtc",
+        AuthKind::Eap(EapMethod::Mschapv2) => "eap-mschapv2",
+        AuthKind::Certificate => "certificate",
         AuthKind::Token => "psk",
     }
 }
@@ -199,6 +204,7 @@ pub fn cause(cause: Cause) -> &'static str {
         Cause::GatewayDelete => "gateway-delete",
         Cause::ChildDelete => "child-delete",
         Cause::User => "user",
+        Cause::Renewal => "renewal",
         Cause::AgentStart => "agent-start",
     }
 }

@@ -1,5 +1,6 @@
 //! What a connect means: profile, host, config file and wishes, put together.
 
+mod certificate;
 mod choose;
 
 use super::device::device;
@@ -10,7 +11,7 @@ use crate::config::{Config, Tunnel, paths};
 use crate::ipc::helper::MAX_GAP;
 use crate::ipc::{Connect, Failure, FailureKind};
 use crate::plan::Wishes as NetworkWishes;
-use crate::profile::{AutomaticVpnPolicy, ConnectFailurePolicy, NotUsable};
+use crate::profile::{AuthMethod, AutomaticVpnPolicy, ConnectFailurePolicy, NotUsable};
 use crate::sense::portal::Probe;
 use choose::Chosen;
 use std::net::{IpAddr, SocketAddr};
@@ -137,6 +138,16 @@ pub enum TargetError {
     /// The host is for another client.
     #[error(transparent)]
     NotUsable(#[from] NotUsable),
+    /// The host wants the user's certificate.
+    #[error("host {host} wants {method} (AuthMethodDuringIKENegotiation): {what}")]
+    Certificate {
+        /// HostName.
+        host: String,
+        /// What the profile asks for.
+        method: AuthMethod,
+        /// What is missing or wrong, and what to do.
+        what: String,
+    },
     /// The config file.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
@@ -156,9 +167,13 @@ impl From<TargetError> for Failure {
         let kind = match &error {
             NoProfile { .. } | WhichHost { .. } | UnknownHost { .. } | Ambiguous { .. } => FailureKind::Usage,
             File(FileError::Damaged { .. }) | NoHost { .. } | NotUsable(_) => FailureKind::Profile,
-            File(FileError::Read { .. }) | Vanished { .. } | Config(_) | Trust { .. } => FailureKind::Other,
+            File(FileError::Read { .. })
+            | Vanished { .. }
+            | Config(_)
+            | Trust { .. }
+            | Certificate { .. } => FailureKind::Other,
         };
-        Self { kind, message: error.to_string() }
+        Self::new(kind, error.to_string())
     }
 }
 
@@ -208,6 +223,10 @@ fn complete(wishes: &Connect, last: Option<&Connect>, folders: &[PathBuf]) -> Co
     whole.group = wishes.group.clone().or_else(|| last.group.clone());
     whole.tunnel = wishes.tunnel.or(last.tunnel);
     whole.proxy = wishes.proxy.or(last.proxy);
+    if whole.certificate.is_none() {
+        whole.certificate.clone_from(&last.certificate);
+        whole.key.clone_from(&last.key);
+    }
     whole.config = wishes.config.clone().or_else(|| last.config.clone());
     whole.backups.clone_from(&last.backups);
     if whole.trust.is_empty() {
@@ -231,11 +250,32 @@ impl Target {
         Connect { profile: last.profile.clone(), named, ..Connect::default() }
     }
 
+    /// The last connection again, where nobody logs in: it is restored by its token, or ended. A certificate for logins that
+    /// cannot be read now (its card is at home) is in the way of neither.
+    ///
+    /// # Errors
+    /// See [`TargetError`].
+    pub fn find_last(last: &Connect, unique_id: &str) -> Result<Self, TargetError> {
+        let wishes = Connect { backup: last.backup.clone(), ..Self::again(last) };
+        Self::read(&paths::profile_folders(), &wishes, Some(last), unique_id, false)
+    }
+
     fn find_in(
         folders: &[PathBuf],
         wishes: &Connect,
         last: Option<&Connect>,
         unique_id: &str,
+    ) -> Result<Self, TargetError> {
+        Self::read(folders, wishes, last, unique_id, true)
+    }
+
+    /// `to_log_in`: what only a login needs has to be there.
+    fn read(
+        folders: &[PathBuf],
+        wishes: &Connect,
+        last: Option<&Connect>,
+        unique_id: &str,
+        to_log_in: bool,
     ) -> Result<Self, TargetError> {
         let just_named = wishes.profile.is_some() && wishes.named.is_none();
         // Whoever asks for another host does not ask for that file.
@@ -269,8 +309,14 @@ impl Target {
         settings.trust = trust;
         settings.port = gateway.port.get();
         settings.nat_port = gateway.nat_port.get();
-        settings.dialect = gateway.dialect;
+        settings.dialect = gateway.dialect.clone();
         settings.mobike = gateway.mobike;
+        settings.ike_identity.clone_from(&gateway.identity);
+        let chosen = certificate::choose(&mut settings.way, &host, &wishes, &gateway, &mut warnings);
+        match chosen {
+            Err(problem) if !to_log_in => warnings.push(format!("the next login will not work: {problem}")),
+            chosen => chosen?,
+        }
         if !gateway.address.is_empty() {
             settings.addresses.clone_from(&gateway.address);
         }
@@ -347,6 +393,8 @@ impl Target {
             && self.gap == other.gap
             && self.network == other.network
             && a.login == b.login
+            && a.way == b.way
+            && a.ike_identity == b.ike_identity
             && (a.dpd_interval, a.reconnect_window) == (b.dpd_interval, b.reconnect_window)
             && self.fixed_address == other.fixed_address
             && (!self.fixed_address || a.addresses == b.addresses)

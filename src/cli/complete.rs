@@ -24,6 +24,15 @@ pub(super) fn hosts() -> Vec<CompletionCandidate> {
         .collect()
 }
 
+/// The names of the same hosts, alone.
+pub(super) fn host_names() -> Vec<String> {
+    let profiles = profiles::in_folders(&paths::profile_folders());
+    let mut names: Vec<String> =
+        profiles.gateways().choices().into_iter().map(|choice| choice.typed.to_owned()).collect();
+    names.sort();
+    names
+}
+
 /// A name with a line break would be two for the shell, and one with a hyphen at its beginning an option.
 fn is_offered(name: &str) -> bool {
     !name.starts_with('-') && !name.chars().any(char::is_control)

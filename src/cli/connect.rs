@@ -35,6 +35,9 @@ pub(super) struct Command {
     /// output is the secret
     #[arg(long, value_name = "PROGRAM")]
     askpass: Option<PathBuf>,
+    /// Ask on the desktop, even where there is a terminal
+    #[arg(long, hide = true)]
+    desktop: bool,
     /// Keep the password in the desktop's keyring when the gateway has taken it; one-time codes are never kept
     #[arg(long)]
     remember: bool,
@@ -47,6 +50,12 @@ pub(super) struct Command {
     /// Trust the roots in this PEM file too; may be given several times
     #[arg(long = "trust", value_name = "CA.pem", value_hint = ValueHint::FilePath)]
     trust: Vec<PathBuf>,
+    /// Your certificate, a PEM file, where the profile says IKE-RSA or IKE-ECDSA
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    certificate: Option<PathBuf>,
+    /// The certificate's private key, a PEM file that nobody else can read; without it, it is in the certificate's file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "certificate")]
+    key: Option<PathBuf>,
     /// How long to wait for the connection; the time in which you type does not count
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
     wait: u32,
@@ -75,6 +84,7 @@ impl Command {
         let sources = Sources {
             password_stdin: self.password_stdin,
             askpass: self.askpass,
+            desktop: self.desktop,
             remember: self.remember,
             user: self.user.clone(),
             config: config.clone(),
@@ -87,6 +97,8 @@ impl Command {
             tunnel,
             proxy: self.proxy,
             trust: self.trust.iter().map(|file| absolute(file)).collect::<Result<_, _>>()?,
+            certificate: self.certificate.as_deref().map(absolute).transpose()?,
+            key: self.key.as_deref().map(absolute).transpose()?,
             config,
             ..Connect::default()
         });

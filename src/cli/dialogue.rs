@@ -1,6 +1,6 @@
 //! The talk with the agent from a request for a connection until there is one, or none.
 
-use super::output::{lines, printable};
+use super::output::{lines, printable, tell};
 use super::prompt::{Answers, AsItWas};
 use super::runtime::Signals;
 use super::{Error, Exit};
@@ -137,17 +137,17 @@ impl Progress {
         match reply {
             Reply::State { state, text } => {
                 if self.terminal {
-                    eprintln!("{}", printable(&text));
+                    tell(&printable(&text));
                 }
                 self.state = (state, text);
             }
             Reply::Ask(question) => return Ok(Heard::Question(question)),
-            Reply::Notice { kind: NoticeKind::Banner, text } => eprintln!("{}", lines(&text)),
+            Reply::Notice { kind: NoticeKind::Banner, text } => tell(&lines(&text)),
             Reply::Notice { kind: NoticeKind::Gateway, text } => {
-                eprintln!("The gateway says: {}", lines(&text))
+                tell(&format!("The gateway says: {}", lines(&text)))
             }
             Reply::Notice { kind: NoticeKind::Warning, text } => {
-                eprintln!("ikeep: warning: {}", lines(&text))
+                tell(&format!("ikeep: warning: {}", lines(&text)))
             }
             Reply::Connected(connected) => return Ok(Heard::Connected(connected)),
             Reply::Failed(failure) => return Err(Error::Refused(failure)),

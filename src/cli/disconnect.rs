@@ -55,7 +55,7 @@ async fn without_agent(places: &Places) -> Result<Exit, Error> {
     }
     // Where the profile has gone there is no telling whose session it is; it ends with its window.
     if let Some(last) = &intent.last
-        && let Ok(target) = Target::find(&Target::again(last), Some(last), "")
+        && let Ok(target) = Target::find_last(last, "")
         && target.wishes.profile == last.profile
         && let Err(error) = Store::new(places).erase(&target.settings.host_address).await
     {

@@ -82,7 +82,7 @@ impl Command {
 }
 
 /// The addresses that this user's tunnel has given the machine. `None`: no agent says so.
-async fn inner() -> Option<Vec<IpAddr>> {
+pub(super) async fn inner() -> Option<Vec<IpAddr>> {
     let places = Places::of_user().ok()?;
     let mut client = Client::connect(&places).await.ok()?;
     client.send(&Request::Status).await.ok()?;
@@ -155,7 +155,7 @@ fn text(findings: &[Finding]) -> String {
     text
 }
 
-fn word(health: Health) -> &'static str {
+pub(super) fn word(health: Health) -> &'static str {
     match health {
         Health::Fine => "fine",
         Health::Lacking => "lacking",

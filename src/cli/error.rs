@@ -39,6 +39,8 @@ pub enum Exit {
     HungUp = 129,
     /// Ended by SIGINT.
     Interrupted = 130,
+    /// Ended by SIGQUIT.
+    Quit = 131,
     /// Ended by SIGTERM.
     Terminated = 143,
 }
@@ -183,6 +185,12 @@ pub enum Error {
     /// There is no bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// There is no desktop to show anything on.
+    #[error("the session bus cannot be reached ({0}): start this inside a desktop's session")]
+    Bus(Box<zbus::Error>),
+    /// The desktop shows the connection already.
+    #[error("a tray of this session runs already: end that one by its menu (Quit tray)")]
+    Tray,
     /// Nothing more can be written.
     #[error("cannot write to standard output")]
     Output {
@@ -233,6 +241,8 @@ impl Error {
             | Self::NotStarted { .. }
             | Self::Machine { .. }
             | Self::Intent(_)
+            | Self::Bus(_)
+            | Self::Tray
             | Self::Bundle(_)
             | Self::Output { .. } => Exit::Other,
         }

@@ -23,10 +23,13 @@ impl Command {
     pub(super) fn run(self) -> Result<Exit, Error> {
         let places = Places::of_user()?;
         let last = Intent::load(&places).0.last.unwrap_or_default();
-        let usage = "nothing was ever connected: name the HOST to forget";
         let named = self.host.is_some();
-        let host = self.host.or_else(|| last.host.clone());
-        let host = host.ok_or_else(|| refused(FailureKind::Usage, usage.to_owned()))?;
+        let host = match self.host.or_else(|| last.host.clone()) {
+            Some(host) => host,
+            None => the_only_one_remembered()?.ok_or_else(|| {
+                refused(FailureKind::Usage, "nothing was ever connected: name the HOST to forget".to_owned())
+            })?,
+        };
         // The profile that told the address may be gone: what is kept is found by the address itself too.
         let profile = last.profile.as_deref().filter(|_| last.host.as_deref() == Some(&host));
         let (found, unclear) = match Target::address_of(&host, profile) {
@@ -38,15 +41,23 @@ impl Command {
             Err(error @ TargetError::Ambiguous { .. }) => return Err(Error::Refused(error.into())),
             Err(_) => host.clone(),
         };
-        let (forgotten, left) = runtime::block_on(async {
+        let (address, (forgotten, left)) = runtime::block_on(async {
             // Another profile may mean another gateway by the same name, and nobody has named one.
-            if let Some(problem) = unclear.filter(|_| !named && profile.is_some())
+            let unclear = unclear.filter(|_| !named && profile.is_some());
+            let mut address = address;
+            if let Some(problem) = unclear
                 && !(has_gone(&problem) && Store::new(&places).load(&address).await.session.is_some())
             {
-                let host = output::printable(&host);
-                let text =
-                    format!("which gateway {host} was is not clear: {problem}: name the HOST to forget");
-                return Err(refused(FailureKind::Usage, text));
+                let only = match has_gone(&problem) {
+                    true => tokio::task::spawn_blocking(the_only_one_remembered).await.unwrap_or(Ok(None))?,
+                    false => None,
+                };
+                address = only.ok_or_else(|| {
+                    let host = output::printable(&host);
+                    let text =
+                        format!("which gateway {host} was is not clear: {problem}: name the HOST to forget");
+                    refused(FailureKind::Usage, text)
+                })?;
             }
             let busy = wanted_now(&places, ENDING).await?;
             // The agent tells the entry's name; the host may have been given by its address.
@@ -60,7 +71,8 @@ impl Command {
                 let text = format!("{host} is connected, or waits for a login: `ikeep disconnect` first");
                 return Err(refused(FailureKind::Other, text));
             }
-            Ok(forget(&places, &address).await)
+            let done = forget(&places, &address).await;
+            Ok((address, done))
         })?;
         let name = output::printable(&address);
         match forgotten.as_slice() {
@@ -80,12 +92,36 @@ impl Command {
     }
 }
 
+/// The gateway whose password is remembered, where it is the only one: with no session and no connection it is what there is to
+/// forget. `None`: nothing is remembered, or there is no keyring. Blocks for at most 300 ms.
+fn the_only_one_remembered() -> Result<Option<String>, Error> {
+    let mut gateways = match password::gateways() {
+        Ok(gateways) => gateways,
+        Err(ServiceError::NotThere) => return Ok(None),
+        Err(error) => {
+            let text = format!(
+                "whose passwords are remembered is not known: {}: name the HOST to forget",
+                remember::told(&error)
+            );
+            return Err(refused(FailureKind::Other, text));
+        }
+    };
+    if gateways.len() > 1 {
+        let text = format!(
+            "passwords are remembered for {}: name the HOST to forget",
+            output::printable(&gateways.join(", "))
+        );
+        return Err(refused(FailureKind::Usage, text));
+    }
+    Ok(gateways.pop())
+}
+
 fn has_gone(problem: &TargetError) -> bool {
     matches!(problem, TargetError::File(error) if error.is_missing())
 }
 
 fn refused(kind: FailureKind, message: String) -> Error {
-    Error::Refused(Failure { kind, message })
+    Error::Refused(Failure::new(kind, message))
 }
 
 /// The host that a running agent keeps a connection with, or wants to.

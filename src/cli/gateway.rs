@@ -1,14 +1,19 @@
-//! `ikeep gateway serve`.
+//! `ikeep gateway serve`, and the way to `ikeep gateway learn`.
+
+mod learn;
+mod learnt;
 
 use super::output::{lines, printable};
 use super::runtime::{self, Signals};
-use super::{Error, Exit, help, output};
+use super::{Error, Exit, Global, help, output};
 use crate::agent::clock::Clock;
 use crate::config::files;
 use crate::crypto::Secret;
 use crate::gateway::{Dpd, Elsewhere, EspChoice, GatewayConfig, GatewayId, User};
+use crate::lab::LabError;
+use crate::lab::radius::Radius;
 use crate::lab::road::Road;
-use crate::lab::serve::{self, Told};
+use crate::lab::serve::{self, Surroundings, Told};
 use crate::plan::Net;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _};
@@ -29,12 +34,15 @@ const LINES: usize = 16;
 pub(super) enum Command {
     /// Run the embedded gateway alone, with a console
     Serve(Box<Serve>),
+    /// Log in once to a gateway and learn how it speaks: which of its attributes are the session's
+    Learn(learn::Command),
 }
 
 impl Command {
-    pub(super) fn run(self) -> Result<Exit, Error> {
+    pub(super) fn run(self, global: &Global) -> Result<Exit, Error> {
         match self {
             Self::Serve(serve) => serve.run(),
+            Self::Learn(learn) => learn.run(global),
         }
     }
 }
@@ -68,6 +76,12 @@ pub(super) struct Serve {
     /// Ask for a second factor; the answers: a line for each --user, in their order
     #[arg(long, value_name = "FILE", requires = "users")]
     second_factors_file: Option<PathBuf>,
+    /// Ask this RADIUS server (PAP) about every login, instead of users of its own
+    #[arg(long, value_name = "HOST[:PORT]", requires = "secret_file", conflicts_with_all = ["users", "groups"])]
+    radius: Option<String>,
+    /// The secret that is shared with the RADIUS server: the first line of this file
+    #[arg(long, value_name = "FILE", requires = "radius")]
+    secret_file: Option<PathBuf>,
     /// A group to log in to; may be given several times: of more than one the user chooses
     #[arg(long = "group", value_name = "NAME")]
     groups: Vec<String>,
@@ -108,6 +122,9 @@ pub(super) struct Serve {
     /// Ask a silent client after this time whether it is alive
     #[arg(long, value_name = "SECONDS", default_value = "45", value_parser = clap::value_parser!(u32).range(1..=3600))]
     dpd: u32,
+    /// Tell clients to authenticate anew within this time (RFC 4478), and delete the SAs of those that did not
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(10..))]
+    auth_lifetime: Option<u32>,
     /// Of ESP take this suite alone [default: any, the seed's first]
     #[arg(long, value_name = "SUITE")]
     esp: Option<EspSuite>,
@@ -137,6 +154,9 @@ enum EspSuite {
     AesCbc256Sha384,
     /// AES-GCM with 256 bit
     AesGcm256,
+    /// ChaCha20-Poly1305 (RFC 7634)
+    #[value(name = "chacha20-poly1305")]
+    ChaCha20Poly1305,
 }
 
 /// First and last address.
@@ -175,7 +195,7 @@ impl Serve {
         let (seed, ca) = serve::gateway(self.listen, &names, Clock::system().now().wall)?;
         let loud = "its keys are PUBLIC TEST KEYS: whoever has this program can pretend to be this gateway";
         eprintln!("ikeep: a gateway for {}; {loud}", names.join(", "));
-        if users.is_none() {
+        if users.is_none() && self.radius.is_none() {
             eprintln!("ikeep: one user, test, with the password cisco, which everybody knows: see --user");
         }
         let config = self.config(seed, users);
@@ -185,6 +205,15 @@ impl Serve {
             eprintln!("ikeep: the CA's certificate is in {}: ikeep connect --trust {0}", shown.display());
         }
         runtime::block_on(async {
+            let radius = match (&self.radius, &self.secret_file) {
+                (Some(server), Some(file)) => {
+                    let secret = secrets(file, 1)?.remove(0);
+                    let found = Radius::find(server, secret, self.listen).await;
+                    let lost = |source| Error::Lab(LabError::Radius { server: server.clone(), source });
+                    Some(found.map_err(lost)?)
+                }
+                _ => None,
+            };
             let road = match &self.tun[..] {
                 [] => None,
                 own => Some(Road::open(own.to_vec(), &self.pools()).await?),
@@ -210,7 +239,7 @@ impl Serve {
                     broken = written;
                 }
             };
-            serve::run(config, self.listen, road, console(), stop, tell).await?;
+            serve::run(config, self.listen, Surroundings { road, radius }, console(), stop, tell).await?;
             broken
         })?;
         Ok(Exit::Done)
@@ -253,9 +282,11 @@ impl Serve {
                 .map(|seconds| Duration::from_secs(seconds.into())),
             lenient: !self.strict,
             dpd: Dpd { interval: Duration::from_secs(self.dpd.into()), ..seed.dpd },
+            auth_lifetime: self.auth_lifetime.map(|seconds| Duration::from_secs(seconds.into())),
             esp: match self.esp {
                 Some(EspSuite::AesCbc256Sha384) => seed.esp.only(EspChoice::AesCbc256Sha384),
                 Some(EspSuite::AesGcm256) => seed.esp.only(EspChoice::AesGcm256),
+                Some(EspSuite::ChaCha20Poly1305) => seed.esp.only(EspChoice::ChaCha20Poly1305),
                 None => seed.esp.clone(),
             },
             fragmentation: self.fragmentation,

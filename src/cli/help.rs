@@ -11,7 +11,7 @@ Exit status:
   5  the gateway's certificate was refused
   6  no agent runs
   7  the profile is damaged, or not for this client
-  130, 143, 129  ended by a signal (interrupt, terminate, hang-up)
+  130, 143, 129, 131  ended by a signal (interrupt, terminate, hang-up, quit)
 
 Files:
   $XDG_CONFIG_HOME/ikeep/config.toml   settings (~/.config/ikeep/config.toml)
@@ -31,7 +31,7 @@ its argument, has 180 s, and prints the secret. Where there is none either, `pin
 the environment, which other processes can read. What --user and --group say is not asked for.
 
 With --remember the password is kept in the desktop's keyring (secret service), nowhere else, once the gateway has taken \
-it, and used at the next login. It is forgotten at the first login that the gateway refuses, and by `ikeep forget`. Only \
+it, and used at the next login. It is forgotten when the gateway refuses it, and by `ikeep forget`. Only \
 the field named `password` of the first form is kept; codes of a second factor never are. Where your password is itself a \
 one-time code, do not use --remember.
 
@@ -48,7 +48,8 @@ Examples:
 
 /// Below `ikeep forget --help`.
 pub(super) const FORGET: &str = "\
-HOST is as for `ikeep connect`; without it, what was connected last. What is connected has to be disconnected first. The \
+HOST is as for `ikeep connect`; without it, what was connected last, or where that says nothing the only gateway whose \
+password is remembered. What is connected has to be disconnected first. The \
 gateway is told nothing: it keeps the session until its own time is over, but nobody has its token any more.
 
 Examples:
@@ -119,6 +120,22 @@ Keys:
   arrows, PgUp, PgDn, Home, End   older and newer events
   ?                         the keys, Ctrl-L draws anew, Ctrl-Z suspends";
 
+/// Below `ikeep tray --help`.
+pub(super) const TRAY: &str = "\
+Needs a panel that shows StatusNotifierItem icons: those of KDE, Xfce, Cinnamon, MATE, LXQt and Budgie do, GNOME's with the \
+extension AppIndicator. Where none is there yet it waits for one.
+
+The icon tells the state (nothing connected, on its way or not proved at present, connected, a person is needed); the \
+tool tip says with the words of `ikeep status` why, and what is waited for. The menu has Connect, Reconnect or Disconnect, as \
+the state is. They do what the commands of the same names do; connecting starts the agent where none runs, and asks \
+for a password as `ikeep connect` does where there is no terminal: by its askpass program, or by `pinentry`.
+
+It runs once in a session, until it is ended by its menu, by a signal, or with the session. The connection goes on.
+
+To have it in every session of yours:
+  mkdir -p ~/.config/autostart
+  printf '[Desktop Entry]\\nType=Application\\nName=ikeep tray\\nExec=ikeep tray\\n' > ~/.config/autostart/ikeep-tray.desktop";
+
 /// Below `ikeep events --help`.
 pub(super) const EVENTS: &str = "\
 The oldest event comes first. With --json there is one array of objects with at (UTC), type, source and description; with \
@@ -166,6 +183,23 @@ connection without anybody logged in (from the start of the machine on, or after
 loginctl enable-linger NAME` once. That keeps all services of this user running, not this one alone, and until somebody \
 unlocks the desktop's keyring a session that is kept there cannot be read.";
 
+/// Below `ikeep gateway learn --help`.
+pub(super) const LEARN: &str = "\
+Cisco has not published which MODECFG attributes carry the session's ID and its token, with which `ikeep` comes back without a \
+login. This logs in once, asks for every private attribute (28672 to 28735), and tries which two of them bring a new IKE SA up. \
+The session is ended in the end. A connection of the agent's is left alone, but some gateways allow one session a user.
+
+Standard output has the report: what the gateway offers, how it proves itself, the structure of its login, and of each \
+attribute number, length and kind of value. No name, address, password or value is in it, but for what the gateway's vendor IDs say and for small numbers (timers). Standard \
+error has the lines for your config file. Each pair that is tried and refused (four at most) stands in the gateway's log; \
+--no-reconnect tries none.
+
+Exit status: 0 the two numbers were found, proved or guessed (`proved` in the JSON document); 1 the login worked, and they were not; else as for `ikeep connect`.
+
+Examples:
+  ikeep gateway learn vpn.example.com --user alice > report.txt
+  ikeep gateway learn vpn.example.com --trust company-ca.pem --json";
+
 /// Below `ikeep gateway serve --help`.
 pub(super) const GATEWAY: &str = "\
 The gateway's keys are PUBLIC TEST KEYS: it is for trying things out, not for people's traffic. A client believes its \
@@ -173,6 +207,11 @@ certificate only with `ikeep connect --trust` and the file of --write-ca.
 
 Commands on standard input, one a line: `help` lists them. At the end of standard input the gateway goes on until SIGINT \
 or SIGTERM. Ports above 1023 need no privilege.
+
+With --radius the users are those of a RADIUS server: it is asked with PAP once at each login, other questions of its (a second \
+factor) become a second form, Framed-IP-Address, Framed-IPv6-Address and Class stay with the session, and a reconnect asks it \
+nothing. It has to sign its answers (Message-Authenticator, CVE-2024-3596); so does this. With --tun only addresses of \
+--pool and --pool6 have a way into the device: let the server give those, or none.
 
 Example, in two terminals:
   ikeep gateway serve --port 15000 --nat-port 15001 --write-ca ca.pem

@@ -28,6 +28,7 @@ mod remember;
 mod runtime;
 mod spawn;
 mod status;
+mod tray;
 mod watch;
 
 pub use askpass::AskError;
@@ -77,6 +78,8 @@ enum Command {
     Status(status::Command),
     /// Show the connection live; where there is no terminal, a line for each change
     Watch(watch::Command),
+    /// Show the connection as an icon with a menu in the panel of the desktop
+    Tray(tray::Command),
     /// Print the event log; works without an agent
     Events(events::Command),
     /// Make a zip of logs, status, profiles and versions, for whoever is asked for help; secrets are masked
@@ -85,7 +88,7 @@ enum Command {
     Doctor(doctor::Command),
     /// The background service in the foreground
     Agent(agent::Command),
-    /// The embedded gateway
+    /// The embedded gateway, and learning how another one speaks
     #[command(subcommand)]
     Gateway(gateway::Command),
     /// Show the whole job on this machine: our client against our gateway
@@ -116,10 +119,11 @@ impl Cli {
             Command::Portal(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Watch(command) => command.run(),
+            Command::Tray(command) => command.run(&self.global),
             Command::Events(command) => command.run(),
             Command::Bundle(command) => command.run(&self.global),
             Command::Doctor(command) => command.run(&self.global),
-            Command::Gateway(command) => command.run(),
+            Command::Gateway(command) => command.run(&self.global),
             Command::Lab(command) => command.run(),
             Command::Profile(command) => command.run(),
             Command::Generate(command) => command.run(),

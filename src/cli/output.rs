@@ -20,6 +20,11 @@ pub(super) fn write(text: &str) -> Result<bool, Error> {
     }
 }
 
+/// Writes a line to standard error. A reader that went away is not an error: `eprintln!` would panic.
+pub(super) fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Returns when nobody reads standard output any more, which a command that waits would not notice: `ikeep .. | head -1`.
 /// Never returns where that cannot be known (a file).
 pub(super) async fn unread() {

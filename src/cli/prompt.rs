@@ -6,7 +6,7 @@
 
 use super::Error;
 use super::askpass::{Asker, Guard, LIMIT, Running, VARIABLE};
-use super::output::{lines, printable};
+use super::output::{lines, printable, tell};
 use super::pinentry::{self, Words};
 use super::remember::{Memory, USER};
 use crate::config::Config;
@@ -32,6 +32,8 @@ pub(super) struct Sources {
     pub(super) password_stdin: bool,
     /// The program to ask, instead of that of environment or config file.
     pub(super) askpass: Option<PathBuf>,
+    /// The terminal is not the person's.
+    pub(super) desktop: bool,
     /// The password is to be kept.
     pub(super) remember: bool,
     /// The user's name, if it was given.
@@ -54,7 +56,8 @@ pub(super) struct Answers {
 impl Answers {
     pub(super) fn new(sources: Sources) -> Result<Self, Error> {
         let password_stdin = sources.password_stdin;
-        let terminal = OpenOptions::new().read(true).write(true).open(TERMINAL).ok();
+        let open = || OpenOptions::new().read(true).write(true).open(TERMINAL).ok();
+        let terminal = if sources.desktop { None } else { open() };
         let lines = if password_stdin {
             let input = io::stdin().as_fd().try_clone_to_owned().map_err(Error::typing)?;
             Some(File::from(input))
@@ -91,10 +94,8 @@ impl Answers {
         let mut values = BTreeMap::new();
         if let Some(found) = self.memory.recall(question) {
             let user = printable(&found.user);
-            eprintln!(
-                "Logging in with the remembered password{}{user}.",
-                if user.is_empty() { "" } else { " of " }
-            );
+            let of = if user.is_empty() { "" } else { " of " };
+            tell(&format!("Logging in with the remembered password{of}{user}."));
             for input in &question.inputs {
                 if self.memory.is_password(question, input) {
                     values.insert(input.name.clone(), Typed(found.password.clone()));

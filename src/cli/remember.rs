@@ -7,12 +7,13 @@
 //! What was typed is kept when the connection is there, so only what the gateway took; what is kept is forgotten as soon as
 //! a login with it is refused before the gateway has asked for more: after that the code was wrong. It is never tried twice.
 
+use super::output::{printable, tell};
 use crate::crypto::Secret;
 use crate::ipc::{Failure, FailureKind, Input, InputKind, Question};
 use crate::store::ServiceError;
 use crate::store::password::{self, Remembered};
 
-/// Names of the fields (docs: EAP-AnyConnect forms).
+/// Names of the fields (EAP-AnyConnect forms; the standard methods use the same).
 const PASSWORD: &str = "password";
 pub(super) const USER: &str = "username";
 /// The form in which gateways ask for codes.
@@ -73,9 +74,9 @@ impl Memory {
                 found
             }
             Err(ServiceError::Locked) => {
-                eprintln!(
+                tell(
                     "ikeep: the remembered password cannot be read, because the keyring is locked: unlock it, or type the \
-                     password now"
+                     password now",
                 );
                 None
             }
@@ -108,17 +109,17 @@ impl Memory {
         let Some(password) = self.typed.take() else { return };
         let user = self.user.clone().unwrap_or_default();
         match password::remember(&self.gateway, &user, &password) {
-            Ok(()) => eprintln!(
+            Ok(()) => tell(&format!(
                 "The password is remembered in the desktop's keyring; `ikeep forget {}` forgets it.",
-                super::output::printable(&self.gateway)
-            ),
-            Err(error) => eprintln!("ikeep: warning: the password is not remembered: {}", told(&error)),
+                printable(&self.gateway)
+            )),
+            Err(error) => tell(&format!("ikeep: warning: the password is not remembered: {}", told(&error))),
         }
     }
 
     /// There is none.
     pub(super) fn failed(&mut self, failure: &Failure) {
-        if failure.kind == FailureKind::Authentication && !self.second {
+        if failure.kind == FailureKind::Authentication && !failure.password_stands && !self.second {
             self.refused();
         }
     }
@@ -130,13 +131,13 @@ impl Memory {
         let Some(user) = self.filled.take() else { return };
         self.closed = true;
         match password::forget(&self.gateway, Some(&user)) {
-            Ok(_) => eprintln!("The gateway refused the remembered password, so it is forgotten."),
-            Err(error) => eprintln!(
+            Ok(_) => tell("The gateway refused the remembered password, so it is forgotten."),
+            Err(error) => tell(&format!(
                 "ikeep: warning: the gateway refused the remembered password, and it cannot be forgotten: {}; then \
                  `ikeep forget {}`",
                 told(&error),
-                super::output::printable(&self.gateway)
-            ),
+                printable(&self.gateway)
+            )),
         }
     }
 }
@@ -192,5 +193,15 @@ mod tests {
         // Before that a form that comes back is about the password.
         assert_eq!(play(&[first.clone(), second.clone()]).0, [true, true]);
         assert_eq!(play(&[first, question("challenge", "password", ""), second]).0, [true, false, false]);
+    }
+
+    #[test]
+    fn a_password_that_the_gateway_has_no_fault_with_is_not_forgotten() {
+        for stands in [true, false] {
+            let mut memory = play(&[question("main", "password", "")]).1;
+            let failure = Failure::new(FailureKind::Authentication, "at this hour");
+            memory.failed(&Failure { password_stands: stands, ..failure });
+            assert_eq!(memory.given, stands);
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! Attempts: which address, which credentials, and what their end means.
 
 mod again;
+mod known;
 
 use super::race::Race;
 use super::serving::Serving;
 use super::{AuthKind, Client, Event, IkeKeys, Liveness};
 use crate::crypto::{Group, Random};
 use crate::esp::SaPair;
-use crate::ike::eap::{Answers, EapError, Form, Notice};
+use crate::ike::eap::{Answers, EapError, Form, InputKind, Notice};
 use crate::ike::established::{Established, SaPolicy};
 use crate::ike::initiator::{Credentials, Failure, Initiator, InitiatorConfig, InitiatorEvent, Leg, Outcome};
 use crate::ike::sa::Retransmission;
@@ -95,11 +96,11 @@ impl Client {
 
     /// `from`: the gateway that sent us there (RFC 5685).
     pub(super) fn begin_login(&mut self, now: Now, first: SocketAddr, from: Option<IpAddr>) {
-        let credentials = Credentials::AnyConnect {
-            identity: self.settings.identity.clone(),
-            params: self.settings.login.clone(),
+        let Some(credentials) = self.settings.credentials() else {
+            return self
+                .fail(now, Failure::OwnCertificate("none is named (--certificate, or the config file)"));
         };
-        self.begin(now, credentials, AuthKind::AnyConnect, first, from);
+        self.begin(now, credentials, self.settings.way.kind(), first, from);
     }
 
     fn no_candidate(&mut self, now: Now) {
@@ -135,7 +136,7 @@ impl Client {
         let session = self.session.as_ref().filter(|_| auth == AuthKind::Token);
         let round_trip = self.serving.as_ref().and_then(|s| s.round_trip);
         let mut retransmission = Retransmission::from_round_trip(round_trip);
-        if auth == AuthKind::AnyConnect {
+        if auth.is_login() {
             // A login has as long as AuthenticationTimeout gives it; only a reconnect gives up after a count, to begin anew.
             retransmission.tries = u32::MAX;
         }
@@ -152,13 +153,14 @@ impl Client {
             ipv4: settings.ipv4,
             ipv6: settings.ipv6,
             mobike: settings.mobike,
-            redirect: auth == AuthKind::AnyConnect && self.redirects.may_follow(),
+            redirect: auth.is_login() && self.redirects.may_follow(),
             redirected_from,
             proof_only: false,
+            learn: false,
             fragment: settings.fragment,
             retransmission,
             exchange_timeout: settings.exchange_timeout,
-            init_timeout: settings.silence_limit.filter(|_| auth == AuthKind::AnyConnect),
+            init_timeout: settings.silence_limit.filter(|_| auth.is_login()),
         };
         let marker = first.port() == settings.nat_port && settings.nat_port != settings.port;
         let other = marker.then(|| SocketAddr::new(first.ip(), settings.port));
@@ -240,6 +242,8 @@ impl Client {
     fn attempt_event(&mut self, now: Now, event: InitiatorEvent) {
         match event {
             InitiatorEvent::Redirected(to) => self.redirected(now, to),
+            // Nobody asks for it here.
+            InitiatorEvent::Heard(_) => {}
             InitiatorEvent::InitAnswered => {
                 self.redirects.stop_waiting();
                 if let Some(attempt) = self.attempt.as_mut() {
@@ -265,7 +269,7 @@ impl Client {
     }
 
     /// A question: known answers first (the gateway dropped an earlier login while the person typed), else the person.
-    fn ask(&mut self, now: Now, form: Form) {
+    fn ask(&mut self, now: Now, mut form: Form) {
         let same = |known: &Form| known.same_question(&form) && known.message == form.message;
         let known = self.replay.iter().position(|(known, _)| same(known));
         if let Some(at) = known.filter(|_| form.error.is_empty()) {
@@ -280,6 +284,11 @@ impl Client {
             attempt.asked = true;
             attempt.form = Some((form.clone(), now.at));
         }
+        // A gateway that ended the login over a wrong password asks in the next one as if nothing had been.
+        if form.inputs.iter().any(|input| input.kind == InputKind::Password) {
+            let refusal = self.refusal.take().filter(|_| form.error.is_empty());
+            form.error = refusal.unwrap_or(form.error);
+        }
         self.events.push_back(Event::Ask(form));
     }
 
@@ -289,13 +298,12 @@ impl Client {
         attempt.slow |= now.at.since(asked_at) >= SLOW_PERSON;
         if let Err(error) = attempt.initiator.answer(now, &answers, &mut *self.random) {
             // The answer cannot be sent as it is; the form stays open.
-            form.error = error.to_string();
             attempt.form = Some((form.clone(), asked_at));
+            form.error = error.to_string();
             self.events.push_back(Event::Ask(form));
             return;
         }
-        self.answers.retain(|(known, _)| !known.same_question(&form));
-        self.answers.push((form, answers));
+        known::keep(&mut self.answers, form, answers);
         self.pump_attempt(now);
     }
 
@@ -308,12 +316,12 @@ impl Client {
         if let Failure::Elsewhere(to) = failure {
             return self.wanted_elsewhere(now, attempt.first, to);
         }
-        if attempt.auth == AuthKind::AnyConnect && !attempt.verified && self.redirects.may_go_back() {
+        if attempt.auth.is_login() && !attempt.verified && self.redirects.may_go_back() {
             let why = format!("{}: {failure}", attempt.nat.ip());
             self.events.push_back(Event::Failed(failure));
             return self.go_back(now, why);
         }
-        if attempt.auth == AuthKind::AnyConnect && self.logins < LOGINS {
+        if attempt.auth.is_login() && self.logins < LOGINS {
             match &failure {
                 // Dropped while the person typed: the answers serve again.
                 Failure::NoAnswer { .. } if attempt.slow => {
@@ -325,6 +333,7 @@ impl Client {
                     if attempt.asked =>
                 {
                     self.events.push_back(Event::Notice(Notice::Error(failure.to_string())));
+                    self.refusal = Some(failure.to_string());
                     self.answers.clear();
                     self.replay.clear();
                     return self.start_login(now);
@@ -333,7 +342,7 @@ impl Client {
             }
         }
         let failure = self.redirects.explain(failure);
-        let login = attempt.auth == AuthKind::AnyConnect;
+        let login = attempt.auth.is_login();
         if login && !attempt.answered && failure == (Failure::NoAnswer { hint: None }) {
             self.events.push_back(Event::Unanswered);
         }
@@ -357,13 +366,16 @@ impl Client {
             Failure::Refused { .. } => Failed::Refused,
             Failure::Certificate(_) | Failure::GatewayAuth => Failed::Untrusted,
             Failure::Child(_) => Failed::NoChild,
-            Failure::Eap(_) | Failure::Elsewhere(_) | Failure::Redirects(_) => Failed::Login,
+            Failure::Eap(_) | Failure::OwnCertificate(_) | Failure::Elsewhere(_) | Failure::Redirects(_) => {
+                Failed::Login
+            }
         };
         if failed == Failed::NoAnswer {
             self.address = self.address.wrapping_add(1);
         }
         let connecting = matches!(self.policy.state(), State::Connecting);
         if connecting {
+            self.refusal = None;
             self.answers.clear();
             self.replay.clear();
         }
@@ -391,6 +403,8 @@ impl Client {
             ike.set_mobike(addresses);
         }
         self.tell_esp_keys(&outcome.child);
+        let replaced =
+            self.serving.as_ref().filter(|_| auth == AuthKind::Token).and_then(|s| s.authentication);
         self.retire_serving(now);
         self.esp.install(SaPair::new(outcome.child));
         self.serving = Some(Serving {
@@ -401,7 +415,13 @@ impl Client {
             esp: outcome.esp,
             since: now.at,
             round_trip: outcome.round_trip,
+            authentication: None,
+            replaced,
         });
+        self.doubt.renewed();
+        if let Some(lifetime) = outcome.auth_lifetime {
+            self.authentication_ends(now, lifetime);
+        }
         self.liveness = Some(Liveness::new(
             now.at,
             outcome.dpd_interval.filter(|d| !d.is_zero()).unwrap_or(self.settings.dpd_interval),
@@ -423,6 +443,7 @@ impl Client {
             Some(outcome.gateway.root_key),
             outcome.plan.addresses(),
         );
+        self.refusal = None;
         self.answers.clear();
         self.replay.clear();
         let changed = self.plan.as_ref().map(|old| old.differs(&outcome.plan)).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::PathId;
 use crate::esp::{SaParams, SaStats};
-use crate::ike::eap::{Form, Notice};
+use crate::ike::eap::{EapMethod, Form, Notice};
 use crate::ike::initiator::Failure;
 use crate::ike::keys::SaKeys;
 use crate::ike::proposal::{EspSuite, IkeSuite};
@@ -30,8 +30,19 @@ pub struct Transmit {
 pub enum AuthKind {
     /// EAP-AnyConnect.
     AnyConnect,
+    /// A method of the standards.
+    Eap(EapMethod),
+    /// The user's certificate.
+    Certificate,
     /// The session token as PSK.
     Token,
+}
+
+impl AuthKind {
+    /// True where a person has logged in.
+    pub fn is_login(self) -> bool {
+        self != Self::Token
+    }
 }
 
 /// How the tunnel came back, with its times.
@@ -123,6 +134,14 @@ pub enum Event {
     IkeRekeyed,
     /// The Child SA was rekeyed.
     ChildRekeyed,
+    /// The gateway answers, but nothing comes back through the Child SA: it is rekeyed, to see whether the gateway still has it.
+    ChildDoubted,
+    /// The gateway ends the connection after this time unless the person logs in again, and there is no token to do it with
+    /// (RFC 4478).
+    LoginWanted {
+        /// From now on.
+        within: Duration,
+    },
     /// There is no connection and none will come by itself.
     Ended(Why),
     /// Where [`super::Settings::key_log`] is set: keys of an IKE SA, before the first message that they protect is sent.

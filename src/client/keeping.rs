@@ -21,8 +21,8 @@ impl Client {
         root_key: Option<[u8; 20]>,
         addresses: Vec<IpAddr>,
     ) {
-        let rotate = auth == AuthKind::AnyConnect || self.settings.dialect.token_rotation;
-        if auth == AuthKind::AnyConnect {
+        let rotate = auth.is_login() || self.settings.dialect.token_rotation;
+        if auth.is_login() {
             // A new login ends the old session (law 5).
             self.session = None;
         }

@@ -3,6 +3,7 @@
 
 mod actions;
 mod attempt;
+mod doubt;
 mod drops;
 mod event;
 mod keeping;
@@ -12,6 +13,7 @@ mod paths;
 mod proof;
 mod race;
 mod redirect;
+mod renew;
 mod serving;
 mod settings;
 mod traffic;
@@ -21,7 +23,7 @@ pub use event::{
 };
 pub use liveness::{Liveness, OUTAGE_AFTER, PROBE_AFTER};
 pub use paths::{PathId, Paths};
-pub use settings::Settings;
+pub use settings::{Settings, Way};
 
 use crate::crypto::Random;
 use crate::esp::SaSet;
@@ -33,6 +35,7 @@ use crate::reconnect::{Cause, Context, Pause, Policy, Proof, State, Trigger};
 use crate::session::Session;
 use crate::time::{Instant, Now};
 use attempt::Attempt;
+use doubt::Doubt;
 use drops::DROP_REPORT;
 use redirect::Redirects;
 use serving::{Retiring, Serving};
@@ -103,6 +106,7 @@ pub struct Client {
     stored_at: Option<Instant>,
     plan: Option<Plan>,
     liveness: Option<Liveness>,
+    doubt: Doubt,
     proof: Proof,
     /// The path on which ESP was last proved.
     proved_path: Option<PathId>,
@@ -118,6 +122,8 @@ pub struct Client {
     answers: Vec<(Form, Answers)>,
     /// Answers of a login that the gateway dropped while the person typed: each is given once more at most.
     replay: Vec<(Form, Answers)>,
+    /// Why the login before this one was refused, until a form says so.
+    refusal: Option<String>,
     logins: u32,
     address: usize,
     /// Whoever answered last.
@@ -156,6 +162,7 @@ impl Client {
             stored_at: None,
             plan: None,
             liveness: None,
+            doubt: Doubt::default(),
             proof: Proof::None,
             proved_path: None,
             distrust_esp: false,
@@ -166,6 +173,7 @@ impl Client {
             last_reconnect: None,
             answers: Vec::new(),
             replay: Vec::new(),
+            refusal: None,
             logins: 0,
             address: 0,
             answered_last: None,
@@ -206,6 +214,7 @@ impl Client {
                 self.logins = 0;
                 self.answers.clear();
                 self.replay.clear();
+                self.refusal = None;
                 self.redirects = Redirects::default();
                 self.trigger(now, Trigger::Connect);
             }
@@ -263,6 +272,8 @@ impl Client {
         let (spi_i, spi_r) = (&header.spi_i, &header.spi_r);
         if self.attempt.as_ref().is_some_and(|a| a.initiator.spi_i() == spi_i) {
             self.attempt_datagram(now, from, datagram);
+        } else if self.take_hint(now, from, &header, datagram) {
+            self.count_drop(now.at, "an unprotected hint that an SA is unknown");
         } else if self.serving.as_ref().is_some_and(|s| s.ike.owns(spi_i, spi_r)) {
             self.serving_datagram(now, path, datagram);
         } else if self.retiring.as_ref().is_some_and(|r| r.serving.ike.owns(spi_i, spi_r)) {
@@ -301,6 +312,7 @@ impl Client {
             }),
             anew.map(|at| (at, "the login over the new network")),
             serving.and(self.liveness.as_ref()).and_then(Liveness::poll_timeout),
+            serving.and_then(|serving| Some((serving.renew_at()?, "end of the authentication"))),
             reached.and_then(|serving| serving.ike.poll_timeout()),
             reached.map(|_| (self.last_out + KEEPALIVE, "NAT keepalive")),
             retiring.map(|retiring| (retiring.until, "end of the old SA")),

@@ -61,6 +61,10 @@ impl Client {
             Authentic::Answer | Authentic::Updated { .. } => Proof::Weak,
         };
         self.heard(now, path, proof);
+        if matches!(authentic, Authentic::Answer | Authentic::Updated { .. }) {
+            let suspicion = self.doubt.check_answered(now.at);
+            self.act_on_suspicion(now, suspicion);
+        }
     }
 
     /// The gateway sends everything to this path, if it is the present one.

@@ -165,7 +165,7 @@ impl Client {
             && self.proved_path.is_some()
             && self.proved_path == self.paths.to(first.ip());
         match auth {
-            AuthKind::AnyConnect => self.login_candidates(),
+            AuthKind::AnyConnect | AuthKind::Eap(_) | AuthKind::Certificate => self.login_candidates(),
             AuthKind::Token if self.strangers || (proved && !silent) => Vec::new(),
             AuthKind::Token => self.token_candidates(),
         }

@@ -2,6 +2,7 @@
 
 use super::{AuthKind, Client, Event, IkeKeys, KEEPALIVE, Liveness, PathId};
 use crate::client::liveness::Due;
+use crate::client::renew::Authentication;
 use crate::esp::{SaPair, SaParams};
 use crate::ike::established::{Established, SaEvent};
 use crate::ike::proposal::EspSuite;
@@ -27,6 +28,10 @@ pub(super) struct Serving {
     pub(super) esp: EspSuite,
     pub(super) since: Instant,
     pub(super) round_trip: Option<Duration>,
+    /// When the gateway ends it (RFC 4478).
+    pub(super) authentication: Option<Authentication>,
+    /// That of the IKE SA which this one replaced by token.
+    pub(super) replaced: Option<Authentication>,
 }
 
 /// The old SA after a new one took over.
@@ -97,6 +102,7 @@ impl Client {
         match event {
             SaEvent::ChildUp { child, replaces, send } => {
                 let spi_in = child.spi_in;
+                self.doubt.renewed();
                 self.tell_esp_keys(&child);
                 if send {
                     self.esp.install(SaPair::new(*child));
@@ -135,6 +141,19 @@ impl Client {
                     serving.ike.set_retransmission(Retransmission::from_round_trip(Some(round_trip)));
                 }
             }
+            // Only a new IKE SA can follow it, and the old one serves until then.
+            SaEvent::RekeyRefused { .. } => {
+                if self.doubt.take_refusal(now.at) {
+                    self.trigger(now, Trigger::Renew);
+                }
+            }
+            SaEvent::UnknownToPeer { spi_in } => {
+                if self.esp.current().is_some_and(|pair| pair.spi_in() == spi_in) {
+                    let suspicion = self.doubt.suspect(now.at);
+                    self.act_on_suspicion(now, suspicion);
+                }
+            }
+            SaEvent::AuthLifetime(lifetime) => self.authentication_ends(now, lifetime),
             // Only the gateway follows.
             SaEvent::PeerMoved => {}
             SaEvent::WantedElsewhere(to) => {
@@ -200,6 +219,7 @@ impl Client {
             }
             None => {}
         }
+        self.renew_in_time(now);
         if self.serving_path().is_none() {
             return; // only the time passes that an answer may take
         }

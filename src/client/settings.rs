@@ -1,15 +1,41 @@
 //! What one connection needs to know, put together from profile and config by the shell.
 
-use crate::ike::cert::Trust;
+use super::AuthKind;
+use crate::ike::cert::{OwnCertificate, Trust};
 use crate::ike::dialect::{ANYCONNECT_ID, Dialect};
-use crate::ike::eap::{Device, LoginParams};
+use crate::ike::eap::{Device, EapMethod, LoginParams};
+use crate::ike::initiator::Credentials;
+use crate::ike::message::Identity;
 use crate::ike::proposal::Algorithms;
 use crate::profile::{
-    AutoReconnectBehavior, HostEntry, IpProtocolSupport, NotUsable, Profile, TrustedNetworkPolicy,
+    AuthMethod, AutoReconnectBehavior, HostEntry, IpProtocolSupport, NotUsable, Profile, TrustedNetworkPolicy,
 };
 use crate::reconnect::{OnSuspend, OnTrusted, Rules};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// How whoever logs in proves it: the profile's AuthMethodDuringIKENegotiation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// EAP-AnyConnect.
+    AnyConnect,
+    /// A method of the standards.
+    Eap(EapMethod),
+    /// A certificate, where one is named.
+    Certificate(Option<Arc<OwnCertificate>>),
+}
+
+impl Way {
+    /// The name of a login of this kind.
+    pub fn kind(&self) -> AuthKind {
+        match self {
+            Self::AnyConnect => AuthKind::AnyConnect,
+            Self::Eap(method) => AuthKind::Eap(*method),
+            Self::Certificate(_) => AuthKind::Certificate,
+        }
+    }
+}
 
 /// The settings of a connection.
 #[derive(Clone, Debug)]
@@ -34,8 +60,12 @@ pub struct Settings {
     pub trust: Trust,
     /// What is assumed about the gateway.
     pub dialect: Dialect,
+    /// How whoever logs in proves it.
+    pub way: Way,
     /// IDi of a login: the profile's IKEIdentity, else the usual one.
     pub identity: String,
+    /// IDi of a login with a standard method or a certificate, where the config file names one.
+    pub ike_identity: Option<Identity>,
     /// What a login says about this machine.
     pub login: LoginParams,
     /// AuthenticationTimeout, for each exchange.
@@ -66,13 +96,40 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How a login begins; `None` where it takes a certificate and none is named.
+    pub fn credentials(&self) -> Option<Credentials> {
+        let named = self.ike_identity.clone();
+        match &self.way {
+            Way::AnyConnect => Some(self.without_certificate()),
+            Way::Eap(method) => {
+                let usual = || Identity::new(self.dialect.initial_id_type, self.identity.as_str());
+                Some(Credentials::Eap { identity: named.unwrap_or_else(usual), method: *method })
+            }
+            Way::Certificate(own) => own.as_ref().map(|own| Credentials::Certificate {
+                identity: named.unwrap_or_else(|| own.identity().clone()),
+                own: Arc::clone(own),
+            }),
+        }
+    }
+
+    /// The first message of a login that says nothing about the user: for whoever only walks to the gateway.
+    pub fn without_certificate(&self) -> Credentials {
+        Credentials::AnyConnect { identity: self.identity.clone(), params: self.login.clone() }
+    }
+
     /// Defaults for a host of a profile; addresses, trust and the config file's wishes are filled in by the caller.
     ///
     /// # Errors
-    /// A host that this client cannot use: it speaks SSL, wants another method than EAP-AnyConnect, or its address is not a
-    /// plain name or IP address.
+    /// A host that this client cannot use: it speaks SSL, or its address is not a plain
+    /// name or IP address.
     pub fn from_profile(profile: &Profile, host: &HostEntry, device: Device) -> Result<Self, NotUsable> {
-        host.usable()?;
+        let way = match host.usable()? {
+            AuthMethod::EapMd5 => Way::Eap(EapMethod::Md5),
+            AuthMethod::EapGtc => Way::Eap(EapMethod::Gtc),
+            AuthMethod::EapMschapv2 => Way::Eap(EapMethod::Mschapv2),
+            AuthMethod::IkeRsa | AuthMethod::IkeEcdsa => Way::Certificate(None),
+            AuthMethod::EapAnyConnect => Way::AnyConnect,
+        };
         let preferences = &profile.client;
         let rules = Rules {
             auto_reconnect: preferences.auto_reconnect.enabled.value,
@@ -101,7 +158,9 @@ impl Settings {
             esp: Algorithms::esp(),
             trust: Trust { pins: host.pins.iter().map(|pin| pin.hash.0).collect(), ..Trust::default() },
             dialect: Dialect::default(),
+            way,
             identity: host.ike_identity.clone().unwrap_or_else(|| ANYCONNECT_ID.into()),
+            ike_identity: None,
             login: LoginParams { device, group_access: host.user_group.clone() },
             exchange_timeout: preferences.authentication_timeout(),
             silence_limit: None,

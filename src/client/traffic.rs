@@ -68,6 +68,7 @@ impl Client {
         if let Some(liveness) = self.liveness.as_mut() {
             liveness.sent(now.at);
         }
+        self.doubt.sent(now.at);
         let used_up = self
             .esp
             .current()
@@ -125,6 +126,7 @@ impl Client {
         }
         let proof = if self.distrust_esp && !moved { Proof::None } else { Proof::Strong };
         self.heard(now, path, proof);
+        self.doubt.carried();
         if let Some(liveness) = self.liveness.as_mut().filter(|_| Some(path) == self.paths.to(remote)) {
             liveness.carried();
         }

@@ -5,6 +5,7 @@ use super::{
     paths,
 };
 use crate::ike::cert::Root;
+use crate::ike::message::Identity;
 use crate::profile::PinHash;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -80,6 +81,14 @@ pub(super) fn program<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
     }
 }
 
+/// For `deserialize_with`: an identity as people write it.
+pub(super) fn identity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Identity>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong =
+        "invalid identity, expected a DNS name, an e-mail address, an IP address, or text after \"key-id:\"";
+    Identity::from_text(&text).map(Some).ok_or_else(|| D::Error::custom(wrong))
+}
+
 /// More addresses of one gateway than this are a mistake.
 const MAX_ADDRESSES: usize = 16;
 
@@ -141,14 +150,14 @@ impl Config {
         let trust = TrustConfig { system: document.trust.system, roots };
         let mut agent = document.agent;
         // As with the roots: a relative name starts in this file's folder.
-        agent.key_log = agent.key_log.map(|folder| file.parent().unwrap_or(Path::new("")).join(folder));
-        Ok(Self {
-            agent,
-            portal: document.portal,
-            preferences: document.preferences,
-            trust,
-            gateways: document.gateway,
-        })
+        let here = |name: PathBuf| file.parent().unwrap_or(Path::new("")).join(name);
+        agent.key_log = agent.key_log.map(here);
+        let mut gateways = document.gateway;
+        for gateway in gateways.values_mut() {
+            gateway.certificate = gateway.certificate.take().map(here);
+            gateway.key = gateway.key.take().map(here);
+        }
+        Ok(Self { agent, portal: document.portal, preferences: document.preferences, trust, gateways })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Unknown keys are errors with line and a suggestion; durations are written "30s". Every error says the
 //! file, the line, what is wrong and how to mend it.
 
+mod certificate;
 mod duration;
 mod error;
 pub mod files;
@@ -14,6 +15,7 @@ mod portal;
 mod preferences;
 pub mod profiles;
 
+pub use certificate::read_certificate;
 pub use duration::parse as parse_duration;
 pub use error::ConfigError;
 pub use keys::{Section, keys};
@@ -24,6 +26,7 @@ pub use preferences::Preferences;
 
 use crate::ike::cert::{IdrCheck, Root, Trust};
 use crate::ike::dialect::Dialect;
+use crate::ike::message::Identity;
 use crate::profile::{HostEntry, PinHash};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -144,6 +147,14 @@ pub struct Gateway {
     pub pins: Vec<PinHash>,
     /// How IDr is checked.
     pub idr_check: IdrCheck,
+    /// The user's certificate, and those between it and its root: a PEM file.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, a PEM file; absent: it is in the certificate's.
+    pub key: Option<PathBuf>,
+    /// IDi of a login with a standard method or a certificate, instead of the profile's IKEIdentity or the certificate's
+    /// subject; see [`Identity::from_text`].
+    #[serde(deserialize_with = "load::identity")]
+    pub identity: Option<Identity>,
     /// What is not public about these gateways.
     pub dialect: Dialect,
 }
@@ -157,6 +168,9 @@ impl Default for Gateway {
             mobike: true,
             pins: Vec::new(),
             idr_check: IdrCheck::default(),
+            certificate: None,
+            key: None,
+            identity: None,
             dialect: Dialect::default(),
         }
     }

@@ -52,6 +52,11 @@ impl Places {
         self.runtime.join("agent.lock")
     }
 
+    /// Which notification is on the screen, for the agent after one that was killed.
+    pub fn notification(&self) -> PathBuf {
+        self.runtime.join("notification")
+    }
+
     /// The event log.
     pub fn events(&self) -> PathBuf {
         self.state.join("events.log")

@@ -179,3 +179,16 @@ fn the_example_of_the_readme_is_a_config_file() {
     assert_eq!(config.gateway("flexvpn-c8kv.example.com").address.len(), 2);
     assert_eq!(config.preferences.auto_reconnect, Some(true));
 }
+
+#[test]
+fn a_certificate_and_an_identity_of_a_gateway_are_read() {
+    let gateway = |text: &str| good(&format!("[gateway.\"a.example\"]\n{text}")).gateway("a.example");
+    let named = gateway("certificate = \"me.pem\"\nkey = \"/keys/me.pem\"\nidentity = \"me@a.example\"");
+    assert_eq!(named.certificate.as_deref(), Some(Path::new("/etc/none/me.pem")));
+    assert_eq!(named.key.as_deref(), Some(Path::new("/keys/me.pem")));
+    assert_eq!(named.identity, Identity::from_text("me@a.example"));
+    let none = gateway("port = 500");
+    assert_eq!((none.certificate, none.key, none.identity), (None, None, None));
+    let wrong = bad("[gateway.\"a.example\"]\nidentity = \"two words\"");
+    assert!(wrong.contains("key-id:"), "{wrong}");
+}

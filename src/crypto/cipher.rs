@@ -1,6 +1,6 @@
 //! Protection of one packet: the same layout serves the SK payload and ESP.
 //!
-//! `[header .. iv_at) [IV] [plaintext -> ciphertext] [ICV]`. AEAD: additional data is the header (RFC 5282, RFC 4106).
+//! `[header .. iv_at) [IV] [plaintext -> ciphertext] [ICV]`. AEAD: additional data is the header (RFC 5282, RFC 4106, RFC 7634).
 //! CBC: encrypt then MAC over header, IV and ciphertext (RFC 7296 3.14, RFC 4303).
 
 use std::fmt;
@@ -12,7 +12,7 @@ mod cbc;
 
 /// Octets of a block of AES.
 const BLOCK: usize = 16;
-/// Octets of the salt at the end of an AES-GCM key (RFC 4106 8.1, RFC 5282 7.1).
+/// Octets of the salt at the end of an AEAD key (RFC 4106 8.1, RFC 5282 7.1, RFC 7634 2).
 const SALT: usize = 4;
 
 /// Encryption (IKEv2 transform type 1) with its key length.
@@ -26,36 +26,41 @@ pub enum Encr {
     AesGcm128,
     /// 20, 256 bit
     AesGcm256,
+    /// 28 (RFC 7634); its key has one length, which is not said
+    ChaCha20Poly1305,
 }
 
 impl Encr {
-    const ALL: [Self; 4] = [Self::AesCbc128, Self::AesCbc256, Self::AesGcm128, Self::AesGcm256];
+    const ALL: [Self; 5] =
+        [Self::AesCbc128, Self::AesCbc256, Self::AesGcm128, Self::AesGcm256, Self::ChaCha20Poly1305];
 
     /// IANA transform ID.
     pub fn id(self) -> u16 {
         match self {
             Self::AesCbc128 | Self::AesCbc256 => 12,
             Self::AesGcm128 | Self::AesGcm256 => 20,
+            Self::ChaCha20Poly1305 => 28,
         }
     }
-    /// Key length attribute, bits.
-    pub fn key_bits(self) -> u16 {
+    /// Key length attribute, bits; `None` where the transform has none (RFC 7634 4).
+    pub fn key_bits(self) -> Option<u16> {
         match self {
-            Self::AesCbc128 | Self::AesGcm128 => 128,
-            Self::AesCbc256 | Self::AesGcm256 => 256,
+            Self::AesCbc128 | Self::AesGcm128 => Some(128),
+            Self::AesCbc256 | Self::AesGcm256 => Some(256),
+            Self::ChaCha20Poly1305 => None,
         }
     }
     /// From ID and key length attribute; without that attribute AES says nothing (RFC 7296 3.3.5).
     pub fn from_id(id: u16, key_bits: Option<u16>) -> Option<Self> {
-        Self::ALL.into_iter().find(|encr| encr.id() == id && Some(encr.key_bits()) == key_bits)
+        Self::ALL.into_iter().find(|encr| encr.id() == id && encr.key_bits() == key_bits)
     }
     /// Combined mode: no integrity transform beside it.
     pub fn is_aead(self) -> bool {
-        matches!(self, Self::AesGcm128 | Self::AesGcm256)
+        matches!(self, Self::AesGcm128 | Self::AesGcm256 | Self::ChaCha20Poly1305)
     }
     /// Octets of keying material (AEAD: the 4-octet salt included).
     pub fn key_len(self) -> usize {
-        usize::from(self.key_bits() / 8) + if self.is_aead() { SALT } else { 0 }
+        usize::from(self.key_bits().unwrap_or(256) / 8) + if self.is_aead() { SALT } else { 0 }
     }
     /// Octets of IV in the packet.
     pub fn iv_len(self) -> usize {
@@ -123,10 +128,11 @@ pub struct PacketProtection {
 
 enum Keys {
     Cbc(Box<cbc::EncryptThenMac>),
-    Gcm(Box<Gcm>),
+    Aead(Box<Aead>),
 }
 
-struct Gcm {
+/// AES-GCM and ChaCha20-Poly1305: nonce, additional data and tag are laid out alike.
+struct Aead {
     key: aead::LessSafeKey,
     salt: [u8; SALT],
 }
@@ -139,7 +145,7 @@ impl PacketProtection {
         assert_eq!(integ.is_none(), encr.is_aead(), "AEAD stands alone, CBC does not");
         let keys = match integ {
             Some(integ) => Keys::Cbc(Box::new(cbc::EncryptThenMac::new(integ, encr_key, integ_key))),
-            None => Keys::Gcm(Box::new(Gcm::new(encr_key))),
+            None => Keys::Aead(Box::new(Aead::new(encr, encr_key))),
         };
         Self { encr, integ, keys }
     }
@@ -156,25 +162,25 @@ impl PacketProtection {
         self.encr.block_len()
     }
     /// Encrypts `packet[iv_at + iv_len .. len - icv_len]` in place and fills in IV and ICV. `iv`: 16 unpredictable octets
-    /// (CBC) or 8 that never repeat under this key (GCM). `esn_hi`: the high half of an extended sequence number (RFC 4303
-    /// 2.2.1): GCM puts it between SPI and sequence number in the additional data, CBC's MAC covers it last.
+    /// (CBC) or 8 that never repeat under this key (AEAD). `esn_hi`: the high half of an extended sequence number (RFC 4303
+    /// 2.2.1): AEAD puts it between SPI and sequence number in the additional data, CBC's MAC covers it last.
     ///
     /// # Panics
     /// Where `packet` has no room for IV and ICV, the plaintext is no multiple of `block_len`, `iv` is not `iv_len` long,
-    /// or GCM gets `esn_hi` and a header that is not ESP's 8 octets: all of it is the caller's layout.
+    /// or AEAD gets `esn_hi` and a header that is not ESP's 8 octets: all of it is the caller's layout.
     pub fn seal(&self, packet: &mut [u8], iv_at: usize, iv: &[u8], esn_hi: Option<u32>) {
         let range = self.range(packet.len(), iv_at).expect("room for IV and ICV");
         packet[iv_at..range.start].copy_from_slice(iv);
         match &self.keys {
             Keys::Cbc(keys) => keys.seal(packet, range, iv_at, esn_hi),
-            Keys::Gcm(keys) => keys.seal(packet, range, iv_at, esn_hi),
+            Keys::Aead(keys) => keys.seal(packet, range, iv_at, esn_hi),
         }
     }
     /// Checks, then decrypts in place; the range of the plaintext (padding still in it). After an error the packet's
     /// content is of no use.
     ///
     /// # Panics
-    /// Where GCM gets `esn_hi` and `iv_at` is not 8.
+    /// Where AEAD gets `esn_hi` and `iv_at` is not 8.
     pub fn open(&self, packet: &mut [u8], iv_at: usize, esn_hi: Option<u32>) -> Result<Range<usize>, Forged> {
         let range = self.range(packet.len(), iv_at).ok_or(Forged)?;
         if !range.len().is_multiple_of(self.block_len()) {
@@ -182,7 +188,7 @@ impl PacketProtection {
         }
         match &self.keys {
             Keys::Cbc(keys) => keys.open(packet, range.clone(), iv_at, esn_hi)?,
-            Keys::Gcm(keys) => keys.open(packet, range.clone(), iv_at, esn_hi)?,
+            Keys::Aead(keys) => keys.open(packet, range.clone(), iv_at, esn_hi)?,
         }
         Ok(range)
     }
@@ -203,16 +209,20 @@ impl fmt::Debug for PacketProtection {
     }
 }
 
-impl Gcm {
-    fn new(key_and_salt: &[u8]) -> Self {
+impl Aead {
+    fn new(encr: Encr, key_and_salt: &[u8]) -> Self {
         let (key, tail) = key_and_salt.split_at(key_and_salt.len() - SALT);
-        let algorithm = if key.len() == 16 { &aead::AES_128_GCM } else { &aead::AES_256_GCM };
+        let algorithm = match encr {
+            Encr::ChaCha20Poly1305 => &aead::CHACHA20_POLY1305,
+            _ if key.len() == 16 => &aead::AES_128_GCM,
+            _ => &aead::AES_256_GCM,
+        };
         let key = aead::UnboundKey::new(algorithm, key).expect("the length was checked");
         let mut salt = [0; SALT];
         salt.copy_from_slice(tail);
         Self { key: aead::LessSafeKey::new(key), salt }
     }
-    /// Salt | IV (RFC 4106 4, RFC 5282 4).
+    /// Salt | IV (RFC 4106 4, RFC 5282 4, RFC 7634 2).
     fn nonce(&self, iv: &[u8]) -> aead::Nonce {
         let mut nonce = [0; aead::NONCE_LEN];
         nonce[..SALT].copy_from_slice(&self.salt);
@@ -227,7 +237,7 @@ impl Gcm {
         let tag = self
             .key
             .seal_in_place_separate_tag(self.nonce(iv), aead::Aad::from(aad), text)
-            .expect("a packet is shorter than the 64 GiB of one GCM message");
+            .expect("a packet is shorter than the 64 GiB of one message");
         icv.copy_from_slice(tag.as_ref());
     }
     fn open(
@@ -245,7 +255,8 @@ impl Gcm {
     }
 }
 
-/// What GCM authenticates beside the text: the header, or with extended sequence numbers SPI | high | low (RFC 4106 5).
+/// What AEAD authenticates beside the text: the header, or with extended sequence numbers SPI | high | low (RFC 4106 5, RFC
+/// 7634 2.1).
 enum AdditionalData<'a> {
     Header(&'a [u8]),
     Extended([u8; 12]),

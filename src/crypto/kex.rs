@@ -11,6 +11,10 @@ use super::{Random, Secret};
 pub enum Group {
     /// 14
     Modp2048,
+    /// 15
+    Modp3072,
+    /// 16
+    Modp4096,
     /// 19
     Ecp256,
     /// 20
@@ -22,12 +26,22 @@ pub enum Group {
 }
 
 impl Group {
-    const ALL: [Self; 5] = [Self::Modp2048, Self::Ecp256, Self::Ecp384, Self::Ecp521, Self::Curve25519];
+    const ALL: [Self; 7] = [
+        Self::Modp2048,
+        Self::Modp3072,
+        Self::Modp4096,
+        Self::Ecp256,
+        Self::Ecp384,
+        Self::Ecp521,
+        Self::Curve25519,
+    ];
 
     /// IANA transform ID.
     pub fn id(self) -> u16 {
         match self {
             Self::Modp2048 => 14,
+            Self::Modp3072 => 15,
+            Self::Modp4096 => 16,
             Self::Ecp256 => 19,
             Self::Ecp384 => 20,
             Self::Ecp521 => 21,
@@ -42,6 +56,8 @@ impl Group {
     pub fn public_len(self) -> usize {
         match self {
             Self::Modp2048 => 256,
+            Self::Modp3072 => 384,
+            Self::Modp4096 => 512,
             Self::Ecp256 => 64,
             Self::Ecp384 => 96,
             Self::Ecp521 => 132,
@@ -90,6 +106,8 @@ pub trait KeyExchange: Send {
 pub fn generate(group: Group, random: &mut dyn Random) -> Box<dyn KeyExchange> {
     match group {
         Group::Modp2048 => Box::new(modp::Modp2048::generate(random)),
+        Group::Modp3072 => Box::new(modp::Modp3072::generate(random)),
+        Group::Modp4096 => Box::new(modp::Modp4096::generate(random)),
         Group::Ecp256 => Box::new(ecp::Ecp::<p256::NistP256>::generate(random)),
         Group::Ecp384 => Box::new(ecp::Ecp::<p384::NistP384>::generate(random)),
         Group::Ecp521 => Box::new(ecp::Ecp::<p521::NistP521>::generate(random)),

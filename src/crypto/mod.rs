@@ -2,6 +2,7 @@
 
 mod cipher;
 mod kex;
+pub mod legacy;
 mod prf;
 mod random;
 mod secret;

@@ -19,6 +19,8 @@ pub enum Scheme {
     EcdsaFixed(Hash),
     /// ECDSA as a DER sequence (method 14); the curve is that of the key.
     EcdsaDer(Hash),
+    /// Ed25519 (method 14, RFC 8420): made by clients, not taken from gateways.
+    Ed25519,
 }
 
 /// Why a signature does not count.

@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::net::IpAddr;
 
 /// Every suite of ESP.
-pub(super) const SUITES: [(Encr, Option<Integ>); 8] = [
+pub(super) const SUITES: [(Encr, Option<Integ>); 9] = [
     (Encr::AesCbc128, Some(Integ::HmacSha256_128)),
     (Encr::AesCbc128, Some(Integ::HmacSha384_192)),
     (Encr::AesCbc128, Some(Integ::HmacSha512_256)),
@@ -17,6 +17,7 @@ pub(super) const SUITES: [(Encr, Option<Integ>); 8] = [
     (Encr::AesCbc256, Some(Integ::HmacSha512_256)),
     (Encr::AesGcm128, None),
     (Encr::AesGcm256, None),
+    (Encr::ChaCha20Poly1305, None),
 ];
 /// The seed's, for tests in which the suite does not matter.
 pub(super) const SUITE: (Encr, Option<Integ>) = SUITES[4];

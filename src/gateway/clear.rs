@@ -3,7 +3,7 @@
 use super::Gateway;
 use super::event::{DownReason, GatewayEvent};
 use super::live::Connection;
-use crate::esp::SaPair;
+use crate::esp::{SaPair, SaSet};
 use crate::ike::message::GatewayId;
 use crate::time::Now;
 
@@ -41,6 +41,19 @@ impl Gateway {
             };
             let Some(spi_in) = live.children.current().map(SaPair::spi_in) else { continue };
             live.established.delete_child(now.at, spi_in, &mut *self.random);
+            self.settle(now, connection, None);
+        }
+    }
+
+    /// Every Child SA is lost without a word, and nothing is sent to where they were; the IKE SAs stay and answer.
+    pub(super) fn lose_children(&mut self, now: Now) {
+        let connections: Vec<Connection> = self.live.keys().copied().collect();
+        for connection in connections {
+            let Some(live) = self.live.get_mut(&connection).filter(|live| !live.is_closing()) else {
+                continue;
+            };
+            live.established.forget_children();
+            live.children = SaSet::default();
             self.settle(now, connection, None);
         }
     }

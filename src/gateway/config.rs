@@ -71,6 +71,8 @@ pub struct GatewayConfig {
     pub profile: String,
     /// Users by name.
     pub users: BTreeMap<String, User>,
+    /// AAA is outside: [`super::Gateway::poll_aaa`] asks it, `users` are nobody.
+    pub aaa_outside: bool,
     /// Groups offered; more than one adds a `group_list` to the form.
     pub groups: Vec<String>,
     /// First and last address of the IPv4 pool.
@@ -104,6 +106,8 @@ pub struct GatewayConfig {
     pub esp: Algorithms,
     /// Lifetime of an IKE SA (`seed`: 86400 s).
     pub ike_lifetime: Duration,
+    /// Every client is told to authenticate anew within this time (AUTH_LIFETIME, RFC 4478), or its IKE SA is deleted then.
+    pub auth_lifetime: Option<Duration>,
     /// Lifetime of a Child SA (`seed`: 3600 s).
     pub child_lifetime: Duration,
     /// Volume lifetime of a Child SA, KB of 1024 octets (`seed`: 4,608,000).
@@ -141,6 +145,7 @@ impl GatewayConfig {
             signer,
             profile: "AnyConnect-EAP".into(),
             users: BTreeMap::from([("test".to_owned(), User::with_password("cisco"))]),
+            aaa_outside: false,
             groups: Vec::new(),
             pool4: (Ipv4Addr::new(192, 168, 20, 5), Ipv4Addr::new(192, 168, 20, 10)),
             pool6: None,
@@ -157,6 +162,7 @@ impl GatewayConfig {
             ike: Algorithms::ike(),
             esp: Algorithms::esp(),
             ike_lifetime: Duration::from_secs(86_400),
+            auth_lifetime: None,
             child_lifetime: Duration::from_secs(3600),
             child_volume_kb: 4_608_000,
             signature_hashes: true,

@@ -1,6 +1,7 @@
 //! EAP-AnyConnect as the gateway leads it, and the AAA behind it (PROTOCOL section 2).
 
 use super::GatewayConfig;
+use super::aaa::{Answer, Grant};
 use super::config::User;
 use super::event::Refusal;
 use crate::crypto::{Random, Secret};
@@ -20,6 +21,8 @@ enum Awaiting {
     Init,
     Password,
     SecondFactor,
+    /// Nothing: AAA is asked.
+    Aaa,
     Ack,
 }
 
@@ -31,6 +34,13 @@ pub(super) enum Turn {
         packet: Vec<u8>,
         /// The last answer was wrong.
         wrong: bool,
+    },
+    /// AAA outside is to be asked; [`Conversation::verdict`] goes on.
+    Check {
+        /// What the client typed: the password, or the answer to a challenge.
+        password: Secret,
+        /// RADIUS State of the challenge that it answers.
+        state: Option<Vec<u8>>,
     },
     /// AAA took the login; the client acknowledges.
     Accepted(Vec<u8>),
@@ -56,6 +66,12 @@ pub(super) struct Conversation {
     /// `<group-access>` of the client: the choice that its form begins with.
     wanted_group: Option<String>,
     group: Option<String>,
+    /// RADIUS State of the challenge under way.
+    state: Option<Vec<u8>>,
+    /// What the challenge says.
+    challenge: String,
+    /// What AAA outside has granted.
+    grant: Grant,
 }
 
 impl Conversation {
@@ -73,6 +89,9 @@ impl Conversation {
             user: String::new(),
             wanted_group: None,
             group: None,
+            state: None,
+            challenge: String::new(),
+            grant: Grant::default(),
         };
         let hello = server::hello(conversation.identifier)?;
         Ok((conversation, hello))
@@ -86,6 +105,11 @@ impl Conversation {
     /// The group, where there are groups.
     pub(super) fn group(&self) -> Option<String> {
         self.group.clone()
+    }
+
+    /// What AAA outside has granted; nothing where the gateway's own users are asked.
+    pub(super) fn grant(&self) -> &Grant {
+        &self.grant
     }
 
     /// Takes the client's EAP packet. `aaa` counts the questions to AAA. What is malformed or out of turn ends the login.
@@ -126,6 +150,9 @@ impl Conversation {
                     _ => said.group_select.clone(),
                 };
                 *aaa += 1;
+                if config.aaa_outside {
+                    return Ok(self.check(password));
+                }
                 match authenticate(config, &self.user, password, self.group.as_deref()) {
                     None => self.wrong(config),
                     Some(User { second_factor: Some(_), .. }) => {
@@ -137,6 +164,9 @@ impl Conversation {
             }
             (Awaiting::SecondFactor, ClientKind::AuthReply) if echoed => {
                 *aaa += 1;
+                if config.aaa_outside {
+                    return Ok(self.check(password));
+                }
                 let expected = config.users.get(&self.user).and_then(|user| user.second_factor.as_ref());
                 if expected == Some(password) { self.accept(config, random) } else { self.wrong(config) }
             }
@@ -145,13 +175,45 @@ impl Conversation {
         }
     }
 
+    fn check(&mut self, password: &Secret) -> Turn {
+        self.awaiting = Awaiting::Aaa;
+        Turn::Check { password: password.clone(), state: self.state.take() }
+    }
+
+    /// What AAA outside says to the last [`Turn::Check`].
+    pub(super) fn verdict(
+        &mut self,
+        config: &GatewayConfig,
+        answer: Answer,
+        random: &mut dyn Random,
+    ) -> Turn {
+        let turn = match answer {
+            _ if self.awaiting != Awaiting::Aaa => Ok(self.fail(Refusal::Eap)),
+            Answer::Accept(grant) => {
+                self.grant = grant;
+                self.accept(config, random)
+            }
+            Answer::Challenge { message, state } => {
+                self.awaiting = Awaiting::SecondFactor;
+                (self.challenge, self.state) = (message, Some(state).filter(|state| !state.is_empty()));
+                self.ask(config, "")
+            }
+            Answer::Reject { message } => {
+                self.awaiting = Awaiting::Password;
+                self.wrong_because(config, if message.is_empty() { LOGIN_FAILED } else { &message })
+            }
+            Answer::Silent => Ok(self.fail(Refusal::AaaSilent)),
+        };
+        turn.unwrap_or_else(|_| self.fail(Refusal::Eap))
+    }
+
     fn wrong(&mut self, config: &GatewayConfig) -> Result<Turn, EapError> {
+        self.wrong_because(config, LOGIN_FAILED)
+    }
+
+    fn wrong_because(&mut self, config: &GatewayConfig, why: &str) -> Result<Turn, EapError> {
         self.wrong += 1;
-        if self.wrong >= TRIES {
-            Ok(self.fail(Refusal::TooManyTries))
-        } else {
-            self.ask(config, LOGIN_FAILED)
-        }
+        if self.wrong >= TRIES { Ok(self.fail(Refusal::TooManyTries)) } else { self.ask(config, why) }
     }
 
     fn fail(&self, why: Refusal) -> Turn {
@@ -160,7 +222,7 @@ impl Conversation {
 
     fn ask(&self, config: &GatewayConfig, error: &str) -> Result<Turn, EapError> {
         let mut form = match self.awaiting {
-            Awaiting::SecondFactor => second_form(),
+            Awaiting::SecondFactor => second_form(&self.challenge),
             _ => first_form(&config.groups, self.wanted_group.as_deref()),
         };
         form.error = error.to_owned();
@@ -210,10 +272,11 @@ fn first_form(groups: &[String], wanted: Option<&str>) -> Form {
     form("main", "Please enter your username and password.", inputs)
 }
 
-/// The second factor.
-fn second_form() -> Form {
+/// The second factor. `challenge`: what AAA outside says of it, or empty.
+fn second_form(challenge: &str) -> Form {
     let inputs = vec![input("answer", "Answer:", InputKind::Password)];
-    form("challenge", "Please enter the code of your second factor.", inputs)
+    let usual = "Please enter the code of your second factor.";
+    form("challenge", if challenge.is_empty() { usual } else { challenge }, inputs)
 }
 
 /// The user, where password and group are right. An unknown name costs as much as a wrong password.

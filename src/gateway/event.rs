@@ -51,6 +51,9 @@ pub enum Refusal {
     /// Too many wrong passwords: EAP-Failure.
     #[error("too many wrong answers")]
     TooManyTries,
+    /// AAA outside does not answer: EAP-Failure.
+    #[error("AAA does not answer")]
+    AaaSilent,
     /// The final AUTH of the EAP login does not verify.
     #[error("the final AUTH does not verify")]
     FinalAuth,

@@ -8,10 +8,11 @@ use super::modecfg;
 use super::outbox::Path;
 use super::sessions::{SessionKey, State};
 use super::timers::Timer;
+use super::untried::Untried;
 use crate::esp::{SaPair, SaParams, SaSet, spi_of};
 use crate::ike::established::{Authentic, Established, SaEvent, SaPolicy, esp_spi};
 use crate::ike::keys::ChildKeying;
-use crate::ike::message::{Exchange, Header, Identity, Notify, Payload, Spi, notify};
+use crate::ike::message::{AuthLifetime, Exchange, Header, Identity, Notify, Payload, Spi, notify};
 use crate::ike::sa::Retransmission;
 use crate::time::{Instant, Now};
 use std::collections::BTreeMap;
@@ -57,12 +58,14 @@ pub(super) struct Live {
     pub(super) message_ids: (u32, u32),
     /// SPIs under which this connection is found.
     ike_spis: Vec<(Spi, Spi)>,
-    /// Receives only until the client has used it.
-    untried: Option<u32>,
+    /// These receive only.
+    untried: Untried,
     /// The last authenticated packet of the client.
     heard: Instant,
     /// A DPD of ours is under way.
     asked: bool,
+    /// When the client has to have authenticated anew.
+    expires: Option<Instant>,
     /// The pair whose rekey for volume was started.
     volume_rekey: Option<u32>,
     /// Deleted: only repeats its last answer until then.
@@ -86,13 +89,12 @@ impl Live {
             self.children.install(SaPair::new(child));
         } else {
             self.children.install_inbound(SaPair::new(child));
-            self.untried = Some(spi_in);
+            self.untried.add(spi_in);
         }
     }
 
-    /// The client used the new pair, or deleted the old one: send on it.
-    fn promote(&mut self) {
-        if let Some(spi_in) = self.untried.take() {
+    fn send_on(&mut self, spi_in: Option<u32>) {
+        if let Some(spi_in) = spi_in {
             self.children.promote(spi_in);
         }
     }
@@ -136,6 +138,7 @@ impl Gateway {
         if mobike {
             proof.push(Payload::Notify(Notify::status(notify::MOBIKE_SUPPORTED, Vec::new())));
         }
+        proof.extend(self.config.auth_lifetime.map(|lifetime| AuthLifetime(lifetime).payload()));
         Ok((proof, SettledChild { spi_in, agreed, mobike }))
     }
 
@@ -180,9 +183,10 @@ impl Gateway {
             since: now.at,
             message_ids: (0, 0),
             ike_spis,
-            untried: None,
+            untried: Untried::default(),
             heard: now.at,
             asked: false,
+            expires: self.config.auth_lifetime.map(|lifetime| now.at + lifetime),
             volume_rekey: None,
             closing: None,
         };
@@ -327,9 +331,8 @@ impl Gateway {
             }
         };
         live.hear(now.at);
-        if live.untried == Some(spi) {
-            live.promote();
-        }
+        let newer = live.untried.used(spi);
+        live.send_on(newer);
         // Late packets of a replaced pair do not pull the path back.
         if live.children.current().is_some_and(|pair| pair.spi_in() == spi) {
             self.follow(connection, path);
@@ -365,6 +368,9 @@ impl Gateway {
             return;
         }
         live.children.handle_timeout(now.at);
+        if live.expires.take_if(|at| *at <= now.at).is_some() {
+            live.established.delete(now.at, &mut *self.random);
+        }
         live.established.handle_timeout(now.at, &mut *self.random);
         let dpd = &self.config.dpd;
         let on_demand = self.sessions.get(live.session).is_some_and(|s| s.dpd_heard);
@@ -388,16 +394,11 @@ impl Gateway {
                     live.install(now.at, *child, send);
                 }
                 SaEvent::ChildDown { spi_in } => {
-                    if live.untried != Some(spi_in) {
-                        live.promote();
-                    }
+                    let newer = live.untried.gone(spi_in);
+                    live.send_on(newer);
                     live.children.retire(spi_in, now.at + RETIRED);
                 }
-                SaEvent::Rekeyed => {
-                    live.message_ids = (0, 0);
-                    live.ike_spis.push(live.established.spis());
-                    self.by_ike.insert(live.established.spis(), connection);
-                }
+                SaEvent::Rekeyed => live.message_ids = (0, 0),
                 SaEvent::Answered { .. } => live.hear(now.at),
                 SaEvent::PeerMoved => {
                     if let Some(path) = reply.filter(|path| live.path != *path && !self.faults.pinned) {
@@ -406,7 +407,12 @@ impl Gateway {
                     }
                 }
                 // Only a client sends updates, only a gateway redirects.
-                SaEvent::UpdateRefused(_) | SaEvent::WantedElsewhere(_) => {}
+                SaEvent::UpdateRefused(_) | SaEvent::WantedElsewhere(_) | SaEvent::AuthLifetime(_) => {}
+                SaEvent::UnknownToPeer { spi_in } => {
+                    live.established.rekey_child(now.at, spi_in, &mut *self.random);
+                }
+                // The client keeps it to its end, or comes anew.
+                SaEvent::RekeyRefused { .. } => {}
                 SaEvent::DeletedByPeer => end = Some(DownReason::Deleted),
                 SaEvent::Deleted | SaEvent::Dead => end = Some(DownReason::Dead),
             }
@@ -429,13 +435,13 @@ impl Gateway {
 
     /// Puts a connection back with its indexes and its deadline in order.
     fn relist(&mut self, connection: Connection, mut live: Live) {
-        let established = &live.established;
-        let (kept, gone): (Vec<_>, Vec<_>) =
-            live.ike_spis.iter().copied().partition(|(spi_i, spi_r)| established.owns(spi_i, spi_r));
-        for spis in gone {
-            self.by_ike.remove(&spis);
+        if !live.established.all_spis().eq(live.ike_spis.iter().copied()) {
+            for spis in &live.ike_spis {
+                self.by_ike.remove(spis);
+            }
+            live.ike_spis = live.established.all_spis().collect();
+            self.by_ike.extend(live.ike_spis.iter().map(|spis| (*spis, connection)));
         }
-        live.ike_spis = kept;
         let spis = live.children.spis();
         live.child_since.retain(|spi, _| {
             let kept = spis.contains(spi);
@@ -450,7 +456,8 @@ impl Gateway {
             let on_demand = self.sessions.get(live.session).is_some_and(|s| s.dpd_heard);
             let dpd = live.dpd_at(self.config.dpd.interval).filter(|_| on_demand).map(|at| (at, "DPD"));
             let retired = live.children.poll_timeout().map(|at| (at, "end of a retired Child SA"));
-            let all = [live.established.poll_timeout(), dpd, retired];
+            let expires = live.expires.map(|at| (at, "end of the authentication"));
+            let all = [live.established.poll_timeout(), dpd, retired, expires];
             deadline = all.into_iter().flatten().min_by_key(|(at, _)| *at);
         }
         self.timers.set(Timer::Live(connection), deadline);

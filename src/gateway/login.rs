@@ -1,6 +1,7 @@
 //! IKE_AUTH of a half-open IKE SA: the gateway proves itself, then the user logs in, then the Child SA comes up.
 
 use super::Gateway;
+use super::aaa::{Answer, Question};
 use super::child::ChildRequest;
 use super::conversation::{Conversation, Turn};
 use super::event::{DropReason, GatewayEvent, Refusal};
@@ -48,6 +49,8 @@ pub(super) enum Stage {
     First,
     /// EAP goes on.
     Eap(Box<Login>),
+    /// AAA outside is asked; the request with this ID waits for its answer.
+    Aaa(Box<Login>, u32),
     /// EAP-Success is out, the client's AUTH is awaited.
     Final(Box<Login>),
     /// Refused: only repeats its last answer.
@@ -77,6 +80,8 @@ impl HalfOpen {
 pub(super) enum Outcome {
     /// Answer with these and wait on.
     Answer(Vec<Payload>),
+    /// Answer when AAA has answered.
+    Wait(Question),
     /// Answer with these; it is over.
     Close(Vec<Payload>),
     /// An IKE SA: answer with these, and hand over.
@@ -98,27 +103,85 @@ impl Gateway {
                     Exchange::Informational => Outcome::Close(Vec::new()),
                     _ => Outcome::Close(error(notify::INVALID_SYNTAX)),
                 };
-                let (answer, arrival) = match outcome {
-                    Outcome::Answer(answer) => (answer, None),
-                    Outcome::Up(answer, arrival) => (answer, Some(arrival)),
-                    Outcome::Close(answer) => {
-                        half.stage = Stage::Closed;
-                        half.deadline = now.at + LINGER;
-                        (answer, None)
-                    }
-                };
-                half.sa.respond(id, exchange, &answer, &mut *self.random);
-                if let Some(arrival) = arrival {
-                    self.flush(&mut half.sa, path);
-                    self.forget_half_open(spi_r, &half.digest);
-                    return self.arrive(now, half, *arrival);
-                }
+                return self.conclude(now, spi_r, half, (id, exchange), outcome);
             }
+            // Who waits for AAA may have moved meanwhile: the answer goes to where it was asked for last.
+            Ok(Received::Retransmission) if matches!(half.stage, Stage::Aaa(..)) => half.path = path,
             Ok(_) => {}
         }
+        // What is said again goes to where it was asked for again (RFC 7296 2.11).
+        self.flush(&mut half.sa, path);
+        self.keep(spi_r, half);
+    }
+
+    /// Answers the request `(id, exchange)` by what came of it.
+    fn conclude(
+        &mut self,
+        now: Now,
+        spi_r: Spi,
+        mut half: HalfOpen,
+        (id, exchange): (u32, Exchange),
+        outcome: Outcome,
+    ) {
+        let (answer, arrival) = match outcome {
+            Outcome::Answer(answer) => (answer, None),
+            Outcome::Up(answer, arrival) => (answer, Some(arrival)),
+            Outcome::Wait(question) => {
+                if let Stage::Aaa(_, request) = &mut half.stage {
+                    *request = id;
+                }
+                self.asked.insert(question.id, spi_r);
+                self.questions.push_back(question);
+                return self.keep(spi_r, half);
+            }
+            Outcome::Close(answer) => {
+                half.stage = Stage::Closed;
+                half.deadline = now.at + LINGER;
+                (answer, None)
+            }
+        };
+        half.sa.respond(id, exchange, &answer, &mut *self.random);
+        let Some(arrival) = arrival else { return self.keep(spi_r, half) };
+        let path = half.path;
+        self.flush(&mut half.sa, path);
+        self.forget_half_open(spi_r, &half.digest);
+        self.arrive(now, half, *arrival);
+    }
+
+    fn keep(&mut self, spi_r: Spi, mut half: HalfOpen) {
+        let path = half.path;
         self.flush(&mut half.sa, path);
         self.timers.set(Timer::HalfOpen(spi_r), Some((half.deadline, "half-open login")));
         self.half_open.insert(spi_r, half);
+    }
+
+    /// What AAA has to be asked next; [`Gateway::handle_aaa`] takes the answer. Questions whose login has ended meanwhile are
+    /// not told.
+    pub fn poll_aaa(&mut self) -> Option<Question> {
+        loop {
+            let question = self.questions.pop_front()?;
+            if self.asked.contains_key(&question.id) {
+                return Some(question);
+            }
+        }
+    }
+
+    /// AAA's answer to the question with this number; one that nobody waits for any more changes nothing.
+    pub fn handle_aaa(&mut self, now: Now, id: u64, answer: Answer) {
+        let Some(spi_r) = self.asked.remove(&id) else { return };
+        let Some(mut half) = self.half_open.remove(&spi_r) else { return };
+        match std::mem::replace(&mut half.stage, Stage::Closed) {
+            Stage::Aaa(mut login, request) => {
+                half.deadline = now.at + self.config.auth_timeout;
+                let turn = login.conversation.verdict(&self.config, answer, &mut *self.random);
+                let outcome = self.take_turn(now, &mut half, login, turn);
+                self.conclude(now, spi_r, half, (request, Exchange::IkeAuth), outcome);
+            }
+            other => {
+                half.stage = other;
+                self.keep(spi_r, half);
+            }
+        }
     }
 
     fn flush(&mut self, sa: &mut IkeSa, path: Path) {
@@ -138,6 +201,7 @@ impl Gateway {
 
     fn forget_half_open(&mut self, spi_r: Spi, digest: &[u8]) {
         self.by_request.remove(digest);
+        self.asked.retain(|_, asking| *asking != spi_r);
         self.timers.set(Timer::HalfOpen(spi_r), None);
     }
 
@@ -147,7 +211,8 @@ impl Gateway {
             Stage::First => self.first_auth(now, half, payloads),
             Stage::Eap(login) => self.eap(now, half, login, payloads),
             Stage::Final(login) => self.final_auth(now, half, *login, payloads),
-            Stage::Closed => Outcome::Close(error(notify::AUTHENTICATION_FAILED)),
+            // The request before it has no answer yet: no other one is taken by the IKE SA.
+            Stage::Aaa(..) | Stage::Closed => Outcome::Close(error(notify::AUTHENTICATION_FAILED)),
         }
     }
 
@@ -184,9 +249,22 @@ impl Gateway {
         let Some(packet) = packet else {
             return self.refuse(now, half, Refusal::Syntax, notify::INVALID_SYNTAX);
         };
-        let peer = half.path.peer;
         let aaa = &mut self.out.counters.aaa_requests;
-        match login.conversation.turn(&self.config, aaa, packet, &mut *self.random) {
+        let turn = login.conversation.turn(&self.config, aaa, packet, &mut *self.random);
+        self.take_turn(now, half, login, turn)
+    }
+
+    fn take_turn(&mut self, now: Now, half: &mut HalfOpen, login: Box<Login>, turn: Turn) -> Outcome {
+        let peer = half.path.peer;
+        match turn {
+            Turn::Check { password, state } => {
+                let id = self.next_question;
+                self.next_question += 1;
+                let user = login.conversation.user();
+                // The number of the request is known to whoever answers it.
+                half.stage = Stage::Aaa(login, 0);
+                Outcome::Wait(Question { id, user, password, state, peer: peer.ip() })
+            }
             Turn::Ask { packet, wrong } => {
                 if wrong {
                     self.out.refused(now.at, peer, Refusal::Password);
@@ -239,6 +317,7 @@ impl Gateway {
             address4: login.child.addresses.v4.flatten(),
             address6: login.child.addresses.v6,
             reconnect: self.config.reconnect_timeout.is_some(),
+            grant: login.conversation.grant().clone(),
         };
         let Some(key) = self.sessions.issue(wanted, connection, &mut *self.random) else {
             return self.refuse(now, half, Refusal::PoolEmpty, notify::INTERNAL_ADDRESS_FAILURE);

@@ -7,6 +7,7 @@
 //! `login` leads it through IKE_AUTH (with `conversation` for EAP and AAA, or `reconnect` for a token), `live` serves it from
 //! then on. `sessions` holds the databases and the address pools, `show` prints what the router's commands print.
 
+pub mod aaa;
 mod behind;
 mod child;
 mod clear;
@@ -29,6 +30,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 mod timers;
+mod untried;
 
 pub use crate::ike::proposal::EspChoice;
 pub use behind::Behind;
@@ -42,13 +44,14 @@ use crate::crypto::{Random, Signer};
 use crate::esp::HEADROOM;
 use crate::ike::message::{Exchange, Header, Spi};
 use crate::time::{Instant, Now};
+use aaa::Question;
 use cookie::Cookies;
 use live::{Connection, Live};
 use login::HalfOpen;
 use outbox::{Outbox, Path};
 use pool::Pool;
 use sessions::Sessions;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -61,6 +64,11 @@ pub struct Gateway {
     /// Half-open logins by our SPI, and their SPI by the digest of their IKE_SA_INIT.
     half_open: BTreeMap<Spi, HalfOpen>,
     by_request: BTreeMap<Vec<u8>, Spi>,
+    /// Logins that wait for AAA outside, by the number of the question.
+    asked: BTreeMap<u64, Spi>,
+    /// What it has still to be asked: at most one question for each half-open login.
+    questions: VecDeque<Question>,
+    next_question: u64,
     live: BTreeMap<Connection, Live>,
     by_ike: BTreeMap<(Spi, Spi), Connection>,
     by_esp: BTreeMap<u32, Connection>,
@@ -80,6 +88,9 @@ impl Gateway {
         Self {
             half_open: BTreeMap::new(),
             by_request: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            questions: VecDeque::new(),
+            next_question: 1,
             live: BTreeMap::new(),
             by_ike: BTreeMap::new(),
             by_esp: BTreeMap::new(),
@@ -242,6 +253,8 @@ impl Gateway {
         self.expire(now);
         self.out.discard_transmits();
         self.half_open.clear();
+        self.asked.clear();
+        self.questions.clear();
         self.by_request.clear();
         self.drop_all(now, keep_databases);
         if !keep_databases {
@@ -262,6 +275,11 @@ impl Gateway {
         self.delete_children(now);
     }
 
+    /// A fault: every Child SA is forgotten, and nobody is told. The IKE SAs stay, so that liveness checks are answered.
+    pub fn forget_children(&mut self, now: Now) {
+        self.lose_children(now);
+    }
+
     /// The counters.
     pub fn counters(&self) -> Counters {
         let (active, inactive) = self.sessions.counts();
@@ -276,6 +294,20 @@ impl Gateway {
     /// `show crypto ikev2 session detailed`, in the seed's form.
     pub fn show_ikev2_session_detailed(&self, now: Now) -> String {
         show::ikev2_session_detailed(&self.views(now))
+    }
+
+    /// Every session in both databases: user, addresses, and what AAA outside gave with it. The router has no such command.
+    pub fn show_aaa(&self) -> String {
+        let lines = self.sessions.all().map(|session| {
+            let addresses: Vec<String> = session.addresses().iter().map(IpAddr::to_string).collect();
+            let class = |class: &Vec<u8>| class.iter().map(|octet| format!("{octet:02x}")).collect();
+            let classes: Vec<String> = session.class.iter().map(class).collect();
+            let classes = if classes.is_empty() { "none".to_owned() } else { classes.join(", ") };
+            let state = if session.is_active() { "active" } else { "inactive" };
+            format!("{}: {state}, {}, class {classes}\n", session.user, addresses.join(", "))
+        });
+        let lines: String = lines.collect();
+        if lines.is_empty() { "no session\n".to_owned() } else { lines }
     }
 
     /// `show crypto ikev2 stats reconnect`, in the seed's form.

@@ -29,6 +29,17 @@ impl Pool {
         Some(address)
     }
 
+    /// No address of its own: only what is reserved.
+    pub(super) fn none6() -> Self {
+        let (first, last) = (Ipv6Addr::from_bits(1), Ipv6Addr::UNSPECIFIED);
+        Self { first: first.into(), last: last.into(), taken: BTreeSet::new() }
+    }
+
+    /// Takes this address, of the range or not; false where somebody has it.
+    pub(super) fn reserve(&mut self, address: IpAddr) -> bool {
+        self.taken.insert(address)
+    }
+
     /// Gives an address back.
     pub(super) fn free(&mut self, address: IpAddr) {
         self.taken.remove(&address);

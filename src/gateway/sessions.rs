@@ -1,6 +1,7 @@
 //! The session databases: who logged in, with which address, and whether an IKE SA serves it (active) or it waits for its
 //! client (inactive). `seed`: a dead client's session waits `reconnect timeout` seconds with its attributes and address.
 
+use super::aaa::Grant;
 use super::pool::Pool;
 use crate::crypto::{Random, Secret};
 use crate::time::Instant;
@@ -48,6 +49,8 @@ pub(super) struct Session {
     pub(super) address6: Option<std::net::Ipv6Addr>,
     /// The client sent a DPD once: from then on the gateway asks too (on demand).
     pub(super) dpd_heard: bool,
+    /// RADIUS Class, as AAA outside gave it at the login.
+    pub(super) class: Vec<Vec<u8>>,
     /// Active or inactive.
     pub(super) state: State,
 }
@@ -56,6 +59,11 @@ impl Session {
     /// Inner addresses, IPv4 first.
     pub(super) fn addresses(&self) -> Vec<IpAddr> {
         std::iter::once(self.address4.into()).chain(self.address6.map(IpAddr::from)).collect()
+    }
+
+    /// An IKE SA serves it.
+    pub(super) fn is_active(&self) -> bool {
+        matches!(self.state, State::Active(_))
     }
 
     /// Session ID, where there is one.
@@ -74,6 +82,8 @@ pub(super) struct Wanted {
     pub(super) address6: Option<Option<std::net::Ipv6Addr>>,
     /// Hand out session ID and token.
     pub(super) reconnect: bool,
+    /// What AAA outside has granted.
+    pub(super) grant: Grant,
 }
 
 /// Both databases and the address pools: an address belongs to a session as long as the session is known.
@@ -106,10 +116,28 @@ impl Sessions {
         connection: u64,
         random: &mut dyn Random,
     ) -> Option<SessionKey> {
-        let Some(IpAddr::V4(address4)) = self.pool4.take(wanted.address4.map(IpAddr::from)) else {
-            return None;
+        let grant = wanted.grant;
+        for framed in
+            [grant.address4.map(IpAddr::from), grant.address6.map(IpAddr::from)].into_iter().flatten()
+        {
+            self.make_way(framed, &wanted.user);
+        }
+        let address4 = match grant.address4 {
+            Some(framed) => self.pool4.reserve(framed.into()).then_some(framed)?,
+            None => match self.pool4.take(wanted.address4.map(IpAddr::from))? {
+                IpAddr::V4(address) => address,
+                IpAddr::V6(_) => return None,
+            },
         };
+        if let Some(framed) = grant.address6 {
+            let pool = self.pool6.get_or_insert_with(Pool::none6);
+            if !pool.reserve(framed.into()) {
+                self.pool4.free(address4.into());
+                return None;
+            }
+        }
         let address6 = match (&mut self.pool6, wanted.address6) {
+            _ if grant.address6.is_some() => grant.address6,
             (Some(pool), Some(want)) => match pool.take(want.map(IpAddr::from)) {
                 Some(IpAddr::V6(a)) => Some(a),
                 _ => None,
@@ -127,8 +155,29 @@ impl Sessions {
         }
         let state = State::Active(connection);
         let user = wanted.user;
-        self.sessions.insert(key, Session { credentials, user, address4, address6, dpd_heard: false, state });
+        let class = grant.class;
+        let session = Session { credentials, user, address4, address6, dpd_heard: false, class, state };
+        self.sessions.insert(key, session);
         Some(key)
+    }
+
+    /// An address that AAA gives to one user is of no use to a session of theirs that only waits.
+    fn make_way(&mut self, framed: IpAddr, user: &str) {
+        let waits = |session: &Session| {
+            session.user == user
+                && matches!(session.state, State::Inactive(_))
+                && session.addresses().contains(&framed)
+        };
+        let waiting: Vec<_> =
+            self.sessions.iter().filter(|(_, session)| waits(session)).map(|(key, _)| *key).collect();
+        for key in waiting {
+            self.forget(key);
+        }
+    }
+
+    /// All of them, oldest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values()
     }
 
     /// The session with this ID, in either database.

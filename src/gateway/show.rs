@@ -241,7 +241,12 @@ fn hex(octets: &[u8]) -> String {
 }
 
 fn encryption(encr: Encr) -> String {
-    format!("{}, keysize: {}", if encr.is_aead() { "AES-GCM" } else { "AES-CBC" }, encr.key_bits())
+    let name = match encr {
+        Encr::AesCbc128 | Encr::AesCbc256 => "AES-CBC",
+        Encr::AesGcm128 | Encr::AesGcm256 => "AES-GCM",
+        Encr::ChaCha20Poly1305 => "CHACHA20-POLY1305",
+    };
+    format!("{name}, keysize: {}", encr.key_bits().unwrap_or(256))
 }
 
 fn integrity(integ: Option<Integ>) -> &'static str {

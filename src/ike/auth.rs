@@ -81,10 +81,14 @@ pub fn sign(
 ) -> Result<(u8, Vec<u8>), SignatureError> {
     if let Some(hashes) = peer_hashes {
         let common = signer.schemes().iter().find_map(|scheme| {
-            let (Scheme::RsaPkcs1(hash) | Scheme::RsaPss(hash) | Scheme::EcdsaDer(hash)) = *scheme else {
-                return None;
+            let common = match *scheme {
+                Scheme::RsaPkcs1(hash) | Scheme::RsaPss(hash) | Scheme::EcdsaDer(hash) => {
+                    hashes.contains(&hash)
+                }
+                Scheme::Ed25519 => true,
+                Scheme::EcdsaFixed(_) => false,
             };
-            let algorithm = hashes.contains(&hash).then(|| algorithm::encode(*scheme))??;
+            let algorithm = common.then(|| algorithm::encode(*scheme))??;
             Some((*scheme, algorithm))
         });
         if let Some((scheme, algorithm)) = common {
@@ -119,9 +123,34 @@ fn read_digital_signature(data: &[u8]) -> Option<(Scheme, &[u8])> {
     Some((algorithm::decode(identifier)?, signature))
 }
 
+/// How an AUTH payload proves, for people. It is not verified here.
+pub(super) fn describe(number: u8, data: &[u8]) -> String {
+    let name = match number {
+        method::RSA => "RSA signature",
+        method::SHARED_KEY => "shared key",
+        3 => "DSS signature",
+        method::ECDSA_256 => "ECDSA P-256 with SHA-256",
+        method::ECDSA_384 => "ECDSA P-384 with SHA-384",
+        method::ECDSA_521 => "ECDSA P-521 with SHA-512",
+        13 => "no authentication",
+        method::DIGITAL_SIGNATURE => {
+            let scheme = read_digital_signature(data).map(|(scheme, _)| format!("{scheme:?}"));
+            let scheme = scheme.as_deref().unwrap_or("an algorithm that is not known here");
+            return format!("digital signature: {scheme} (method 14)");
+        }
+        _ => "unknown",
+    };
+    format!("{name} (method {number})")
+}
+
 /// The data of our SIGNATURE_HASH_ALGORITHMS notify: SHA-256, SHA-384, SHA-512.
 pub fn our_hash_algorithms() -> Vec<u8> {
     OUR_HASHES.iter().flat_map(|hash| hash.number().to_be_bytes()).collect()
+}
+
+/// Whether a SIGNATURE_HASH_ALGORITHMS notify has "Identity", without which no Ed25519 signature may be sent (RFC 8420 2).
+pub fn takes_ed25519(data: &[u8]) -> bool {
+    data.chunks_exact(2).any(|number| number == [0, 5])
 }
 
 /// Reads a SIGNATURE_HASH_ALGORITHMS notify; unknown numbers are left out, and an odd octet at the end.

@@ -50,9 +50,18 @@ pub struct Algorithms {
 /// Transform ID "none" of integrity and key exchange.
 const NONE: u16 = 0;
 /// The seed's groups, then what good practice adds.
-const GROUPS: [Group; 5] = [Group::Ecp256, Group::Modp2048, Group::Ecp521, Group::Ecp384, Group::Curve25519];
-/// Strongest first within CBC (what the seed offers) and within AEAD.
-const ENCR: [Encr; 4] = [Encr::AesCbc256, Encr::AesCbc128, Encr::AesGcm256, Encr::AesGcm128];
+const GROUPS: [Group; 7] = [
+    Group::Ecp256,
+    Group::Modp2048,
+    Group::Ecp521,
+    Group::Ecp384,
+    Group::Curve25519,
+    Group::Modp3072,
+    Group::Modp4096,
+];
+/// Strongest first within CBC (what the seed offers) and within AEAD, what fewer gateways have last.
+const ENCR: [Encr; 5] =
+    [Encr::AesCbc256, Encr::AesCbc128, Encr::AesGcm256, Encr::AesGcm128, Encr::ChaCha20Poly1305];
 
 /// One suite of ESP, for a peer that takes no other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +70,8 @@ pub enum EspChoice {
     AesCbc256Sha384,
     /// AES-GCM-256.
     AesGcm256,
+    /// ChaCha20-Poly1305.
+    ChaCha20Poly1305,
 }
 
 impl Algorithms {
@@ -69,6 +80,7 @@ impl Algorithms {
         let (encr, integ) = match choice {
             EspChoice::AesCbc256Sha384 => (Encr::AesCbc256, vec![Integ::HmacSha384_192]),
             EspChoice::AesGcm256 => (Encr::AesGcm256, self.integ.clone()),
+            EspChoice::ChaCha20Poly1305 => (Encr::ChaCha20Poly1305, self.integ.clone()),
         };
         Self { encr: vec![encr], integ, ..self.clone() }
     }
@@ -242,7 +254,7 @@ fn chosen_protection(answer: &Proposal) -> Option<(Encr, Option<Integ>)> {
 }
 
 fn encr_transform(encr: Encr) -> Transform {
-    Transform { kind: transform_kind::ENCR, id: encr.id(), key_bits: Some(encr.key_bits()) }
+    Transform { kind: transform_kind::ENCR, id: encr.id(), key_bits: encr.key_bits() }
 }
 
 fn transform(kind: u8, id: u16) -> Transform {

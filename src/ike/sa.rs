@@ -263,6 +263,12 @@ impl IkeSa {
         self.queue.pop_front();
     }
 
+    /// Forgets the outstanding request and everything that waits: their answers would be dropped.
+    pub fn forget_requests(&mut self) {
+        self.outstanding = None;
+        self.queue.clear();
+    }
+
     fn send(
         &mut self,
         now: Instant,

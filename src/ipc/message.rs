@@ -32,6 +32,7 @@ pub struct Hello {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on its way from the socket to who does it")]
 pub enum Request {
     /// A connection. Answered with [`Reply::State`], [`Reply::Ask`] and [`Reply::Notice`] as it goes, and at last with
     /// [`Reply::Connected`] or [`Reply::Failed`]. A client that goes away while its login is under way ends the login.
@@ -80,6 +81,12 @@ pub struct Connect {
     pub proxy: Option<SocketAddr>,
     /// Files of roots to trust beside the config's, absolute paths.
     pub trust: Vec<PathBuf>,
+    /// The user's certificate, an absolute path, instead of the config's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// Its key, an absolute path, where it is in another file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
     /// The config file, an absolute path, instead of the user's.
     pub config: Option<PathBuf>,
     /// The agent's own: the backup server of the host that it has moved on to.
@@ -278,6 +285,16 @@ pub struct Failure {
     pub kind: FailureKind,
     /// For people.
     pub message: String,
+    /// The gateway has found no fault with the password: what is remembered stays. False too where an older agent does not say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub password_stands: bool,
+}
+
+impl Failure {
+    /// One that tells nothing of the password.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), password_stands: false }
+    }
 }
 
 /// The exit codes of the contract, by name.

@@ -251,7 +251,7 @@ fn send_away(stream: &UnixStream) {
 }
 
 fn failed(kind: FailureKind, message: impl Into<String>) -> Reply {
-    Reply::Failed(Failure { kind, message: message.into() })
+    Reply::Failed(Failure::new(kind, message))
 }
 
 /// Why no more requests come.

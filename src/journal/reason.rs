@@ -80,6 +80,8 @@ reasons! {
     UserReconnect = SessionLevelReconnect 100 "Reconnect asked for by the user.",
     /// An agent that started with a live session.
     AgentStart = SessionLevelReconnect 101 "Session restored after the start of the agent.",
+    /// AUTH_LIFETIME, or a Child SA that the gateway does not rekey.
+    Renewal = SessionLevelReconnect 102 "The secure gateway wants a new authentication; the tunnel goes on meanwhile.",
     /// Another MTU (code and text: PROTOCOL section 7).
     NewMtu = Reconfigure 16 "New MTU configuration.",
     /// The gateway assigned another address, route or DNS server.
@@ -126,6 +128,7 @@ impl From<Cause> for Reason {
             Cause::GatewayDelete => Self::GatewayDeleted,
             Cause::ChildDelete => Self::ChildDeleted,
             Cause::User => Self::UserReconnect,
+            Cause::Renewal => Self::Renewal,
             Cause::AgentStart => Self::AgentStart,
         }
     }

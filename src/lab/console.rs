@@ -8,6 +8,7 @@ const HELP: &str = "\
 show session            sessions, as `show crypto session detail` prints them
 show ikev2              sessions, as `show crypto ikev2 session detailed` prints them
 show stats reconnect    counters, as `show crypto ikev2 stats reconnect` prints them
+show aaa                sessions in both databases: user, addresses, what AAA gave with them
 show events             what happened, with seconds since the first event
 show faults             what is broken on purpose
 clear session           delete every IKE SA and tell the clients; their sessions wait to be taken up again
@@ -18,6 +19,7 @@ redirect HOST           tell every client that it is wanted at another gateway (
 fault silent on|off     hear nothing and say nothing
 fault refuse N|all|off  refuse the next N reconnects by token, all of them, none
 fault cookie on|off     ask for a cookie in every IKE_SA_INIT
+fault forget            forget every Child SA and tell nobody; the IKE SAs answer on
 fault window            the reconnect window of every lost session is over
 help                    this list
 quit                    end the gateway
@@ -45,6 +47,7 @@ pub fn command(site: &mut Site, line: &str) -> Answer {
         ["show", "stats", "reconnect"] | ["show", "ikev2", "stats", "reconnect"] => {
             site.gateway.show_stats_reconnect()
         }
+        ["show", "aaa"] => site.gateway.show_aaa(),
         ["show", "events"] => site.timeline(),
         ["show", "faults"] => format!("{:?}\n", site.gateway.faults()),
         ["clear", "session"] => {
@@ -95,6 +98,10 @@ pub fn command(site: &mut Site, line: &str) -> Answer {
             }
             None => unknown(line),
         },
+        ["fault", "forget"] => {
+            site.gateway.forget_children(site.now());
+            done("every Child SA is forgotten")
+        }
         ["fault", "window"] => {
             site.gateway.faults().window_over();
             done("the windows are over")

@@ -7,6 +7,7 @@ use crate::agent::clock::{Clock, OsRandom};
 use crate::agent::pump::OCTETS;
 use crate::agent::socket::{Inbox, Udp};
 use crate::esp::ecn;
+use crate::gateway::aaa::{Answer, Question};
 use crate::gateway::{Gateway, GatewayConfig, GatewayEvent, Port};
 use crate::time::{Instant, Now};
 use std::collections::{BTreeMap, VecDeque};
@@ -36,6 +37,8 @@ pub struct Site {
     pub events: VecDeque<(Now, GatewayEvent)>,
     /// Hears of each event as it comes.
     pub watcher: Option<Watcher>,
+    /// Asks AAA outside, where the gateway's settings want that; false: it cannot.
+    pub asker: Option<Asker>,
     /// Datagrams that a client sent, lost ones included.
     pub arrived: u64,
     clock: Clock,
@@ -47,6 +50,9 @@ pub struct Site {
 
 /// See [`Site::watcher`].
 pub type Watcher = Box<dyn FnMut(Now, &GatewayEvent) + Send>;
+
+/// See [`Site::asker`].
+pub type Asker = Box<dyn FnMut(Question) -> bool + Send>;
 
 /// A datagram on the line.
 struct Datagram {
@@ -127,6 +133,12 @@ impl Site {
                 event => self.remember(now, event),
             }
         }
+        while let Some(question) = self.gateway.poll_aaa() {
+            let id = question.id;
+            if !self.asker.as_mut().is_some_and(|ask| ask(question)) {
+                self.gateway.handle_aaa(now, id, Answer::Silent);
+            }
+        }
         loop {
             self.inside.poll(now.at);
             let mut more = false;
@@ -161,7 +173,7 @@ impl Site {
     }
 }
 
-type Question = Box<dyn FnOnce(&mut Site) + Send>;
+type Look = Box<dyn FnOnce(&mut Site) + Send>;
 
 /// The gateway's task has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -171,7 +183,7 @@ pub struct Stopped;
 /// The control room. The gateway runs until the handle and all its clones are dropped.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<Look>,
     /// Where clients find it: first contact, and everything after.
     pub ports: (SocketAddr, SocketAddr),
 }
@@ -183,7 +195,7 @@ impl Handle {
         what: impl FnOnce(&mut Site) -> R + Send + 'static,
     ) -> Result<R, Stopped> {
         let (answer, answered) = oneshot::channel();
-        let question: Question = Box::new(move |site| drop(answer.send(what(site))));
+        let question: Look = Box::new(move |site| drop(answer.send(what(site))));
         self.questions.send(question).await.map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)
     }
@@ -194,7 +206,7 @@ pub struct Runner {
     site: Site,
     ike: Udp,
     nat: Udp,
-    questions: mpsc::Receiver<Question>,
+    questions: mpsc::Receiver<Look>,
     inbox: Inbox,
     road: Option<Road>,
 }
@@ -217,6 +229,7 @@ impl Runner {
             inside,
             events: VecDeque::new(),
             watcher: None,
+            asker: None,
             arrived: 0,
             clock,
             under_way: BTreeMap::new(),

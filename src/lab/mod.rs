@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod inside;
 pub mod line;
 pub mod pki;
+pub mod radius;
 pub mod report;
 pub mod road;
 mod scenario;
@@ -67,6 +68,16 @@ pub enum LabError {
     /// A thread, an event loop or a socket of the gateway.
     #[error("the machine refuses a socket, thread or event loop: {0}")]
     Io(#[from] io::Error),
+    /// The RADIUS server has no address.
+    #[error(
+        "the RADIUS server {server} cannot be found: {source}; name one that this machine can look up, or its address"
+    )]
+    Radius {
+        /// As it was named.
+        server: String,
+        /// Why not; told in the text above.
+        source: io::Error,
+    },
     /// The gateway's ports cannot be opened.
     #[error(
         "cannot listen at {address}, UDP ports {} and {}: {source}; ports below 1024 need root: try --port 15000 --nat-port \

@@ -3,9 +3,11 @@
 use super::console::{self, Answer};
 use super::gateway::{Runner, Site};
 use super::pki::{IssuedBy, Leaf, Pki};
+use super::radius::Radius;
 use super::road::Road;
 use super::{LabError, PROFILE};
 use crate::agent::clock::Clock;
+use crate::gateway::aaa::Question;
 use crate::gateway::{GatewayConfig, GatewayEvent, address_identity};
 use crate::ike::message::Identity;
 use crate::profile::Profile;
@@ -16,6 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Events that may wait to be told; more are in `show events` only.
 const EVENTS: usize = 256;
@@ -88,23 +91,34 @@ pub fn write_public(path: &Path, text: &str) -> Result<(), LabError> {
     })
 }
 
-/// Runs a gateway, before the network behind `road` or else one of its own that answers pings and the like, until `stop`, or until it is told to quit. `commands` are lines of its console; it may end before.
+/// What is around a gateway.
+#[derive(Default)]
+pub struct Surroundings {
+    /// The network behind it; `None`: one of its own that answers pings and the like.
+    pub road: Option<Road>,
+    /// Its AAA; `None`: the users of its settings.
+    pub radius: Option<Radius>,
+}
+
+/// Runs a gateway until `stop`, or until it is told to quit. `commands` are lines of its console; it may end before.
 ///
 /// # Errors
 /// A port cannot be opened.
 pub async fn run(
-    config: GatewayConfig,
+    mut config: GatewayConfig,
     address: IpAddr,
-    road: Option<Road>,
+    around: Surroundings,
     mut commands: mpsc::Receiver<String>,
     stop: impl Future<Output = ()>,
     mut tell: impl FnMut(Told),
 ) -> Result<(), LabError> {
     let ports = config.ports;
+    config.aaa_outside = around.radius.is_some();
+    let waiting = config.half_open_limit.max(1);
     let (runner, handle) = Runner::new(config, address, Clock::system())
         .map_err(|source| LabError::Listen { address, ports, source })?;
     let (heard, mut events) = mpsc::channel(EVENTS);
-    let running = tokio::spawn(runner.with_road(road).run());
+    let running = tokio::spawn(runner.with_road(around.road).run());
     let mut start = None;
     let watch = move |now: Now, event: &GatewayEvent| {
         if let Some(text) = event_text(event) {
@@ -113,13 +127,29 @@ pub async fn run(
             let _ = heard.try_send(format!("{:10.3} s  {text}", since.as_secs_f64()));
         }
     };
-    handle.ask(move |site: &mut Site| site.watcher = Some(Box::new(watch))).await?;
+    let (asked, mut questions) = mpsc::channel::<Question>(waiting);
+    let ask = move |question| asked.try_send(question).is_ok();
+    handle
+        .ask(move |site: &mut Site| {
+            site.watcher = Some(Box::new(watch));
+            site.asker = Some(Box::new(ask));
+        })
+        .await?;
+    let mut asking = JoinSet::new();
     tell(Told::Ports(handle.ports.0, handle.ports.1));
     tokio::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => break,
             Some(event) = events.recv() => tell(Told::Event(event)),
+            Some(question) = questions.recv() => {
+                if let Some(radius) = around.radius.clone() {
+                    asking.spawn(async move { (question.id, radius.ask(&question).await) });
+                }
+            }
+            Some(Ok((id, answer))) = asking.join_next() => {
+                handle.ask(move |site: &mut Site| site.gateway.handle_aaa(site.now(), id, answer)).await?;
+            }
             Some(line) = commands.recv() => {
                 match handle.ask(move |site: &mut Site| console::command(site, &line)).await? {
                     Answer::Text(text) => tell(Told::Answer(text)),

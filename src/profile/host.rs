@@ -70,17 +70,6 @@ pub enum NotUsable {
         /// HostAddress.
         address: String,
     },
-    /// A method that this client does not do.
-    #[error(
-        "host {host} wants {method} (AuthMethodDuringIKENegotiation), and this client logs in with EAP-AnyConnect only: use \
-         strongSwan or the vendor's client, or ask for a profile with EAP-AnyConnect there"
-    )]
-    Method {
-        /// HostName.
-        host: String,
-        /// What the profile asks for; EAP-GTC where StandardAuthenticationOnly is true and no method is named.
-        method: AuthMethod,
-    },
 }
 
 impl HostEntry {
@@ -143,17 +132,13 @@ impl HostEntry {
     /// Can this client use the host, and with which method?
     ///
     /// # Errors
-    /// A host that speaks SSL, whose address is not a plain name or IP address, or that wants another method than
-    /// EAP-AnyConnect.
+    /// A host that speaks SSL, or whose address is not a plain name or IP address.
     pub fn usable(&self) -> Result<AuthMethod, NotUsable> {
         let method = self.auth_method().ok_or_else(|| NotUsable::Ssl { host: self.name.clone() })?;
         if !is_plain(&self.address) {
             return Err(NotUsable::Address { host: self.name.clone(), address: self.address.clone() });
         }
-        match method {
-            AuthMethod::EapAnyConnect => Ok(method),
-            method => Err(NotUsable::Method { host: self.name.clone(), method }),
-        }
+        Ok(method)
     }
 }
 

@@ -116,10 +116,13 @@ fn the_authentication_method_follows_standard_authentication_only() {
 fn a_host_that_cannot_be_used_says_what_to_do() {
     let ssl = good(&host("<PrimaryProtocol>SSL</PrimaryProtocol>")).hosts[0].usable().unwrap_err();
     assert!(ssl.to_string().contains("openconnect"), "{ssl}");
-    let gtc = "<PrimaryProtocol>IPsec<StandardAuthenticationOnly>true</StandardAuthenticationOnly></PrimaryProtocol>";
-    let gtc = good(&host(gtc)).hosts[0].usable().unwrap_err();
-    assert!(matches!(gtc, NotUsable::Method { method: AuthMethod::EapGtc, .. }), "{gtc:?}");
-    assert!(gtc.to_string().contains("EAP-GTC") && gtc.to_string().contains("strongSwan"), "{gtc}");
+    let standard = |method: &str| {
+        let only = format!("<StandardAuthenticationOnly>true{method}</StandardAuthenticationOnly>");
+        good(&host(&format!("<PrimaryProtocol>IPsec{only}</PrimaryProtocol>"))).hosts[0].usable()
+    };
+    assert_eq!(standard(""), Ok(AuthMethod::EapGtc));
+    let named = "<AuthMethodDuringIKENegotiation>IKE-RSA</AuthMethodDuringIKENegotiation>";
+    assert_eq!(standard(named), Ok(AuthMethod::IkeRsa));
     let address = |address: &str| {
         good(&host(&format!("<HostAddress>{address}</HostAddress><PrimaryProtocol>IPsec</PrimaryProtocol>")))
             .hosts[0]

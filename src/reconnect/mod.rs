@@ -150,6 +150,8 @@ pub enum Trigger {
     GatewayDeleted,
     /// The gateway deleted the Child SA and put none in its place.
     ChildDeleted,
+    /// The SA serves, and a new one is wanted beside it in time: the gateway asks for a new authentication, or rekeys no Child SA.
+    Renew,
     /// The old SA is proved on the present path.
     OldProved,
     /// The attempt got a valid IKE_SA_INIT answer.

@@ -9,9 +9,11 @@ use super::plain_host;
 use super::service::{ask, failed, open_default};
 use crate::crypto::Secret;
 use secret_service::{Item, SearchItemsResult, SecretService};
+use std::collections::BTreeSet;
 
 /// Apart from the sessions' items, which are searched for and erased by theirs.
 const APPLICATION: (&str, &str) = ("application", "ikeep-password");
+const GATEWAY: &str = "gateway";
 const USER: &str = "user";
 const CONTENT_TYPE: &str = "text/plain; charset=utf8";
 
@@ -67,7 +69,7 @@ pub fn remember(gateway: &str, user: &str, password: &Secret) -> Result<(), Serv
     let label = format!("ikeep: VPN password of {user} for {host}");
     ask(async |service| {
         let collection = open_default(service).await?;
-        let attributes = [APPLICATION, ("gateway", &host), (USER, user)].into();
+        let attributes = [APPLICATION, (GATEWAY, &host), (USER, user)].into();
         let item = collection
             .create_item(&label, attributes, password.expose(), true, CONTENT_TYPE)
             .await
@@ -100,18 +102,40 @@ pub fn forget(gateway: &str, user: Option<&str>) -> Result<Forgotten, ServiceErr
     })
 }
 
+/// The gateways that a password is remembered for, readable now or not, each once and in order. Blocks as [`remembered`].
+///
+/// # Errors
+/// As the service fails.
+pub fn gateways() -> Result<Vec<String>, ServiceError> {
+    ask(async |service| {
+        let found = search_for(service, vec![APPLICATION]).await?;
+        let mut gateways = BTreeSet::new();
+        for item in found.unlocked.iter().chain(&found.locked) {
+            gateways.extend(item.get_attributes().await.map_err(failed)?.remove(GATEWAY));
+        }
+        Ok(gateways.into_iter().collect())
+    })
+}
+
 /// The items for this gateway, and this user if one is named, readable now or not: another user's are none of this one's business.
 async fn search<'a>(
     service: &'a SecretService<'_>,
     gateway: &str,
     user: Option<&str>,
 ) -> Result<SearchItemsResult<Item<'a>>, ServiceError> {
+    let wanted = [APPLICATION, (GATEWAY, gateway)].into_iter().chain(user.map(|user| (USER, user)));
+    search_for(service, wanted.collect()).await
+}
+
+/// The items with these attributes. The service knows attributes of what is locked, too; they need not be readable.
+async fn search_for<'a>(
+    service: &'a SecretService<'_>,
+    wanted: Vec<(&str, &str)>,
+) -> Result<SearchItemsResult<Item<'a>>, ServiceError> {
     // A keyring that has just started finds nothing until it has been asked for this.
     match open_default(service).await {
         Ok(_) | Err(ServiceError::Locked) => {}
         Err(error) => return Err(error),
     }
-    // The service knows attributes of what is locked, too; they need not be readable.
-    let wanted = [APPLICATION, ("gateway", gateway)].into_iter().chain(user.map(|user| (USER, user)));
-    service.search_items(wanted.collect()).await.map_err(failed)
+    service.search_items(wanted.into_iter().collect()).await.map_err(failed)
 }

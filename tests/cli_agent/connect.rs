@@ -131,7 +131,7 @@ fn a_failure_gives_its_own_exit_code_and_cannot_move_the_cursor() {
     ] {
         let home = Home::new();
         let agent = Agent::new(&home, async move |mut calls| {
-            let failure = Failure { kind, message: "what, why\u{9b}2J, and what to do".into() };
+            let failure = Failure::new(kind, "what, why\u{9b}2J, and what to do");
             call(&mut calls).await.replies.send(Reply::Failed(failure)).await.unwrap();
         });
         home.ikeep(&["connect"]).fails(code, &["what, why\u{fffd}2J, and what to do"]);

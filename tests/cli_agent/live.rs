@@ -1,11 +1,12 @@
 //! The live picture of `ikeep watch` at a terminal.
 
 use crate::terminal::Terminal;
-use crate::world::{Agent, Home, connected};
-use ikeep::ipc::{Call, Reply, Request};
+use crate::world::{Agent, Home, connected, ikeep};
+use ikeep::ipc::{Call, Failure, FailureKind, Reply, Request};
 use ikeep::journal::{Entry, Journal, Kind, Renderer, Rotation, Source};
 use ikeep::time::UnixTime;
-use rustix::process::{Signal, kill_process};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,6 +24,8 @@ struct Screen {
     /// The other screen is on.
     other: bool,
     cursor: bool,
+    /// What is pasted is marked.
+    marks: bool,
     /// How often the other screen was turned on.
     entered: usize,
     /// Renditions that were asked for.
@@ -31,9 +34,13 @@ struct Screen {
 
 impl Screen {
     fn new(home: &Home, variables: &[(&str, &str)], size: (u16, u16)) -> Self {
-        let terminal = Terminal::with(home, &["watch"], variables, size);
+        Self::of(Terminal::with(home, &["watch"], variables, size))
+    }
+
+    fn of(terminal: Terminal) -> Self {
         Self {
             terminal,
+            marks: false,
             pending: String::new(),
             cells: Vec::new(),
             at: (0, 0),
@@ -105,6 +112,8 @@ impl Screen {
             ("l", "?1049") => self.other = false,
             ("h", "?25") => self.cursor = true,
             ("l", "?25") => self.cursor = false,
+            ("h", "?2004") => self.marks = true,
+            ("l", "?2004") => self.marks = false,
             ("h" | "l", "?7") => {}
             other => panic!("{other:?} is none of ours"),
         }
@@ -114,8 +123,14 @@ impl Screen {
     #[track_caller]
     fn ends(&mut self, code: i32) {
         assert_eq!(self.terminal.ends().code(), Some(code));
+        self.is_the_shells();
+    }
+
+    /// The terminal is, or becomes, as it was.
+    #[track_caller]
+    fn is_the_shells(&mut self) {
         self.until("the shell's screen", |screen| !screen.other);
-        assert!(self.cursor && self.terminal.echoes(), "the terminal is not as it was");
+        assert!(self.cursor && !self.marks && self.terminal.echoes(), "the terminal is not as it was");
     }
 }
 
@@ -292,5 +307,121 @@ fn an_agent_that_says_nothing_any_more_is_not_shown_as_connected() {
     screen.terminal.types("q");
     screen.ends(0);
     ends.send(()).unwrap();
+    agent.end();
+}
+
+#[test]
+fn an_event_log_that_hangs_is_told_and_holds_up_no_key() {
+    let home = Home::new();
+    let log = home.places().events();
+    std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+    mknodat(CWD, &log, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let (agent, end) = agent(&home, picture());
+    let mut screen = Screen::new(&home, &UTF8, (80, 24));
+    screen.see("CONNECTED");
+    screen.see("the event log does not answer");
+    screen.terminal.types("r");
+    screen.see("Connected to Gateway: 192.168.20.5");
+    screen.terminal.types("q");
+    screen.ends(0);
+    end.send(()).unwrap();
+    assert_eq!(agent.end(), [Request::Reconnect]);
+}
+
+#[test]
+fn what_is_pasted_is_no_key() {
+    let home = Home::new();
+    let (agent, end) = agent(&home, picture());
+    let mut screen = Screen::new(&home, &UTF8, (80, 24));
+    screen.see("CONNECTED");
+    assert!(screen.marks);
+    screen.terminal.types("\u{1b}[200~rdyq\u{3}\u{1b}[201~?");
+    screen.see("key goes back");
+    screen.terminal.types(" q");
+    screen.ends(0);
+    end.send(()).unwrap();
+    assert_eq!(agent.end(), []);
+}
+
+#[test]
+fn a_terminal_that_waits_for_nothing_is_one_too() {
+    let home = Home::new();
+    let (agent, end) = agent(&home, picture());
+    let mut screen = Screen::new(&home, &UTF8, (80, 24));
+    screen.see("CONNECTED");
+    screen.terminal.waits_for_nothing();
+    // What is under way began to wait before.
+    screen.terminal.types("?");
+    screen.see("key goes back");
+    screen.terminal.types(" r");
+    screen.see("Connected to Gateway: 192.168.20.5");
+    screen.terminal.resize((200, 50));
+    screen.until("another size", |screen| screen.cells.len() == 50);
+    screen.terminal.types("q");
+    screen.ends(0);
+    end.send(()).unwrap();
+    assert_eq!(agent.end(), [Request::Reconnect]);
+}
+
+#[test]
+fn a_shell_gets_its_terminal_back_by_ctrl_z_and_by_a_signal_and_fg_brings_the_picture_back() {
+    let home = Home::new();
+    let (agent, end) = agent(&home, picture());
+    let script = format!(
+        "set -m; {} watch; for i in 1 2; do echo \"stopped $i\"; read -r line; fg; done; echo \"over $?\"",
+        ikeep()
+    );
+    let shell = ["bash", "--norc", "-c", &script];
+    let mut screen = Screen::of(Terminal::running(&home, &shell, &UTF8, (80, 24)));
+    screen.see("CONNECTED");
+    screen.terminal.types("\u{1a}");
+    screen.see("stopped 1");
+    screen.is_the_shells();
+    screen.terminal.types("\n");
+    screen.until("the picture again", |screen| screen.other && screen.text().contains("CONNECTED"));
+    let shell = screen.terminal.process().as_raw_nonzero();
+    let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+    let watch = Pid::from_raw(children.trim().parse().unwrap()).unwrap();
+    kill_process(watch, Signal::TSTP).unwrap();
+    screen.see("stopped 2");
+    screen.is_the_shells();
+    screen.terminal.types("\n");
+    screen.until("the picture once more", |screen| screen.other && screen.text().contains("CONNECTED"));
+    screen.terminal.types("q");
+    screen.see("over 0");
+    screen.ends(0);
+    end.send(()).unwrap();
+    agent.end();
+}
+
+#[test]
+fn every_signal_that_ends_it_leaves_the_terminal_as_it_was() {
+    let home = Home::new();
+    let (agent, end) = agent(&home, picture());
+    for (signal, code) in [(Signal::QUIT, 131), (Signal::HUP, 129), (Signal::INT, 130)] {
+        let mut screen = Screen::new(&home, &UTF8, (80, 24));
+        screen.see("CONNECTED");
+        kill_process(screen.terminal.process(), signal).unwrap();
+        screen.ends(code);
+    }
+    end.send(()).unwrap();
+    agent.end();
+}
+
+#[test]
+fn an_agent_that_refuses_is_told_on_the_shells_screen() {
+    let home = Home::new();
+    let agent = Agent::new(&home, async move |mut calls: mpsc::Receiver<Call>| {
+        let call = calls.recv().await.expect("somebody calls");
+        let failure = Failure::new(FailureKind::Other, "16 others watch already");
+        let _ = call.replies.send(Reply::Failed(failure)).await;
+        // Until it has gone.
+        call.replies.closed().await;
+    });
+    let mut screen = Screen::new(&home, &UTF8, (80, 24));
+    screen.ends(1);
+    screen.see("ikeep: 16 others watch already");
+    assert_eq!(screen.entered, 1);
+    screen.is_the_shells();
     agent.end();
 }

@@ -182,7 +182,7 @@ fn a_refusal_is_told() {
     for arguments in ["disconnect", "status", "watch", "reconnect"] {
         let home = Home::new();
         let agent = Agent::new(&home, async |mut calls| {
-            let failure = Failure { kind: FailureKind::Usage, message: "not now".into() };
+            let failure = Failure::new(FailureKind::Usage, "not now");
             call(&mut calls).await.replies.send(Reply::Failed(failure)).await.unwrap();
         });
         home.ikeep(&[arguments]).fails(2, &["not now"]);

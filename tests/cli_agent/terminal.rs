@@ -1,6 +1,7 @@
 //! A person at a terminal: a pseudo-terminal whose other end the test holds.
 
 use crate::world::{Home, PATIENCE, ikeep};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::Pid;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -36,6 +37,17 @@ impl Terminal {
         variables: &[(&str, &str)],
         size: (u16, u16),
     ) -> Self {
+        let program: Vec<&str> = [ikeep()].iter().chain(arguments).copied().collect();
+        Self::running(home, &program, variables, size)
+    }
+
+    /// The same for another program, which is the session's leader, with its arguments.
+    pub(crate) fn running(
+        home: &Home,
+        program: &[&str],
+        variables: &[(&str, &str)],
+        size: (u16, u16),
+    ) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -43,14 +55,14 @@ impl Terminal {
         let slave = OpenOptions::new()
             .read(true)
             .write(true)
-            .custom_flags(rustix::fs::OFlags::NOCTTY.bits().cast_signed())
+            .custom_flags(OFlags::NOCTTY.bits().cast_signed())
             .open(name.to_str().unwrap())
             .unwrap();
         resize(&master, size);
         let stream = || OwnedFd::from(slave.try_clone().unwrap());
         let mut command = Command::new("setsid");
         home.dress(&mut command);
-        command.args(["--ctty", "--wait", ikeep()]).args(arguments).envs(variables.iter().copied());
+        command.args(["--ctty", "--wait"]).args(program).envs(variables.iter().copied());
         let program = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
         let master = File::from(master);
         let (shows, shown) = channel();
@@ -95,6 +107,12 @@ impl Terminal {
     /// The window has another size now: the program gets SIGWINCH.
     pub(crate) fn resize(&self, size: (u16, u16)) {
         resize(&self.master, size);
+    }
+
+    /// Reading and writing there waits for nothing any more, as another program may leave it.
+    pub(crate) fn waits_for_nothing(&self) {
+        let flags = fcntl_getfl(&self.slave).unwrap();
+        fcntl_setfl(&self.slave, flags | OFlags::NONBLOCK).unwrap();
     }
 
     /// The program.

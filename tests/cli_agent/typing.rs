@@ -112,8 +112,7 @@ fn a_command_that_is_ended_at_a_prompt_leaves_the_terminal_as_it_was() {
         let replies = call(&mut calls).await.replies;
         replies.send(Reply::Ask(question(1, vec![password()]))).await.unwrap();
         // The terminal's settings are nobody's message: that the prompt is there is seen on the other side.
-        let failure =
-            Failure { kind: FailureKind::Authentication, message: "the gateway waits no longer".into() };
+        let failure = Failure::new(FailureKind::Authentication, "the gateway waits no longer");
         let ended = call(&mut calls);
         tokio::select! {
             _ = ended => panic!("nobody answers"),

@@ -4,6 +4,7 @@ mod bundle;
 mod canaries;
 mod crash;
 mod events;
+mod hang;
 mod home;
 mod live;
 #[path = "../person/mod.rs"]

@@ -1,4 +1,4 @@
-//! A message bus of a test's own: nothing can be started on it, and everybody may do everything.
+//! A message bus of a test's own: nothing can be started on it but what the test says, and everybody may do everything.
 
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
@@ -17,12 +17,13 @@ use zbus::{Connection, MatchRule, MessageStream, connection, message};
 /// Longest wait for anything that passes on the bus.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// ADDRESS is filled in. Whether it is somebody's system bus or session bus is told to its clients, not to itself.
+/// ADDRESS and SERVICES are filled in. Whether it is somebody's system bus or session bus is told to its clients, not to itself.
 const CONFIG: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <type>session</type>
   <listen>ADDRESS</listen>
+  <servicedir>SERVICES</servicedir>
   <auth>EXTERNAL</auth>
   <policy context="default">
     <allow send_destination="*" eavesdrop="true"/>
@@ -54,11 +55,13 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// A bus with this socket, which listens; its configuration is put beside it.
+    /// A bus with this socket, which listens; its configuration is put beside it, and so may be `NAME.service` files in a
+    /// folder `services`.
     pub(crate) fn start(socket: &Path) -> Result<Self> {
         let address = address(socket);
         let config = socket.with_extension("conf");
-        fs::write(&config, CONFIG.replace("ADDRESS", &address))?;
+        let services = socket.with_file_name("services").display().to_string();
+        fs::write(&config, CONFIG.replace("ADDRESS", &address).replace("SERVICES", &services))?;
         let mut daemon = Command::new("dbus-daemon")
             .arg(format!("--config-file={}", config.display()))
             .args(["--nofork", "--nopidfile", "--nosyslog", "--print-address"])

@@ -35,6 +35,34 @@ fn aes_gcm() {
     assert_eq!(ran_, ran(79, 0, 54));
 }
 
+/// The same layout (RFC 7634 2).
+#[test]
+fn chacha20_poly1305() {
+    let set = aead::TestSet::load(aead::TestName::ChaCha20Poly1305).expect("a set of this crate");
+    let mut ran_ = Ran::default();
+    for group in set.test_groups.iter().filter(|group| group.nonce_size == 96 && group.tag_size == 128) {
+        for test in &group.tests {
+            let what = format!("case {}: {}", test.tc_id, test.comment);
+            let (salt, iv) = test.nonce.split_at(4);
+            let key = [&test.key[..], salt].concat();
+            let keys = PacketProtection::new(Encr::ChaCha20Poly1305, None, &key, &[]);
+            let sealed = [&test.aad[..], iv, &test.ct, &test.tag].concat();
+            let mut opened = sealed.clone();
+            let found = keys.open(&mut opened, test.aad.len(), None);
+            if test.result.must_fail() {
+                assert_eq!(found, Err(Forged), "{what}");
+            } else {
+                assert_eq!(opened[found.expect(&what)], test.pt[..], "{what}");
+                let mut packet = [&test.aad[..], &[0; 8], &test.pt, &[0; 16]].concat();
+                keys.seal(&mut packet, test.aad.len(), iv, None);
+                assert_eq!(packet, sealed, "{what}");
+            }
+            ran_.count(test.result);
+        }
+    }
+    assert_eq!(ran_, ran(256, 0, 60));
+}
+
 /// What PKCS #5 padding protects; `None` where it is none.
 fn unpadded(text: &[u8]) -> Option<&[u8]> {
     let count = usize::from(*text.last()?);

@@ -6,6 +6,7 @@ mod cipher;
 mod ecdsa;
 mod kex;
 mod mac;
+mod modp;
 mod openssl;
 mod rsa;
 

@@ -2,44 +2,30 @@
 
 use crate::dbus::{Bus, Process, address};
 use crate::person::{Company, PATIENCE, Person, Stopwatch, said};
+use crate::{PYTHON, story};
 use anyhow::{Context as _, Result, bail, ensure};
 use ikeep::agent::desktop::{About, Note, serve};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::future::poll_fn;
-use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use zbus::export::futures_core::Stream as _;
+use zbus::fdo::RequestNameFlags;
 use zbus::zvariant::OwnedValue;
 use zbus::{MatchRule, MessageStream, message};
 
 const NAME: &str = "org.freedesktop.Notifications";
-/// Debian's Python, for which Debian's modules are.
-const PYTHON: &str = "/usr/bin/python3";
 /// What the seed's profile calls the gateway, and where that is.
 const HOST: &str = "IKEv2_Gateway";
 const ADDRESS: &str = "flexvpn-c8kv.example.com";
-
-fn story(test: &str, told: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
-    let mock = || Command::new(PYTHON).args(["-c", "import dbusmock"]).stderr(Stdio::null()).status();
-    let why = if std::env::var_os("IKEEP_INTEROP").is_none_or(|value| value != "1") {
-        "starts a session bus; `tests/run` runs it"
-    } else if !Path::new("/usr/bin/dbus-daemon").exists() {
-        "needs dbus-daemon, Debian: dbus"
-    } else if !mock().is_ok_and(|status| status.success()) {
-        "needs python-dbusmock, Debian: python3-dbusmock"
-    } else {
-        return tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(told());
-    };
-    let _ = writeln!(std::io::stderr(), "left out: {test} ({why})");
-    Ok(())
-}
 
 /// What whoever shows notifications is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,24 +36,35 @@ enum Call {
 
 /// Somebody who shows notifications.
 struct Desktop {
-    process: Process,
+    /// Unless the bus has started it.
+    process: Option<Process>,
     calls: MessageStream,
 }
 
 impl Desktop {
-    /// `able`: what it says it can do.
-    async fn start(bus: &Bus, able: &str) -> Result<Self> {
+    /// Hears what anybody on this bus is asked for.
+    async fn calls(bus: &Bus) -> Result<MessageStream> {
         let rule = MatchRule::builder()
             .msg_type(message::Type::Signal)
             .interface("org.freedesktop.DBus.Mock")?
             .member("MethodCalled")?
             .build();
-        let calls = MessageStream::for_match_rule(rule, &bus.connect().await?, Some(256)).await?;
+        Ok(MessageStream::for_match_rule(rule, &bus.connect().await?, Some(256)).await?)
+    }
+
+    /// One that the bus will start.
+    async fn hears(bus: &Bus) -> Result<Self> {
+        Ok(Self { process: None, calls: Self::calls(bus).await? })
+    }
+
+    /// `able`: what it says it can do.
+    async fn start(bus: &Bus, able: &str) -> Result<Self> {
+        let calls = Self::calls(bus).await?;
         let mut command = Command::new(PYTHON);
         command.args(["-m", "dbusmock", "--session", "--template", "notification_daemon", "--parameters"]);
         command.arg(format!("{{\"capabilities\": \"{able}\"}}"));
         command.env("DBUS_SESSION_BUS_ADDRESS", bus.address()).stdout(Stdio::null());
-        let process = bus.start_named(command, NAME).await?;
+        let process = Some(bus.start_named(command, NAME).await?);
         Ok(Self { process, calls })
     }
 
@@ -114,7 +111,8 @@ impl Desktop {
 
     /// It hangs, or goes on.
     fn hang(&self, hangs: bool) -> Result<()> {
-        let pid = i32::try_from(self.process.0.id()).ok().and_then(Pid::from_raw).context("a process")?;
+        let process = self.process.as_ref().context("a process")?;
+        let pid = i32::try_from(process.0.id()).ok().and_then(Pid::from_raw).context("a process")?;
         Ok(kill_process(pid, if hangs { Signal::STOP } else { Signal::CONT })?)
     }
 }
@@ -137,7 +135,7 @@ fn one_takes_the_place_of_another_and_whoever_comes_later_is_told() -> Result<()
         let (notes, read) = watch::channel(None);
         let show = |about| notes.send_replace(Some(Note::new(about, "A&B")));
         // No bus yet, nobody on it, and then somebody.
-        let task = tokio::spawn(serve(Some(address(&socket)), read));
+        let task = tokio::spawn(serve(Some(address(&socket)), None, read));
         show(About::NoAnswer);
         let bus = Bus::start(&socket)?;
         let mut desktop = Desktop::start(&bus, MARKUP).await?;
@@ -172,7 +170,7 @@ fn whoever_hangs_is_told_the_latest_word_only() -> Result<()> {
         let bus = Bus::start(&socket)?;
         let mut desktop = Desktop::start(&bus, MARKUP).await?;
         let (notes, read) = watch::channel(None);
-        let task = tokio::spawn(serve(Some(address(&socket)), read));
+        let task = tokio::spawn(serve(Some(address(&socket)), None, read));
         notes.send_replace(Some(Note::new(About::LoginNeeded, "first")));
         desktop.shows(LOGIN, 0).await?;
         desktop.hang(true)?;
@@ -199,12 +197,141 @@ fn whoever_hangs_is_told_the_latest_word_only() -> Result<()> {
     })
 }
 
+/// What the bus starts where nobody shows notifications: the first few times something that takes the name and ends at once,
+/// then one that works.
+const FRAIL: &str = r#"#!/bin/sh
+exec > /dev/null
+echo start >> "$0.starts"
+[ "$(wc -l < "$0.starts")" -le 2 ] || exec PYTHON -m dbusmock --session --template notification_daemon
+exec PYTHON -c "import dbus; dbus.SessionBus().request_name('NAME')"
+"#;
+
+#[test]
+fn one_that_is_started_and_ends_at_once_is_asked_again() -> Result<()> {
+    story("one_that_is_started_and_ends_at_once_is_asked_again", async || {
+        let (folder, socket) = folder()?;
+        let script = folder.path().join("frail");
+        fs::write(&script, FRAIL.replace("PYTHON", PYTHON).replace("NAME", NAME))?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o700))?;
+        fs::create_dir(folder.path().join("services"))?;
+        let service = format!("[D-BUS Service]\nName={NAME}\nExec={}\n", script.display());
+        fs::write(folder.path().join(format!("services/{NAME}.service")), service)?;
+        let bus = Bus::start(&socket)?;
+        let mut desktop = Desktop::hears(&bus).await?;
+        let (notes, read) = watch::channel(None);
+        let task = tokio::spawn(serve(Some(address(&socket)), None, read));
+        notes.send_replace(Some(Note::new(About::LoginNeeded, "first")));
+        desktop.shows(LOGIN, 0).await?;
+        let starts = fs::read_to_string(folder.path().join("frail.starts"))?.lines().count();
+        ensure!(starts == 3, "{starts}");
+        notes.send_replace(None);
+        desktop.takes_back(1).await?;
+        // The bus ends what it has started.
+        task.abort();
+        Ok(())
+    })
+}
+
+#[test]
+fn who_shows_them_may_change_often_while_one_is_slow() -> Result<()> {
+    story("who_shows_them_may_change_often_while_one_is_slow", async || {
+        let (_folder, socket) = folder()?;
+        let bus = Bus::start(&socket)?;
+        // One that takes its time, while others come and go.
+        let (slow, other) = (bus.connect().await?, bus.connect().await?);
+        let flags = || RequestNameFlags::AllowReplacement | RequestNameFlags::ReplaceExisting;
+        slow.request_name_with_flags(NAME, flags()).await?;
+        let rule = MatchRule::builder().msg_type(message::Type::MethodCall).interface(NAME)?.build();
+        let mut calls = MessageStream::for_match_rule(rule, &slow, Some(16)).await?;
+        let (notes, read) = watch::channel(None);
+        let task = tokio::spawn(serve(Some(address(&socket)), None, read));
+        notes.send_replace(Some(Note::new(About::LoginNeeded, "first")));
+        let next = poll_fn(|context| Pin::new(&mut calls).poll_next(context));
+        let call = timeout(PATIENCE, next).await.context("nobody calls")?.context("no bus")??;
+        for _ in 0..100 {
+            other.request_name_with_flags(NAME, flags()).await?;
+            slow.request_name_with_flags(NAME, flags()).await?;
+        }
+        slow.reply(&call.header(), &vec!["body"]).await?;
+        drop(calls);
+        slow.close().await?;
+        other.close().await?;
+        let mut desktop = Desktop::start(&bus, MARKUP).await?;
+        desktop.shows(LOGIN, 0).await?;
+        notes.send_replace(None);
+        desktop.takes_back(1).await?;
+        task.abort();
+        Ok(())
+    })
+}
+
+#[test]
+fn what_a_killed_agent_has_shown_is_replaced_or_taken_back() -> Result<()> {
+    story("what_a_killed_agent_has_shown_is_replaced_or_taken_back", async || {
+        let (folder, socket) = folder()?;
+        let kept = folder.path().join("kept");
+        let bus = Bus::start(&socket)?;
+        let mut desktop = Desktop::start(&bus, MARKUP).await?;
+        let agent = |notes: watch::Receiver<Option<Note>>| {
+            tokio::spawn(serve(Some(address(&socket)), Some(kept.clone()), notes))
+        };
+        let killed = async |task: JoinHandle<()>| {
+            let watch = Stopwatch::start();
+            while !kept.exists() {
+                ensure!(watch.elapsed() < PATIENCE, "nothing is kept");
+                tokio::task::yield_now().await;
+            }
+            task.abort();
+            let _ = task.await;
+            anyhow::Ok(())
+        };
+        let (notes, read) = watch::channel(Some(Note::new(About::LoginNeeded, "first")));
+        let task = agent(read);
+        desktop.shows(LOGIN, 0).await?;
+        killed(task).await?;
+        ensure!(fs::metadata(&kept)?.permissions().mode() & 0o777 == 0o600);
+        // The next one has the same to tell, or something else.
+        notes.send_replace(Some(Note::new(About::SessionEnded, "first")));
+        let task = agent(notes.subscribe());
+        desktop.shows(ENDED, 1).await?;
+        killed(task).await?;
+        // And one that has nothing to tell.
+        notes.send_replace(None);
+        let task = agent(notes.subscribe());
+        desktop.takes_back(1).await?;
+        let watch = Stopwatch::start();
+        while kept.exists() {
+            ensure!(watch.elapsed() < PATIENCE, "it is kept for ever");
+            tokio::task::yield_now().await;
+        }
+        // Somebody else's numbers are left alone.
+        notes.send_replace(Some(Note::new(About::LoginNeeded, "second")));
+        desktop.shows(LOGIN, 0).await?;
+        killed(task).await?;
+        drop(desktop);
+        let mut desktop = Desktop::start(&bus, MARKUP).await?;
+        let task = agent(notes.subscribe());
+        desktop.shows(LOGIN, 0).await?;
+        task.abort();
+        Ok(())
+    })
+}
+
 /// The agent crashes, and is gone.
-fn crash(person: &Person) -> Result<()> {
+pub(crate) fn crash(person: &Person) -> Result<()> {
     person.kill_agent()?;
     let watch = Stopwatch::start();
     while person.agent().is_some() {
         ensure!(watch.elapsed() < PATIENCE, "the agent does not end");
+    }
+    Ok(())
+}
+
+/// Waits until the agent has noted that it shows something, or nothing.
+fn is_kept(person: &Person, kept: bool) -> Result<()> {
+    let watch = Stopwatch::start();
+    while person.path("runtime/ikeep/notification").exists() != kept {
+        ensure!(watch.elapsed() < PATIENCE, "kept: {}", !kept);
     }
     Ok(())
 }
@@ -215,11 +342,11 @@ fn forget_sessions(person: &Person) -> Result<()> {
 }
 
 /// Ended with its value.
-struct Agent(Process);
+pub(crate) struct Agent(pub(crate) Process);
 
 impl Agent {
     /// One that listens. Of one that has crashed a thread may still hold the lock.
-    fn start(person: &Person) -> Result<Self> {
+    pub(crate) fn start(person: &Person) -> Result<Self> {
         let watch = Stopwatch::start();
         let mut command = person.command(&["agent"]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -267,6 +394,15 @@ fn the_agent_tells_what_a_person_must_know_and_nothing_else() -> Result<()> {
         let body = desktop.shows(LOGIN, 0).await?;
         ensure!(body.contains(HOST) && body.contains("ikeep connect"), "{body}");
         ensure!(!body.contains(ADDRESS) && !body.contains("127.0.0.1"), "{body}");
+        // One that is killed leaves it on the screen, where the next one finds it.
+        is_kept(&person, true)?;
+        crash(&person)?;
+        drop(agent);
+        let agent = Agent::start(&person)?;
+        match desktop.next().await? {
+            Call::Notify { replaces: 1, summary, .. } if summary == LOGIN => {}
+            other => bail!("{other:?}"),
+        }
         log_in(&person, &company.ca())?;
         desktop.takes_back(1).await?;
 
@@ -287,6 +423,7 @@ fn the_agent_tells_what_a_person_must_know_and_nothing_else() -> Result<()> {
         ensure!(watch.elapsed() < Duration::from_secs(3), "{:?}", watch.elapsed());
         desktop.hang(false)?;
         desktop.takes_back(2).await?;
+        is_kept(&person, false)?;
 
         // An agent that ends takes back what it shows; one that hears no stays silent, whatever is the matter.
         drop(agent);

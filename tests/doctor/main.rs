@@ -2,6 +2,7 @@
 
 #[path = "../interop/mod.rs"]
 mod interop;
+mod learn;
 #[path = "../person/mod.rs"]
 mod person;
 mod stream;

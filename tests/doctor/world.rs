@@ -46,6 +46,19 @@ impl Site {
         change: impl FnOnce(&mut Leaf, UnixTime),
         faults: impl FnOnce(&mut Faults) + Send + 'static,
     ) -> Result<Self> {
+        Self::build(change, faults, |_| {})
+    }
+
+    /// A sound one whose settings are others.
+    pub(crate) fn with(settings: impl FnOnce(&mut GatewayConfig)) -> Result<Self> {
+        Self::build(|_, _| {}, |_| {}, settings)
+    }
+
+    fn build(
+        change: impl FnOnce(&mut Leaf, UnixTime),
+        faults: impl FnOnce(&mut Faults) + Send + 'static,
+        settings: impl FnOnce(&mut GatewayConfig),
+    ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let now = Clock::system().now().wall;
         let pki = Pki::new(now)?;
@@ -53,8 +66,9 @@ impl Site {
         change(&mut leaf, now);
         let issued = pki.issue(&leaf)?;
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let config =
+        let mut config =
             GatewayConfig { ports: (0, 0), ..GatewayConfig::seed(address, issued.chain, issued.signer) };
+        settings(&mut config);
         let handle = runtime.block_on(async {
             let (runner, handle) = Runner::new(config, address, Clock::system())?;
             tokio::spawn(runner.run());
@@ -69,6 +83,14 @@ impl Site {
     /// The file of the root that the visitor trusts.
     pub(crate) fn ca(&self) -> String {
         self.folder.path().join("ca.pem").display().to_string()
+    }
+
+    /// A question to it.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut ikeep::lab::gateway::Site) -> T + Send + 'static,
+    ) -> Result<T> {
+        Ok(self.runtime.block_on(self.handle.ask(question))?)
     }
 
     /// Logins, and refusals, that the gateway has seen.

@@ -286,6 +286,12 @@ impl Peer {
         method
     }
 
+    /// The final AUTH of an EAP login that comes to nothing; what is said.
+    pub fn final_auth_refused(&mut self, world: &mut World) -> Vec<Payload> {
+        let auth = self.auth(&self.keys.sk_pi.clone());
+        self.ask(world, Exchange::IkeAuth, &[auth])
+    }
+
     /// The final AUTH of an EAP login, and what it gives.
     pub fn final_auth(&mut self, world: &mut World) -> Given {
         let auth = self.auth(&self.keys.sk_pi.clone());

@@ -1,11 +1,13 @@
 //! A gateway and its clock.
 
 use ikeep::crypto::Random;
+use ikeep::gateway::aaa::{Answer, Question};
 use ikeep::gateway::{Gateway, GatewayConfig, GatewayEvent, GatewayTransmit, Port};
 use ikeep::lab::pki::{Pki, TestKey};
 use ikeep::time::{Instant, Now, UnixTime};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -33,6 +35,10 @@ pub struct World {
     pub certificate: Vec<u8>,
     /// Everything told so far.
     pub events: Vec<GatewayEvent>,
+    /// What AAA outside says to the next questions; one without an answer waits.
+    pub aaa: VecDeque<Answer>,
+    /// What AAA outside was asked.
+    pub asked: Vec<Question>,
 }
 
 /// A client's outer address.
@@ -61,6 +67,8 @@ impl World {
             spki: TestKey::Gateway.spki().expect("the gateway's key"),
             certificate,
             events: Vec::new(),
+            aaa: VecDeque::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -72,6 +80,19 @@ impl World {
     /// Hands a datagram to the gateway; what it sends.
     pub fn datagram(&mut self, from: SocketAddr, to: Port, mut datagram: Vec<u8>) -> Vec<GatewayTransmit> {
         self.gateway.handle_datagram(self.now, from, to, &mut datagram);
+        while let Some(question) = self.gateway.poll_aaa() {
+            let id = question.id;
+            self.asked.push(question);
+            if let Some(answer) = self.aaa.pop_front() {
+                self.gateway.handle_aaa(self.now, id, answer);
+            }
+        }
+        self.collect()
+    }
+
+    /// AAA outside answers at last; what the gateway sends.
+    pub fn aaa_says(&mut self, id: u64, answer: Answer) -> Vec<GatewayTransmit> {
+        self.gateway.handle_aaa(self.now, id, answer);
         self.collect()
     }
 

@@ -17,7 +17,7 @@ pub(super) const DAEMON: &str = "/usr/lib/ipsec/charon";
 
 /// Without `resolve`, which would rewrite the machine's resolv.conf; kernel-libipsec because ESP is not in every kernel.
 const PLUGINS: &str = "random nonce openssl x509 pubkey pem pkcs1 pkcs8 hmac kdf gmp curve25519 eap-identity \
-     eap-mschapv2 eap-gtc eap-md5 md5 sha1 sha2 aes gcm kernel-libipsec kernel-netlink socket-default vici updown attr";
+     eap-mschapv2 eap-gtc eap-md5 md5 sha1 sha2 aes gcm chapoly kernel-libipsec kernel-netlink socket-default vici updown attr";
 
 /// The folders that `swanctl --load-all` wants to see.
 const SWANCTL_FOLDERS: [&str; 13] = [
@@ -35,13 +35,15 @@ pub(crate) struct CharonOptions {
     pub(crate) signature_authentication: bool,
     /// strongSwan's number for "log this much" of IKE (1 to 4; 4 prints keys).
     pub(crate) ike_log_level: u8,
+    /// More plugins.
+    pub(crate) plugins: &'static str,
     /// More lines for the section `charon` of its strongswan.conf.
     pub(crate) more: &'static str,
 }
 
 impl Default for CharonOptions {
     fn default() -> Self {
-        Self { signature_authentication: true, ike_log_level: 2, more: "" }
+        Self { signature_authentication: true, ike_log_level: 2, plugins: "", more: "" }
     }
 }
 
@@ -216,7 +218,7 @@ impl CharonOptions {
         format!(
             "charon {{
   load_modular = no
-  load = {PLUGINS}
+  load = {PLUGINS} {}
   signature_authentication = {signature_authentication}
   {}
   plugins {{
@@ -232,6 +234,7 @@ impl CharonOptions {
   }}
 }}
 ",
+            self.plugins,
             self.more,
             folder.join("vici").display(),
             self.ike_log_level

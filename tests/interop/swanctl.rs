@@ -20,6 +20,11 @@ impl Suite {
     pub(crate) const SEED: Self = Self { ike: "aes256-sha512-prfsha512-ecp256", esp: "aes256-sha384" };
     /// AES-GCM with group 31.
     pub(crate) const GCM: Self = Self { ike: "aes256gcm16-prfsha384-curve25519", esp: "aes256gcm16" };
+    /// ChaCha20-Poly1305 (RFC 7634) with group 15.
+    pub(crate) const CHACHA: Self =
+        Self { ike: "chacha20poly1305-prfsha256-modp3072", esp: "chacha20poly1305" };
+    /// Group 16, and ChaCha20-Poly1305 for the Child SA alone.
+    pub(crate) const MODP4096: Self = Self { ike: "aes256-sha512-modp4096", esp: "chacha20poly1305" };
 }
 
 /// A gateway that honours one session: RSA on its side, PSK by key-id on the client's, as in a reconnect.

@@ -2,8 +2,11 @@
 //! `cargo test` leaves them out and says so.
 
 mod agent;
+mod certificate;
+mod eap;
 #[path = "../interop/mod.rs"]
 mod interop;
+mod learn;
 mod mobike;
 #[path = "../person/mod.rs"]
 mod person;
@@ -74,7 +77,8 @@ fn our_reconnect_to_strongswan() -> Result<()> {
     if !interop::enabled("our_reconnect_to_strongswan") {
         return Ok(());
     }
-    for (suite, group) in [(Suite::SEED, 19), (Suite::GCM, 31)] {
+    let suites = [(Suite::SEED, 19), (Suite::GCM, 31), (Suite::CHACHA, 15), (Suite::MODP4096, 16)];
+    for (suite, group) in suites {
         our_reconnect(suite, group).with_context(|| format!("{suite:?}"))?;
     }
     Ok(())

@@ -11,6 +11,8 @@ chmod 711 "$scratch"
 # Namespaces that the tests make begin with this, so that those of a killed test can be told from anybody else's.
 export IKEEP_NETNS_PREFIX="ikeep-run$$"
 export TMPDIR=$scratch
+# What all sections have said.
+export IKEEP_TEST_LOG=$scratch/all.log
 
 clean_up() {
     local namespace pid
@@ -141,6 +143,7 @@ section() {
     already_run[$command]=yes
     printf '\n=== %s\n$ %s\n' "$name" "$command"
     bash -euo pipefail -c "$command" </dev/null 2>&1 | tee "$log" || code=$?
+    cat "$log" >>"$IKEEP_TEST_LOG"
     if count_cargo_tests "$log"; then
         # A test binary that died or did not compile has counted no failure of its own.
         if [[ $code -ne 0 && $section_failed -eq 0 ]]; then failed=$((failed + 1)); fi

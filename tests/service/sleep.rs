@@ -43,6 +43,29 @@ async fn the_session_is_kept_before_sleep_and_comes_back_after_it() -> Result<()
 }
 
 #[tokio::test]
+async fn whoever_asks_after_a_sleep_whose_end_was_missed_gets_the_connection() -> Result<()> {
+    let stage = Stage::set(str::to_owned, "").await?;
+    stage.log_in().await?;
+    let asleep = async || -> Result<()> {
+        let (hold, released) = held()?;
+        stage.say(Signal::Suspend(hold)).await?;
+        released.await?;
+        stage.until_state("suspended").await?;
+        Ok(())
+    };
+    asleep().await?;
+    stage.log_in().await?;
+    let back = stage.status().await?;
+    ensure!(back["reconnects"] == 1 && back["last_reconnect"]["cause"] == "resume", "{back}");
+    // The profile has gone meanwhile: the connection goes on all the same.
+    asleep().await?;
+    std::fs::remove_file(stage.file("profile.xml"))?;
+    stage.log_in().await?;
+    ensure!(stage.status().await?["reconnects"] == 2);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_session_that_ends_with_sleep_is_deleted_at_the_gateway_first() -> Result<()> {
     let change = with(">ReconnectAfterResume<", ">DisconnectOnSuspend<");
     let mut stage = Stage::set(change, "").await?;

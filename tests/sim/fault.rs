@@ -60,6 +60,8 @@ pub(crate) enum Fault {
     ClearSessions,
     /// The gateway deletes every Child SA.
     ClearChildren,
+    /// The gateway loses every Child SA and tells nobody; its IKE SAs answer on.
+    ForgetChildren,
     /// The gateway forgets its inactive sessions.
     Expire,
     /// The gateway refuses tokens.
@@ -156,6 +158,7 @@ impl Fault {
                 _ => Self::Trusted { time: r.between(1_000_000, 1_400_000) },
             },
             34 => Self::Disconnect,
+            35 if r.chance(300) => Self::ForgetChildren,
             35 => Self::Idle { time: r.between(1_000, 90_000) },
             _ => Self::Quiet { time: r.between(1_000, 90_000) },
         }
@@ -212,6 +215,12 @@ impl Fault {
             Self::Restart { keep } => world.restart_site(site, keep),
             Self::ClearSessions => world.at_gateway(site, |gateway, now| gateway.clear_sessions(now)),
             Self::ClearChildren => world.at_gateway(site, |gateway, now| gateway.clear_children(now)),
+            Self::ForgetChildren => {
+                world.at_gateway(site, |gateway, now| gateway.forget_children(now));
+                // The client doubts the Child SA after three answered liveness checks, but not twice in five minutes (longer
+                // where nothing came back in between).
+                world.disturb_all(site, now.at + ms(2_500_000));
+            }
             Self::Expire => world.at_gateway(site, |gateway, _| gateway.faults().window_over()),
             Self::RefuseTokens { times } => {
                 world.at_gateway(site, |gateway, _| gateway.faults().tokens = TokenFault::Next(times));

@@ -1,14 +1,16 @@
 //! What `ikeep profile check` calls honoured: each test changes one setting of the seed's profile and sees another behaviour.
 
 use crate::harness::World;
-use ikeep::client::{Event, Order, Settings};
+use ikeep::client::{Event, Order, Settings, Way};
 use ikeep::crypto::Hash;
 use ikeep::gateway::{GatewayConfig, Refusal};
-use ikeep::ike::cert::CertError;
+use ikeep::ike::cert::{CertError, OwnCertificate};
+use ikeep::ike::eap::{EapError, EapMethod};
 use ikeep::ike::initiator::Failure;
 use ikeep::lab::pki::TestKey;
 use ikeep::profile::{AuthMethod, NotUsable, Profile};
 use ikeep::reconnect::{State, Why};
+use std::sync::Arc;
 use std::time::Duration;
 
 const SEED: &str = include_str!("../../profiles/flexvpn-c8kv.xml");
@@ -113,23 +115,50 @@ fn honours_primary_protocol() {
     assert_eq!(ssl, NotUsable::Ssl { host: "IKEv2_Gateway".into() });
 }
 
+/// The gateway speaks EAP-AnyConnect alone: a login with another method declines that, and names what it would do.
+fn declined(profile: &Profile, wanted: EapMethod) {
+    let mut world = world(profile);
+    match failure(&mut world) {
+        Failure::Eap(EapError::NotOffered { offered, wanted: named }) => {
+            assert_eq!((offered.as_str(), named), ("EAP-AnyConnect", wanted));
+        }
+        failure => panic!("{failure}"),
+    }
+    assert_eq!(world.count(|event| matches!(event, Event::Ask(_))), 0, "nobody is asked for a password");
+}
+
+/// A profile that wants a certificate: without one nothing is sent; with one the login is its signature, which this gateway
+/// does not take.
+fn certificate(profile: &Profile) {
+    let key = rcgen::KeyPair::from_pem(TestKey::User.pem()).expect("a key of the tree");
+    let issued = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate");
+    let pem = TestKey::User.pem().as_bytes();
+    let own = Arc::new(OwnCertificate::read(issued.pem().as_bytes(), pem).expect("a pair"));
+    let mut without = world(profile);
+    let (now, client) = (without.now, without.client.as_mut().expect("the client runs"));
+    client.order(now, Order::Connect);
+    let told = format!("{:?}", std::iter::from_fn(|| client.poll_event()).collect::<Vec<_>>());
+    assert!(told.contains("OwnCertificate") && client.poll_transmit().is_none(), "{told}");
+    let way = Way::Certificate(Some(own));
+    let mut with =
+        World::of(profile, 1, |_| {}, |settings: &mut Settings| settings.way = way).expect("usable");
+    assert!(matches!(failure(&mut with), Failure::Refused { what: "login", .. }), "{}", with.history());
+}
+
 #[test]
 fn honours_auth_method() {
     connected(&seed());
-    let others = [
-        ("EAP-MD5", AuthMethod::EapMd5),
-        ("EAP-MSCHAPv2", AuthMethod::EapMschapv2),
-        ("EAP-GTC", AuthMethod::EapGtc),
-        ("IKE-RSA", AuthMethod::IkeRsa),
-        ("IKE-ECDSA", AuthMethod::IkeEcdsa),
-    ];
-    for (text, method) in others {
-        let why = refused(&profile(METHOD, &METHOD.replace("EAP-AnyConnect", text)));
-        assert_eq!(why, NotUsable::Method { host: "IKEv2_Gateway".into(), method });
-        assert!(why.to_string().contains(text), "{why}");
+    for (text, method) in
+        [("EAP-MD5", EapMethod::Md5), ("EAP-MSCHAPv2", EapMethod::Mschapv2), ("EAP-GTC", EapMethod::Gtc)]
+    {
+        declined(&profile(METHOD, &METHOD.replace("EAP-AnyConnect", text)), method);
     }
-    let default = refused(&profile(METHOD, ""));
-    assert!(matches!(default, NotUsable::Method { method: AuthMethod::EapGtc, .. }), "{default}");
+    declined(&profile(METHOD, ""), EapMethod::Gtc);
+    for (text, method) in [("IKE-RSA", AuthMethod::IkeRsa), ("IKE-ECDSA", AuthMethod::IkeEcdsa)] {
+        let profile = profile(METHOD, &METHOD.replace("EAP-AnyConnect", text));
+        assert_eq!(profile.hosts[0].usable(), Ok(method));
+        certificate(&profile);
+    }
 }
 
 #[test]
@@ -139,7 +168,7 @@ fn honours_standard_authentication_only() {
         let text = SEED.replace("EAP-AnyConnect", "EAP-MD5").replace(TRUE, only);
         Profile::parse(text.as_bytes()).expect("a sound profile").0
     };
-    assert!(matches!(refused(&md5(TRUE)), NotUsable::Method { method: AuthMethod::EapMd5, .. }));
+    declined(&md5(TRUE), EapMethod::Md5);
     // Where it is false the method does not count: the login is EAP-AnyConnect.
     connected(&md5("<StandardAuthenticationOnly>false"));
 }

@@ -44,6 +44,24 @@ fn answers_of_a_slow_person_are_given_once_more_and_not_again() {
 }
 
 #[test]
+fn the_form_of_a_new_login_says_that_the_one_before_was_refused() {
+    let mut world = world(9, |g| {
+        g.users.insert("test".into(), User::with_password("another"));
+    });
+    world.answer_delay = 5 * SECOND;
+    world.order(Order::Connect);
+    for _ in 0..60 {
+        if asks(&world) < 5 {
+            world.run_for(SECOND);
+        }
+    }
+    let tries = world.gateway().counters().aaa_requests;
+    assert!(tries > 3, "more than one login: {}", world.history());
+    let blank = world.count(|e| matches!(e, Event::Ask(form) if form.error.is_empty()));
+    assert_eq!(blank, 1, "{}", world.history());
+}
+
+#[test]
 fn an_answer_that_cannot_be_sent_is_asked_for_again() {
     let mut world = world(2, |_| {});
     world.answer_delay = 100 * SECOND; // the test answers

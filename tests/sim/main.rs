@@ -3,6 +3,7 @@
 
 mod city;
 mod crashes;
+mod doubt;
 mod fault;
 mod harness;
 mod herd;

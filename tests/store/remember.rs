@@ -50,10 +50,7 @@ fn connected() -> Reply {
 }
 
 fn refused() -> Reply {
-    Reply::Failed(Failure {
-        kind: FailureKind::Authentication,
-        message: "the gateway refused the login".into(),
-    })
+    Reply::Failed(Failure::new(FailureKind::Authentication, "the gateway refused the login"))
 }
 
 /// Listens when this returns, says all of `talk` to one client, and gives what that answered.
@@ -201,6 +198,42 @@ fn a_password_is_remembered_used_and_forgotten() -> Result<()> {
         String::from_utf8_lossy(&output.stdout) == "Nothing was kept of vpn.example.com.\n",
         "{output:?}"
     );
+    Ok(())
+}
+
+/// No session, and nothing was ever connected as far as the state folder knows: the keyring says what there is to forget.
+#[test]
+fn the_only_password_is_forgotten_without_a_host_and_several_are_listed() -> Result<()> {
+    let Some(_turn) = turn("the_only_password_is_forgotten_without_a_host_and_several_are_listed") else {
+        return Ok(());
+    };
+    let mut desktop = Desktop::new()?;
+    desktop.start_keyring(Keyring::Open)?;
+    let forget = || desktop.ikeep().arg("forget").output();
+    let output = forget()?;
+    ensure!(output.status.code() == Some(2), "{output:?}");
+    ensure!(error(&output).contains("nothing was ever connected: name the HOST"), "{output:?}");
+    remember(&desktop)?;
+    // Another gateway's, as another login would leave it.
+    let mut question = ask_password("");
+    if let Reply::Ask(question) = &mut question {
+        question.gateway = "a.example".into();
+    }
+    let program = desktop.store().with_file_name("askpass");
+    let program = program.to_str().context("a path")?;
+    let arguments = ["connect", "--remember", "--askpass", program];
+    let (output, _) = run(&desktop, &arguments, vec![question, connected()])?;
+    ensure!(output.status.success(), "{output:?}");
+    let output = forget()?;
+    let both = "passwords are remembered for a.example, vpn.example.com: name the HOST to forget";
+    ensure!(output.status.code() == Some(2) && error(&output).contains(both), "{output:?}");
+    ensure!(desktop.ikeep().args(["forget", "a.example"]).output()?.status.success());
+    let output = forget()?;
+    ensure!(
+        String::from_utf8_lossy(&output.stdout) == "Forgotten of vpn.example.com: the password of me.\n",
+        "{output:?}"
+    );
+    ensure!(!desktop.search_for("ikeep-password")?.contains(PASSWORD));
     Ok(())
 }
 

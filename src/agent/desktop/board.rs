@@ -22,6 +22,8 @@ pub enum News {
     Paused,
     /// The machine has slept: what was tried before does not count.
     Slept,
+    /// It is tried from another place, perhaps another network, without a pause between.
+    Moved,
     /// Whoever answered as the gateway could not prove to be it.
     Untrusted,
     /// A captive portal is in the way, and whether a tunnel is in the way to it; `None`: there is none any more.
@@ -63,7 +65,9 @@ impl Board {
             News::Slept => {
                 self.tried = Duration::ZERO;
                 self.trying = self.trying.map(|_| now);
+                self.untrusted = 0;
             }
+            News::Moved => self.untrusted = 0,
             News::Untrusted => self.untrusted = self.untrusted.saturating_add(1),
             News::Portal(portal) => self.portal = portal,
             News::Ended(about) => {

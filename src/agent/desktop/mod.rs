@@ -5,6 +5,7 @@
 
 mod board;
 mod bus;
+mod kept;
 mod note;
 
 pub use board::{Board, News};

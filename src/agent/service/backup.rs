@@ -27,11 +27,11 @@ impl Service {
             Ok(target) => {
                 // Its own session, if it has one, ends with this login.
                 let started = self.start(target, None).await;
-                started.map_err(|message| Failure { kind: crate::ipc::FailureKind::Other, message })
+                started.map_err(|message| Failure::new(crate::ipc::FailureKind::Other, message))
             }
             Err(failure) => Err(failure),
         };
-        if let Err(Failure { kind, message }) = started {
+        if let Err(Failure { kind, message, .. }) = started {
             self.refuse(kind, message);
             self.want(false).await;
             self.end(None).await;

@@ -10,7 +10,7 @@ use crate::agent::desktop::{About, News};
 use crate::client::Order;
 use crate::ipc::{Connect, Connected, FailureKind, Reply};
 use crate::journal::Kind;
-use crate::reconnect::{Pause, State};
+use crate::reconnect::State;
 use crate::session::Session;
 
 impl Service {
@@ -79,11 +79,7 @@ impl Service {
                 self.intent.last = Some(target.wishes);
                 self.want(true).await;
             }
-            // A person who asks for it in a trusted network gets it.
-            State::Suspended { pause: Pause::TrustedNetwork, .. } => {
-                connection.command(Command::Order(Order::Connect)).await;
-                self.wait_too(replies);
-            }
+            State::Suspended { .. } => self.wake(replies).await,
             // It is on its way: whoever asks hears of it.
             _ => {
                 let (state, text) = (connection.state.name().to_owned(), text::state(&connection.state));
@@ -91,6 +87,17 @@ impl Service {
                 self.wait_too(replies);
             }
         }
+    }
+
+    /// A person asks for the connection that rests: in a trusted network they get it, and after a sleep whose end was missed they
+    /// are the sign that the machine is awake. Where the token has gone meanwhile, a login follows, and its questions are theirs.
+    pub(super) async fn wake(&mut self, replies: Way) {
+        let Some(connection) = &self.connection else { return };
+        connection.command(Command::Order(Order::Connect)).await;
+        if self.asker.is_some() {
+            return self.wait_too(replies);
+        }
+        self.asker = Some(replies);
     }
 
     /// An agent starts, and a connection was wanted.

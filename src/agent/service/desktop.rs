@@ -1,6 +1,6 @@
 //! What the desktop is told, and what it is not: whoever waits at a terminal reads it there.
 
-use super::{FILES, Service};
+use super::{FILES, Service, Way};
 use crate::agent::desktop::{About, Board, News};
 use crate::config::Config;
 use crate::ipc::FailureKind;
@@ -8,13 +8,16 @@ use crate::reconnect::{Pause, State, Why};
 use std::path::PathBuf;
 use std::pin::Pin;
 use tokio::task::spawn_blocking;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
+
+/// Ends when what is shown may have to change.
+type Wait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 /// What there is to show, and when to look again.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Desktop {
     board: Board,
-    timer: Option<Pin<Box<Sleep>>>,
+    look_again: Option<Wait>,
     /// The config file says no.
     off: bool,
 }
@@ -22,8 +25,8 @@ pub(super) struct Desktop {
 impl Desktop {
     /// Waits until something may have to be shown that has no event of its own. May be cancelled.
     pub(super) async fn due(&mut self) {
-        match self.timer.as_mut() {
-            Some(timer) => timer.await,
+        match self.look_again.as_mut() {
+            Some(look_again) => look_again.await,
             None => std::future::pending().await,
         }
     }
@@ -57,8 +60,18 @@ impl Service {
     pub(super) fn show_on_desktop(&mut self) {
         let now = self.clock.now().at;
         let due = self.desktop.board.poll_timeout(now);
-        self.desktop.timer = due.map(|(at, _)| Box::pin(sleep(at.since(now))));
-        let note = self.desktop.board.note(now).filter(|_| !self.desktop.off);
+        self.desktop.look_again = due.map(|(at, _)| -> Wait { Box::pin(sleep(at.since(now))) });
+        let mut note = self.desktop.board.note(now).filter(|_| !self.desktop.off);
+        // Whoever waits at a terminal for what does not come sees that, until they give it up.
+        if note.as_ref().is_some_and(|note| note.about == About::NoAnswer) && self.is_attended() {
+            let ways: Vec<Way> = self.asker.iter().chain(&self.waiters).cloned().collect();
+            self.desktop.look_again = Some(Box::pin(async move {
+                for way in ways {
+                    way.closed().await;
+                }
+            }));
+            note = None;
+        }
         self.around.notes.send_if_modified(|shown| {
             let changed = *shown != note;
             *shown = note;

@@ -391,6 +391,7 @@ impl Service {
             return tell(&replies, failed(FailureKind::Other, "too many wait for this connection already"));
         }
         self.waiters.push(replies);
+        self.show_on_desktop();
     }
 
     async fn watch(&mut self, replies: Way) {
@@ -436,9 +437,13 @@ impl Service {
         {
             self.say(Kind::Warning, &error.to_string());
         }
-        self.connection = None;
+        let keys = self.connection.take().and_then(|connection| connection.key_log.clone());
+        let keys = tokio::task::spawn_blocking(move || keys.is_none_or(|keys| keys.flush(LAST_EVENTS)));
         let events = self.events.clone();
         let written = tokio::task::spawn_blocking(move || events.flush(LAST_EVENTS)).await;
+        if !matches!(keys.await, Ok(true)) {
+            tracing::warn!("the disk did not take the last keys of the key log");
+        }
         if !matches!(written, Ok(true)) {
             tracing::warn!("the disk did not take the last events within {} s", LAST_EVENTS.as_secs());
         }
@@ -478,5 +483,5 @@ fn tell(way: &Way, reply: Reply) {
 }
 
 fn failed(kind: FailureKind, message: &str) -> Reply {
-    Reply::Failed(Failure { kind, message: message.to_owned() })
+    Reply::Failed(Failure::new(kind, message))
 }

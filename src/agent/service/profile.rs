@@ -1,14 +1,12 @@
 //! The profile's file while a connection lasts that was made with it.
 
 use super::super::connection::Connection;
-use super::super::driver::Command;
 use super::super::target::Target;
 use super::connect::connected;
 use super::{Service, Way, tell, text};
-use crate::client::Order;
 use crate::ipc::{Connect, Failure, NoticeKind, Reply};
 use crate::journal::Kind;
-use crate::reconnect::{Pause, State};
+use crate::reconnect::State;
 use serde_json::{Value, json};
 
 impl Connection {
@@ -114,10 +112,7 @@ impl Service {
         tell(&replies, Reply::Notice { kind: NoticeKind::Warning, text });
         match &connection.state {
             State::Connected => return tell(&replies, Reply::Connected(connected(connection, true))),
-            // A person who asks for it in a trusted network gets it.
-            State::Suspended { pause: Pause::TrustedNetwork, .. } => {
-                connection.command(Command::Order(Order::Connect)).await;
-            }
+            State::Suspended { .. } => return self.wake(replies).await,
             state => {
                 tell(&replies, Reply::State { state: state.name().to_owned(), text: text::state(state) });
             }

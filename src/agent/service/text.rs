@@ -1,6 +1,8 @@
 //! What people are told.
 
 use super::super::connection::Connection;
+use crate::client::Way;
+use crate::ike::eap::EapError;
 use crate::ike::initiator::Failure as Cause;
 use crate::ipc::{Failure, FailureKind};
 use crate::reconnect::{Pause, State, Why};
@@ -32,7 +34,7 @@ pub(super) fn state(state: &State) -> String {
 pub(super) fn failure(why: Why, connection: &Connection) -> Failure {
     let host = &connection.target.settings.host_name;
     let settings = &connection.target.settings;
-    let of = |kind, message| Failure { kind, message };
+    let of = Failure::new;
     match (why, &connection.failure) {
         (Why::LoginFailed, Some(Cause::NoAnswer { .. })) if connection.target.wishes.backup.is_some() => of(
             FailureKind::NoAnswer,
@@ -62,7 +64,29 @@ pub(super) fn failure(why: Why, connection: &Connection) -> Failure {
                  config file's [trust]; else do not log in from this network"
             ),
         ),
-        (Why::LoginFailed, Some(cause @ (Cause::Eap(_) | Cause::Refused { .. }))) => of(
+        (Why::LoginFailed, Some(cause @ (Cause::OwnCertificate(_) | Cause::Refused { .. })))
+            if matches!(settings.way, Way::Certificate(_)) =>
+        {
+            let mend = "ask the gateway's administrator whether it trusts your certificate's issuer and takes its subject, or the \
+                        identity of the config file; openssl x509 -dates shows whether it has expired";
+            of(FailureKind::Authentication, format!("{host}: {cause}; {mend}"))
+        }
+        (Why::LoginFailed, Some(Cause::Eap(cause @ (EapError::Account(_) | EapError::Expired(_))))) => {
+            let stands = matches!(cause, EapError::Account(_));
+            let mend = if stands { "; ask the gateway's administrator about the account" } else { "" };
+            Failure {
+                password_stands: stands,
+                ..of(FailureKind::Authentication, format!("{host}: {cause}{mend}"))
+            }
+        }
+        // Both say themselves whom to ask; neither is mended by typing anything again.
+        (Why::LoginFailed, Some(Cause::Eap(cause @ (EapError::NotMutual | EapError::NotOffered { .. })))) => {
+            Failure { password_stands: true, ..of(FailureKind::Authentication, format!("{host}: {cause}")) }
+        }
+        (
+            Why::LoginFailed,
+            Some(cause @ (Cause::Eap(_) | Cause::OwnCertificate(_) | Cause::Refused { .. })),
+        ) => of(
             FailureKind::Authentication,
             format!("{host}: {cause}; check name, password and group, then `ikeep connect`"),
         ),

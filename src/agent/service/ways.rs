@@ -3,6 +3,7 @@
 use super::super::connection::Connection;
 use super::super::driver::{Command, Local};
 use super::{Service, tell};
+use crate::agent::desktop::News;
 use crate::client::nat64;
 use crate::ipc::{FailureKind, Reply};
 use crate::reconnect::State;
@@ -206,6 +207,7 @@ impl Service {
         }
         connection.tell_ways().await;
         if moved {
+            self.tell_desktop(News::Moved);
             self.check_ground();
             self.forget_portal().await;
             // Only another network may answer otherwise.

@@ -300,3 +300,19 @@ fn a_folder_that_cannot_be_listed_is_told() {
     assert!(error.contains(&format!("; cannot list {}: ", file.display())), "{error}");
     drop(folder);
 }
+
+#[test]
+fn a_certificate_that_is_not_at_hand_is_in_the_way_of_logins_only() {
+    let (folder, wishes) = profile(&[("Berlin", "b.example.com")], "");
+    let file = folder.path().join("p.xml");
+    let named = "<PrimaryProtocol>IPsec<StandardAuthenticationOnly>true<AuthMethodDuringIKENegotiation>IKE-RSA\
+                 </AuthMethodDuringIKENegotiation></StandardAuthenticationOnly></PrimaryProtocol>";
+    let text = fs::read_to_string(&file).unwrap().replace("<PrimaryProtocol>IPsec</PrimaryProtocol>", named);
+    fs::write(&file, text).unwrap();
+    let card = folder.path().join("card.pem");
+    let wishes = Connect { certificate: Some(card.clone()), key: Some(card), named: Some(true), ..wishes };
+    let error = find(&wishes, None).unwrap_err();
+    assert!(error.message.contains("card.pem"), "{error}");
+    let last = Target::find_last(&wishes, "00ff").unwrap();
+    assert!(last.warnings.iter().any(|warning| warning.contains("card.pem")), "{:?}", last.warnings);
+}

@@ -3,20 +3,18 @@
 //! The product's own initiator goes as far as the gateway's proof. Before it a login tells the profile's IKEIdentity, if it has
 //! one, and which roots are trusted (hashes), and so does this; nothing about the user. No secret is read.
 
-mod probe;
 mod steps;
 
 use super::clock::Clock;
+use super::probe::{Answer, Seen, Way, attempt};
 use super::target::{Target, look_up};
 use crate::facts::Finding;
 use crate::ike::dialect::ANYCONNECT_ID;
-use crate::ike::eap::LoginParams;
 use crate::ike::initiator::{Credentials, InitiatorConfig};
 use crate::ike::message::GatewayId;
 use crate::ike::sa::Retransmission;
 use crate::ipc::{Connect, Failure, FailureKind};
 use crate::sense::resolv_conf;
-use probe::{Seen, Way, attempt};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -81,13 +79,26 @@ impl Walk {
 /// Walks to the gateway that `wishes` mean, as `ikeep connect` would. `inner`: the addresses that a tunnel of ours has given this
 /// machine. Takes 8 s for each address that does not answer, and 10 s at most for the name.
 pub async fn walk(wishes: &Connect, inner: &[IpAddr], clock: &Clock) -> Walk {
+    walk_there(wishes, inner, clock).await.0
+}
+
+/// Where a walk has ended without a stop.
+pub(super) struct Reached {
+    pub(super) target: Target,
+    pub(super) way: Way,
+    /// The gateway that sent us there (RFC 5685).
+    pub(super) from: Option<IpAddr>,
+}
+
+/// The same, for who goes on from there.
+pub(super) async fn walk_there(wishes: &Connect, inner: &[IpAddr], clock: &Clock) -> (Walk, Option<Reached>) {
     let mut walk = Walk { host: wishes.host.clone().unwrap_or_default(), ..Walk::default() };
     let target = match Target::find(wishes, None, "00") {
         Ok(target) => target,
         Err(error) => {
             let failure = Failure::from(error);
             walk.stop(steps::no_profile(&failure.message), failure.kind);
-            return walk;
+            return (walk, None);
         }
     };
     walk.host.clone_from(&target.primary.0);
@@ -95,11 +106,11 @@ pub async fn walk(wishes: &Connect, inner: &[IpAddr], clock: &Clock) -> Walk {
     walk.found(steps::profile(&target));
     let clock_finding = steps::clock(clock.now().wall);
     walk.found(clock_finding);
-    if let Some(addresses) = addresses(&mut walk, &target, clock).await {
-        let walker = Walker { target, inner, clock };
-        walker.go(&mut walk, addresses).await;
-    }
-    walk
+    let Some(addresses) = addresses(&mut walk, &target, clock).await else { return (walk, None) };
+    let walker = Walker { target, inner, clock };
+    let end = walker.go(&mut walk, addresses).await.filter(|_| walk.stop.is_none());
+    let reached = end.map(|(way, from)| Reached { target: walker.target, way, from });
+    (walk, reached)
 }
 
 /// The addresses to try, in the order in which a login tries them.
@@ -173,11 +184,15 @@ struct Walker<'a> {
 }
 
 impl Walker<'_> {
-    async fn go(&self, walk: &mut Walk, mut addresses: Vec<IpAddr>) {
+    /// The way to the gateway at the end of all redirects, if it was reached, and who sent us there.
+    async fn go(&self, walk: &mut Walk, mut addresses: Vec<IpAddr>) -> Option<(Way, Option<IpAddr>)> {
         let mut from = None;
         for _ in 0..=REDIRECTS {
-            let Some((way, seen)) = self.first(walk, &addresses, from).await else { return };
-            let Some(to) = &seen.redirect else { return self.beyond(walk, way, seen, from).await };
+            let (way, seen) = self.first(walk, &addresses, from).await?;
+            let Some(to) = &seen.redirect else {
+                self.beyond(walk, way, seen, from).await;
+                return Some((way, from));
+            };
             walk.found(steps::redirect(way.first, to));
             from = Some(way.first.ip());
             addresses = match to {
@@ -185,15 +200,15 @@ impl Walker<'_> {
                 GatewayId::Name(name) => match timeout(NAME, look_up(name.clone())).await {
                     Ok(Ok(found)) => found,
                     _ => {
-                        return walk.stop(
-                            steps::no_name(&format!("{name} has no address"), &resolver()),
-                            FailureKind::NoAnswer,
-                        );
+                        let finding = steps::no_name(&format!("{name} has no address"), &resolver());
+                        walk.stop(finding, FailureKind::NoAnswer);
+                        return None;
                     }
                 },
             };
         }
         walk.stop(steps::redirects(REDIRECTS), FailureKind::NoAnswer);
+        None
     }
 
     /// The first address that a way leads to and that answers, with what was seen of it.
@@ -269,6 +284,18 @@ impl Walker<'_> {
                 let identity = &settings.identity;
                 match steps::certificate(&seen, &settings.host_address, identity, self.clock.now().wall) {
                     Ok(finding) => walk.found(finding),
+                    // Such a gateway proves itself to nobody who shows no certificate.
+                    Err(_)
+                        if matches!(
+                            (&settings.way, &seen.failure),
+                            (
+                                crate::client::Way::Certificate(_),
+                                Some(crate::ike::initiator::Failure::Refused { .. })
+                            )
+                        ) =>
+                    {
+                        walk.found(steps::not_without_certificate());
+                    }
                     Err((finding, kind)) => walk.stop(finding, kind),
                 }
             }
@@ -276,7 +303,7 @@ impl Walker<'_> {
         self.told(walk, &answer);
     }
 
-    fn told(&self, walk: &mut Walk, answer: &probe::Answer) {
+    fn told(&self, walk: &mut Walk, answer: &Answer) {
         walk.found(steps::offers(answer));
         walk.found(steps::after_login());
         walk.offers = Some(Offers {
@@ -294,33 +321,48 @@ impl Walker<'_> {
 
     /// `large`: octets by which IKE_SA_INIT is longer than it has to be.
     fn config(&self, redirected_from: Option<IpAddr>, large: Option<usize>) -> InitiatorConfig {
-        let settings = &self.target.settings;
-        let mut dialect = settings.dialect.clone();
-        dialect.vendor_ids.extend(large.map(|octets| "x".repeat(octets)));
+        let mut config = login(&self.target, redirected_from);
+        config.dialect.vendor_ids.extend(large.map(|octets| "x".repeat(octets)));
+        if let Credentials::Certificate { .. } = &config.credentials {
+            config.credentials = self.target.settings.without_certificate(); // showing it would be a login
+        }
+        if let Credentials::AnyConnect { params, .. } = &mut config.credentials {
+            params.group_access = None;
+        }
         InitiatorConfig {
-            ike: settings.ike.clone(),
-            esp: settings.esp.clone(),
-            first_group: None,
-            trust: settings.trust.clone(),
-            host: settings.host_address.clone(),
-            last_root: None,
-            dialect,
-            credentials: Credentials::AnyConnect {
-                identity: settings.identity.clone(),
-                params: LoginParams { group_access: None, ..settings.login.clone() },
-            },
-            addresses: Vec::new(),
-            ipv4: settings.ipv4,
-            ipv6: settings.ipv6,
-            mobike: settings.mobike,
             redirect: true,
-            redirected_from,
             proof_only: true,
-            fragment: settings.fragment,
-            retransmission: Retransmission { tries: u32::MAX, ..Retransmission::default() },
             exchange_timeout: AUTH,
             init_timeout: Some(FIRST),
+            ..config
         }
+    }
+}
+
+/// An attempt to log in, as a connection of the agent's would begin it.
+pub(super) fn login(target: &Target, redirected_from: Option<IpAddr>) -> InitiatorConfig {
+    let settings = &target.settings;
+    InitiatorConfig {
+        ike: settings.ike.clone(),
+        esp: settings.esp.clone(),
+        first_group: None,
+        trust: settings.trust.clone(),
+        host: settings.host_address.clone(),
+        last_root: None,
+        dialect: settings.dialect.clone(),
+        credentials: settings.credentials().unwrap_or_else(|| settings.without_certificate()),
+        addresses: Vec::new(),
+        ipv4: settings.ipv4,
+        ipv6: settings.ipv6,
+        mobike: settings.mobike,
+        redirect: false,
+        redirected_from,
+        proof_only: false,
+        learn: false,
+        fragment: settings.fragment,
+        retransmission: Retransmission { tries: u32::MAX, ..Retransmission::default() },
+        exchange_timeout: settings.exchange_timeout,
+        init_timeout: None,
     }
 }
 

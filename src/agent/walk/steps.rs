@@ -1,7 +1,7 @@
 //! What is said of each step, and what mends it.
 
 use super::is_usual;
-use super::probe::{Answer, Seen, Way};
+use crate::agent::probe::{Answer, Seen, Way};
 use crate::agent::target::Target;
 use crate::facts::{self, Finding, Health};
 use crate::ike::cert::CertError;
@@ -233,8 +233,8 @@ pub(super) fn certificate(
             let usual = if is_usual(identity) { "" } else { " (the profile's IKEIdentity)" };
             stop(
                 format!("not shown: the gateway refuses the login's first message, with the identity {identity}{usual}"),
-                "ask the gateway's administrator whether an IKEv2 profile matches that identity and takes EAP-AnyConnect: \
-                 authentication remote anyconnect-eap aggregate"
+                "ask the gateway's administrator whether an IKEv2 profile matches that identity and takes the login that the \
+                 profile names; for EAP-AnyConnect: authentication remote anyconnect-eap aggregate"
                     .into(),
                 FailureKind::Authentication,
             )
@@ -274,6 +274,14 @@ pub(super) fn offers(answer: &Answer) -> Finding {
         list(&answer.vendor_ids)
     );
     Finding::fine(OFFERS, found)
+}
+
+/// The profile wants a certificate of the user's, which the walk does not show.
+pub(super) fn not_without_certificate() -> Finding {
+    Finding::unknown(
+        CERTIFICATE,
+        "the gateway's: it is shown in answer to yours only, and that would be a login: `ikeep connect` shows it",
+    )
 }
 
 /// What a gateway tells to those only who have logged in.

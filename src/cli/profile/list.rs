@@ -117,7 +117,6 @@ fn problems(entry: &Entry<'_>, gateways: &Gateways<'_>) -> Vec<String> {
         Ok(_) => {}
         Err(NotUsable::Ssl { .. }) => problems.push("for another client: speaks SSL".to_owned()),
         Err(NotUsable::Address { .. }) => problems.push("the address has a port or path".to_owned()),
-        Err(NotUsable::Method { method, .. }) => problems.push(format!("for another client: {method}")),
     }
     if gateways.called(&entry.host.name).len() > 1 {
         problems.push("several gateways have this name".to_owned());

@@ -22,6 +22,8 @@ const FOOT: u16 = 6;
 /// Columns of a rate, and of the highest one.
 const RATE: usize = 12;
 
+/// Above events that may be old ones.
+const HANGS: &str = "the event log does not answer: a disk that hangs?";
 const KEYS: &str = "q quit  r reconnect  d disconnect  ? help  arrows: events";
 const HELP: [(&str, &str); 8] = [
     ("q", "end this picture; the connection goes on"),
@@ -162,11 +164,20 @@ impl Sheet<'_> {
     fn events(&mut self, model: &Model, rule: bool, below: u16) -> usize {
         let end = self.area.bottom().saturating_sub(below);
         let room = |row: u16| usize::from(end.saturating_sub(row));
-        let lines = room(self.row + u16::from(rule));
+        let hangs = model.is_log_hanging();
+        // Without a rule the warning takes a line of its own, where there is more than that.
+        let alone = hangs && !rule && room(self.row) > 1;
+        let lines = room(self.row + u16::from(rule || alone));
         let (events, newer) = model.events(lines);
         if rule && room(self.row) > 0 {
-            let right = if newer > 0 { format!("{newer} newer below") } else { String::new() };
+            let right = match (hangs, newer) {
+                (true, _) => HANGS.to_owned(),
+                (false, 0) => String::new(),
+                (false, newer) => format!("{newer} newer below"),
+            };
             self.rule("Events", &right);
+        } else if alone {
+            self.line(HANGS, Tone::Warning);
         }
         for event in events {
             let at = moment(event.at, model.now.wall, &model.zone);

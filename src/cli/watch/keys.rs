@@ -34,14 +34,24 @@ enum State {
     Sequence,
     /// Behind `ESC O`: one more octet.
     Application,
+    /// In what was pasted, with so many octets of [`PASTED`] behind each other.
+    Pasted(usize),
 }
 
 const ESC: u8 = 0x1b;
+const CTRL_C: u8 = 3;
+/// The parameter that begins what was pasted, and the sequence that ends it.
+const PASTE: u16 = 200;
+const PASTED: &[u8] = b"\x1b[201~";
 
 impl Keys {
     /// The keys in what was read at once. An escape at its end may be the key, or the begin of more: it is told as the key, and
-    /// what follows is still taken as a part of it.
+    /// what follows is still taken as a part of it. What was pasted is no key; a Ctrl-C that comes alone always is one, also
+    /// where the end of a paste was lost.
     pub(super) fn read(&mut self, octets: &[u8]) -> Vec<Key> {
+        if octets == [CTRL_C] {
+            self.state = State::Ground;
+        }
         let mut keys: Vec<Key> = octets.iter().filter_map(|octet| self.octet(*octet)).collect();
         if self.state == State::Escape {
             self.state = State::Told;
@@ -65,8 +75,20 @@ impl Keys {
             }
             // Modifiers do not matter; other parameters neither.
             (State::Sequence, 0x20..=0x3f) => self.state = State::Sequence,
+            (State::Pasted(matched), octet) => {
+                let goes_on = PASTED.get(matched) == Some(&octet);
+                // Only its first octet can begin it anew.
+                let matched = if goes_on { matched + 1 } else { usize::from(octet == ESC) };
+                if matched < PASTED.len() {
+                    self.state = State::Pasted(matched);
+                }
+            }
             (State::Sequence, b'~') => {
                 return match self.parameter {
+                    PASTE => {
+                        self.state = State::Pasted(0);
+                        None
+                    }
                     1 | 7 => Some(Key::Home),
                     4 | 8 => Some(Key::End),
                     5 => Some(Key::PageUp),
@@ -108,6 +130,26 @@ mod tests {
         assert_eq!(keys.read(b"["), []);
         assert_eq!(keys.read(b"Aq"), [Key::Up, Key::Char(b'q')]);
         assert_eq!(keys.read(b"\x1b"), [Key::Escape]);
+        assert_eq!(keys.read(b"q"), [Key::Char(b'q')]);
+    }
+
+    #[test]
+    fn what_is_pasted_is_no_key() {
+        let mut keys = Keys::default();
+        let pasted = b"j\x1b[200~dy\x03q\x1b[A\x1b[20\x1b\x1b[201~k";
+        assert_eq!(keys.read(pasted), [Key::Char(b'j'), Key::Char(b'k')]);
+        // Torn apart anywhere.
+        for at in 1..pasted.len() {
+            let (begin, end) = pasted.split_at(at);
+            let mut told = [keys.read(begin), keys.read(end)].concat();
+            // A key it may have been.
+            told.retain(|key| *key != Key::Escape);
+            assert_eq!(told, [Key::Char(b'j'), Key::Char(b'k')], "{at}");
+        }
+        // Its end never comes: a person still gets away.
+        assert_eq!(keys.read(b"\x1b[200~dy"), []);
+        assert_eq!(keys.read(b"q"), []);
+        assert_eq!(keys.read(b"\x03"), [Key::Char(3)]);
         assert_eq!(keys.read(b"q"), [Key::Char(b'q')]);
     }
 

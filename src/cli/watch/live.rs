@@ -4,10 +4,11 @@
 use super::draw::draw;
 use super::feed::{Heard, ask, follow};
 use super::keys::{Key, Keys};
-use super::log::Log;
+use super::log::{Log, News};
 use super::look::Look;
 use super::model::{Model, Wish};
-use super::screen::Screen;
+use super::screen::{Screen, typed};
+use super::stop::stop;
 use crate::agent::clock::Clock;
 use crate::cli::runtime::Signals;
 use crate::cli::{Error, Exit};
@@ -15,8 +16,7 @@ use crate::config::Places;
 use crate::ipc::{Client, Request};
 use jiff::tz::TimeZone;
 use rustix::process::{Signal, kill_current_process_group};
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +37,8 @@ pub(super) async fn live(places: &Places, client: Client, look: Look) -> Result<
     let mut signals = Signals::new()?;
     let hear = |kind| signal(kind).map_err(|source| Error::Machine { what: "hear signals", source });
     let mut resized = hear(SignalKind::window_change())?;
+    let mut quit = hear(SignalKind::quit())?;
+    let mut stopped = hear(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
     let mut continued = hear(SignalKind::from_raw(Signal::CONT.as_raw()))?;
     let mut model = Model::new(clock.now(), TimeZone::try_system().unwrap_or(TimeZone::UTC));
     let mut log = Log::new(places.events());
@@ -45,7 +47,6 @@ pub(super) async fn live(places: &Places, client: Client, look: Look) -> Result<
     let mut following = tokio::spawn(follow(places.clone(), client, hears.clone()));
     let mut asked = JoinSet::new();
     loop {
-        log.read(&mut model);
         model.tick(clock.now());
         let mut shown = 0;
         screen.draw(|look, buffer| shown = draw(&model, look, buffer)).map_err(terminal)?;
@@ -53,6 +54,14 @@ pub(super) async fn live(places: &Places, client: Client, look: Look) -> Result<
         let key = tokio::select! {
             biased;
             exit = signals.wait() => return Ok(exit),
+            _ = quit.recv() => return Ok(Exit::Quit),
+            _ = stopped.recv() => {
+                screen.suspend();
+                // Stops here, and goes on here.
+                stop().map_err(terminal)?;
+                screen.resume().map_err(terminal)?;
+                continue;
+            }
             _ = continued.recv() => {
                 screen.resume().map_err(terminal)?;
                 continue;
@@ -75,7 +84,14 @@ pub(super) async fn live(places: &Places, client: Client, look: Look) -> Result<
                 Ok(()) => continue,
                 Err(_) => return Ok(Exit::Other),
             },
-            () = log.changed() => continue,
+            news = log.news() => {
+                match news {
+                    News::Events(events) => model.read(&events),
+                    News::Silent => model.log_hangs(),
+                    News::Crashed => return Ok(Exit::Other),
+                }
+                continue;
+            }
             () = tokio::time::sleep(TICK) => continue,
         };
         // Without a terminal there is nobody to show anything to.
@@ -89,10 +105,8 @@ pub(super) async fn live(places: &Places, client: Client, look: Look) -> Result<
                 continue;
             }
             Some(Wish::Suspend) => {
-                screen.suspend();
-                // Stops here, and goes on here; where no shell could take over, the kernel does not stop it at all.
+                // As the terminal itself would: this is heard above, and whoever started this program is stopped with it.
                 kill_current_process_group(Signal::TSTP).map_err(io::Error::from).map_err(terminal)?;
-                screen.resume().map_err(terminal)?;
                 continue;
             }
             Some(Wish::Reconnect) => Request::Reconnect,
@@ -114,18 +128,13 @@ fn terminal(source: io::Error) -> Error {
 
 /// The keys that are pressed. The thread that reads them is left behind at the end.
 fn keys() -> io::Result<mpsc::Receiver<Key>> {
-    let mut terminal = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let terminal = io::stdin().as_fd().try_clone_to_owned()?;
     let (pressed, keys) = mpsc::channel(WAITING);
     std::thread::spawn(move || {
         let mut decoder = Keys::default();
         let mut octets = [0; 64];
         loop {
-            let count = match terminal.read(&mut octets) {
-                Ok(0) => return,
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return,
-            };
+            let Ok(count @ 1..) = typed(&terminal, &mut octets) else { return };
             for key in decoder.read(octets.get(..count).unwrap_or_default()) {
                 if pressed.blocking_send(key).is_err() {
                     return;

@@ -12,6 +12,7 @@ mod log;
 mod look;
 mod model;
 mod screen;
+mod stop;
 mod text;
 mod traffic;
 mod vt;

@@ -81,6 +81,8 @@ pub(super) struct Model {
     lost: Option<(UnixTime, String)>,
     note: Option<Note>,
     events: VecDeque<Event>,
+    /// The event log cannot be read now.
+    log_hangs: bool,
     /// So many of the newest events are below the screen.
     below: usize,
     /// So many are on it.
@@ -100,6 +102,7 @@ impl Model {
             lost: None,
             note: None,
             events: VecDeque::new(),
+            log_hangs: false,
             below: 0,
             page: 1,
         }
@@ -153,6 +156,17 @@ impl Model {
     pub(super) fn note(&mut self, now: Now, text: String, failed: bool) {
         self.tick(now);
         self.note = Some(Note { text, failed, until: now.at + NOTE });
+    }
+
+    /// The event log was read; what is new in it.
+    pub(super) fn read(&mut self, entries: &[Entry]) {
+        self.log_hangs = false;
+        entries.iter().for_each(|entry| self.event(entry));
+    }
+
+    /// The event log does not let itself be read: the events that are shown need not be the last ones.
+    pub(super) fn log_hangs(&mut self) {
+        self.log_hangs = true;
     }
 
     /// One more line of the event log. Whoever looks back goes on seeing the same.
@@ -224,6 +238,11 @@ impl Model {
 
     pub(super) fn is_lost(&self) -> Option<(UnixTime, &str)> {
         self.lost.as_ref().map(|(since, why)| (*since, why.as_str()))
+    }
+
+    /// Whether the events may be old ones.
+    pub(super) fn is_log_hanging(&self) -> bool {
+        self.log_hangs
     }
 
     pub(super) fn noted(&self) -> Option<&Note> {

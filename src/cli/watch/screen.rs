@@ -5,16 +5,17 @@ use super::vt::Vt;
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Size;
 use ratatui_core::terminal::Terminal;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::termios::{OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr};
-use std::fs::File;
-use std::io;
-use std::os::fd::AsFd as _;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::sync::{Mutex, Once, PoisonError};
 
-/// Another screen than the shell's, no cursor, nothing at the end of a line goes on in the next.
-const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
+/// Another screen than the shell's, no cursor, nothing at the end of a line goes on in the next, what is pasted is marked.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[?2004h\x1b[2J";
 /// The way back, also for terminals without another screen.
-const LEAVE: &[u8] = b"\x1b[m\x1b[2J\x1b[H\x1b[?7h\x1b[?25h\x1b[?1049l";
+const LEAVE: &[u8] = b"\x1b[m\x1b[2J\x1b[H\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l";
 /// A terminal that does not know its size has this one.
 const USUAL: Size = Size::new(80, 24);
 
@@ -24,7 +25,7 @@ static HOOK: Once = Once::new();
 
 /// See the module.
 pub(super) struct Screen {
-    terminal: Terminal<Vt<File>>,
+    terminal: Terminal<Vt<Out>>,
     look: Look,
 }
 
@@ -34,8 +35,7 @@ impl Screen {
     /// # Errors
     /// They are none.
     pub(super) fn enter(look: Look) -> io::Result<Self> {
-        let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let terminal = Terminal::new(Vt::new(out, size()))?;
+        let terminal = Terminal::new(Vt::new(Out, size()))?;
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
             // The message is for the shell's screen.
@@ -61,7 +61,7 @@ impl Screen {
         settings.special_codes[SpecialCodeIndex::VMIN] = 1;
         settings.special_codes[SpecialCodeIndex::VTIME] = 0;
         tcsetattr(io::stdin(), OptionalActions::Now, &settings)?;
-        write(ENTER)?;
+        Out.write_all(ENTER)?;
         self.terminal.clear()
     }
 
@@ -95,23 +95,58 @@ fn leave() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(before) = before {
         // A terminal that has gone needs nothing.
-        let _ = write(LEAVE);
+        let _ = Out.write_all(LEAVE);
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
     }
 }
 
-fn write(mut octets: &[u8]) -> io::Result<()> {
-    while !octets.is_empty() {
-        match rustix::io::write(io::stdout(), octets) {
-            Ok(written) => octets = octets.get(written..).unwrap_or_default(),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+/// Standard output as a terminal: somebody else may have made it one that does not wait.
+#[derive(Debug)]
+struct Out;
+
+impl Write for Out {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        loop {
+            match rustix::io::write(io::stdout(), octets) {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => wait_for(io::stdout(), PollFlags::OUT)?,
+                written => return Ok(written?),
+            }
         }
     }
-    Ok(())
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is typed next, at least one octet of it; 0 where the terminal has gone. Waits also where a read does not: the terminal
+/// is shared with programs that may have set it so.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn typed(terminal: impl AsFd, octets: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match rustix::io::read(&terminal, &mut *octets) {
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait_for(&terminal, PollFlags::IN)?,
+            count => return Ok(count?),
+        }
+    }
+}
+
+/// Waits until this can be done, or never will.
+fn wait_for(terminal: impl AsFd, what: PollFlags) -> io::Result<()> {
+    match poll(&mut [PollFd::new(&terminal, what)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn size() -> Size {
     let size = tcgetwinsize(io::stdout()).map(|size| Size::new(size.ws_col, size.ws_row));
     size.ok().filter(|size| size.width > 0 && size.height > 0).unwrap_or(USUAL)
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,7 +159,10 @@ fn states() -> Vec<(&'static str, Model)> {
     lost.lost(now(3), "no agent of yours runs (/run/user/1000/ikeep/agent.sock is not listened to): `ikeep connect` starts one".into());
     let mut noted = model(connected());
     noted.note(now(1), "Connected by token to Acme Berlin: 192.168.20.5; device ikeep0".into(), false);
+    let mut hangs = model(connected());
+    hangs.log_hangs();
     vec![
+        ("log-hangs", hangs),
         ("disconnected", model(idle("disconnected", Some("the reconnect window is over: `ikeep connect`")))),
         ("connecting", model(idle("connecting", None))),
         ("connected", model(connected())),
@@ -190,7 +193,7 @@ fn the_picture_shrinks_and_grows_with_the_screen() {
     for size in [(40, 12), (10, 3), (200, 60)] {
         screen(&format!("connected-{}x{}", size.0, size.1), &mut model(connected()), COLOUR, size);
     }
-    screen("captive-portal-40x12", &mut states().remove(7).1, COLOUR, (40, 12));
+    screen("captive-portal-40x12", &mut states().remove(8).1, COLOUR, (40, 12));
 }
 
 #[test]

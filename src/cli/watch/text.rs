@@ -188,6 +188,17 @@ mod tests {
         assert_eq!(moment(UnixTime::from_millis(u64::MAX), noon, &TimeZone::UTC).len(), 11);
     }
 
+    /// Wider than the screen is a line of one character only, whatever stands on, below or before it without a width of its own.
+    fn is_one_character(line: &str) -> bool {
+        line.chars().filter(|c| unicode_width::UnicodeWidthChar::width(*c) > Some(0)).count() == 1
+    }
+
+    #[test]
+    fn a_mark_that_begins_a_line_counts_for_nothing() {
+        let lines = wrap(" \u{11438}ሀ", 0);
+        assert!(lines.iter().all(|line| is_one_character(line)), "{lines:?}");
+    }
+
     proptest! {
         #[test]
         fn nothing_is_wider_than_it_may_be(text in ".*", columns in 0..40_usize, unicode: bool) {
@@ -196,7 +207,7 @@ mod tests {
             prop_assert!(unicode || clean.is_ascii());
             prop_assert!(cut(&clean, columns, unicode).width() <= columns);
             for line in wrap(&clean, columns) {
-                prop_assert!(line.width() <= columns || line.width() == line.chars().next().and_then(unicode_width::UnicodeWidthChar::width).unwrap_or(0));
+                prop_assert!(line.width() <= columns || is_one_character(&line), "{line:?}");
             }
         }
     }

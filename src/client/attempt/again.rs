@@ -30,8 +30,8 @@ impl Client {
         let Some(attempt) = &self.attempt else { return };
         if self.paths.to(attempt.remote()).is_none() {
             let candidates = match attempt.auth {
-                AuthKind::AnyConnect => self.login_candidates(),
                 AuthKind::Token => self.token_candidates(),
+                AuthKind::AnyConnect | AuthKind::Eap(_) | AuthKind::Certificate => self.login_candidates(),
             };
             let Some(to) = self.candidate(candidates) else {
                 return self.attempt_failed(now, Failure::NoAnswer { hint: None });
@@ -41,7 +41,7 @@ impl Client {
                 Some(attempt) if attempt.initiator.is_in_init() => attempt.retarget(to, nat_port),
                 // The gateway has an SA half done with an address that is out of reach: it begins anew. A token's attempts are
                 // spaced by the policy.
-                Some(attempt) if attempt.auth == AuthKind::AnyConnect && attempt.spaced_until() > now.at => {
+                Some(attempt) if attempt.auth.is_login() && attempt.spaced_until() > now.at => {
                     attempt.anew_at = Some(attempt.spaced_until());
                     return;
                 }

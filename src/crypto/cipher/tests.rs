@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::crypto::testing::hex;
 
-const ENCRS: [Encr; 4] = Encr::ALL;
+const ENCRS: [Encr; 5] = Encr::ALL;
 const INTEGS: [Integ; 3] = [Integ::HmacSha256_128, Integ::HmacSha384_192, Integ::HmacSha512_256];
 
 /// Every combination that can be negotiated.
@@ -20,8 +20,9 @@ fn protection(encr: Encr, integ: Option<Integ>, seed: u8) -> PacketProtection {
 #[test]
 fn numbers_go_both_ways() {
     for encr in ENCRS {
-        assert_eq!(Encr::from_id(encr.id(), Some(encr.key_bits())), Some(encr));
-        assert_eq!(Encr::from_id(encr.id(), None), None);
+        assert_eq!(Encr::from_id(encr.id(), encr.key_bits()), Some(encr));
+        let other = if encr.key_bits().is_some() { None } else { Some(256) };
+        assert_eq!(Encr::from_id(encr.id(), other), None);
     }
     for (id, bits) in [(12, 192), (20, 192), (18, 128), (19, 256), (3, 128), (28, 256)] {
         assert_eq!(Encr::from_id(id, Some(bits)), None);
@@ -32,6 +33,7 @@ fn numbers_go_both_ways() {
     }
     assert_eq!(Integ::from_id(2), None);
     assert_eq!(Encr::AesGcm256.key_len(), 36);
+    assert_eq!(Encr::ChaCha20Poly1305.key_len(), 36);
     assert_eq!(Encr::AesCbc128.key_len(), 16);
 }
 
@@ -73,6 +75,27 @@ fn gcm_puts_the_high_half_in_the_middle() {
         [&[1, 2, 3, 4, 0xa, 0xb, 0xc, 0xd, 5, 6, 7, 8][..], &[0; 8], b"text", &[0; 16]].concat();
     keys.seal(&mut spelt_out, 12, &iv, None);
     assert_eq!(with_esn[8..], spelt_out[12..]);
+}
+
+/// RFC 7634, appendix A: an ESP packet.
+#[test]
+fn rfc_7634() {
+    let key = hex("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f a0a1a2a3");
+    let keys = PacketProtection::new(Encr::ChaCha20Poly1305, None, &key, &[]);
+    let header = hex("01020304 00000005");
+    let iv = hex("1011121314151617");
+    let plain =
+        hex("45000054a6f200004001e778c6336405c000020508005b7a3a080000553bec100007362708090a0b0c0d0e0f
+         101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f3031323334353637 01020204");
+    let sealed =
+        hex("24039428b97f417e3c13753a4f05087b67c352e6a7fab1b982d466ef407ae5c614ee8099d52844eb61aa95dfab4c0
+         2f72aa71e7c4c4f64c9befe2facc638e8f3cbec163fac469b502773f6fb94e664da9165b82829f641e076aaa8266b
+         7fb0f7b11b369907e1ad43");
+    let mut packet = [&header[..], &[0; 8], &plain, &[0; 16]].concat();
+    keys.seal(&mut packet, 8, &iv, None);
+    assert_eq!(packet[16..], sealed);
+    let range = keys.open(&mut packet, 8, None).expect("genuine");
+    assert_eq!(packet[range], plain);
 }
 
 /// RFC 4303 2.2.1: the MAC reads SPI | low | .. | high.

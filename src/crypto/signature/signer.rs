@@ -9,12 +9,13 @@ use std::fmt;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING,
-    ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
-    RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaKeyPair,
+    ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _,
+    RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
+    RsaKeyPair,
 };
 
 use super::super::Hash;
-use super::{Scheme, SignatureError};
+use super::{Scheme, SignatureError, verify};
 
 /// Something that can sign: a key in memory now, a token later.
 pub trait Signer: Send + Sync {
@@ -30,6 +31,7 @@ pub struct SigningKey(Kind);
 enum Kind {
     Rsa(Box<RsaKeyPair>),
     Ecdsa(Box<Ecdsa>),
+    Ed25519(Box<Ed25519KeyPair>),
 }
 
 /// ring binds a key to one form of signature, so one key is held twice.
@@ -38,6 +40,9 @@ struct Ecdsa {
     fixed: EcdsaKeyPair,
     der: EcdsaKeyPair,
 }
+
+/// SubjectPublicKeyInfo of an Ed25519 key, but for its 32 octets (RFC 8410 4).
+const ED25519_SPKI: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 
 const RSA_SCHEMES: [Scheme; 6] = [
     Scheme::RsaPss(Hash::Sha256),
@@ -61,8 +66,37 @@ impl SigningKey {
         let p384 = || {
             Ecdsa::read(der, Hash::Sha384, &ECDSA_P384_SHA384_FIXED_SIGNING, &ECDSA_P384_SHA384_ASN1_SIGNING)
         };
-        let key = p256().or_else(|_| p384())?;
-        Ok(Self(Kind::Ecdsa(Box::new(key))))
+        if let Ok(key) = p256().or_else(|_| p384()) {
+            return Ok(Self(Kind::Ecdsa(Box::new(key))));
+        }
+        let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| SignatureError::Key)?;
+        Ok(Self(Kind::Ed25519(Box::new(key))))
+    }
+
+    /// Reads an RSA key in its own form, PKCS#1 DER.
+    pub fn from_pkcs1(der: &[u8]) -> Result<Self, SignatureError> {
+        RsaKeyPair::from_der(der).map(|key| Self(Kind::Rsa(Box::new(key)))).map_err(|_| SignatureError::Key)
+    }
+
+    /// True for an RSA key.
+    pub fn is_rsa(&self) -> bool {
+        matches!(self.0, Kind::Rsa(_))
+    }
+
+    /// True for an Ed25519 key.
+    pub fn is_ed25519(&self) -> bool {
+        matches!(self.0, Kind::Ed25519(_))
+    }
+
+    /// Whether this is the key of the certificate with this SubjectPublicKeyInfo (DER).
+    pub fn belongs_to(&self, spki: &[u8]) -> bool {
+        if let Kind::Ed25519(key) = &self.0 {
+            return spki.strip_prefix(ED25519_SPKI) == Some(key.public_key().as_ref());
+        }
+        let proof = |scheme: &Scheme| {
+            verify(spki, *scheme, ED25519_SPKI, &self.sign(*scheme, ED25519_SPKI).ok()?).ok()
+        };
+        self.schemes().first().and_then(proof).is_some()
     }
 }
 
@@ -89,6 +123,7 @@ impl Signer for SigningKey {
         match &self.0 {
             Kind::Rsa(_) => &RSA_SCHEMES,
             Kind::Ecdsa(key) => &key.schemes,
+            Kind::Ed25519(_) => &[Scheme::Ed25519],
         }
     }
     fn sign(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, SignatureError> {
@@ -113,6 +148,7 @@ impl Signer for SigningKey {
                 let signature = pair.sign(&random, message).map_err(|_| SignatureError::Key)?;
                 Ok(signature.as_ref().to_vec())
             }
+            (Kind::Ed25519(key), Scheme::Ed25519) => Ok(key.sign(message).as_ref().to_vec()),
             _ => Err(SignatureError::Key),
         }
     }
@@ -122,6 +158,7 @@ impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Kind::Rsa(_) => "SigningKey(RSA)",
+            Kind::Ed25519(_) => "SigningKey(Ed25519)",
             Kind::Ecdsa(key) if key.schemes[0] == Scheme::EcdsaDer(Hash::Sha256) => "SigningKey(ECDSA P-256)",
             Kind::Ecdsa(_) => "SigningKey(ECDSA P-384)",
         })

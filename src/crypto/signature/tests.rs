@@ -79,3 +79,23 @@ fn unreadable_keys_are_refused() {
         assert_eq!(SigningKey::from_pkcs8(bad).err(), Some(SignatureError::Key));
     }
 }
+
+#[test]
+fn an_ed25519_key_signs_and_knows_its_certificate() {
+    use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
+    let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("randomness");
+    let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("just made");
+    let key = SigningKey::from_pkcs8(pkcs8.as_ref()).expect("just made");
+    assert_eq!((key.schemes(), format!("{key:?}")), (&[Scheme::Ed25519][..], "SigningKey(Ed25519)".into()));
+    assert!(key.is_ed25519() && !key.is_rsa());
+    let signature = key.sign(Scheme::Ed25519, b"message").expect("its scheme");
+    let public = pair.public_key().as_ref();
+    UnparsedPublicKey::new(&ED25519, public).verify(b"message", &signature).expect("a good signature");
+    assert_eq!(key.sign(Scheme::EcdsaDer(Hash::Sha256), b"message"), Err(SignatureError::Key));
+    let spki = [b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00", public].concat();
+    assert!(key.belongs_to(&spki));
+    let (ecdsa, ecdsa_spki) = ec_key(&ECDSA_P256_SHA256_ASN1_SIGNING, P256_SPKI);
+    assert!(ecdsa.belongs_to(&ecdsa_spki) && !ecdsa.belongs_to(&spki) && !key.belongs_to(&ecdsa_spki));
+    // A gateway's proof is never taken in this form.
+    assert_eq!(verify(&spki, Scheme::Ed25519, b"message", &signature), Err(SignatureError::Key));
+}

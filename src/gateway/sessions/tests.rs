@@ -13,7 +13,7 @@ fn databases() -> Sessions {
 }
 
 fn login(reconnect: bool) -> Wanted {
-    Wanted { user: "test".into(), address4: None, address6: None, reconnect }
+    Wanted { user: "test".into(), address4: None, address6: None, reconnect, grant: Grant::default() }
 }
 
 #[test]

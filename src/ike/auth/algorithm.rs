@@ -18,6 +18,8 @@ const RSASSA_PSS: u8 = 10;
 const MGF1: u8 = 8;
 /// 1.2.840.10045.4.3, ecdsa-with-SHA2: the last octet follows.
 const ECDSA: [u8; 7] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
+/// 1.3.101, Edwards curves: the last octet follows (RFC 8410 3).
+const EDWARDS: [u8; 2] = [0x2b, 0x65];
 /// 2.16.840.1.101.3.4.2, the hash functions: the last octet follows.
 const HASHES: [u8; 8] = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02];
 
@@ -58,6 +60,7 @@ fn accepted(scheme: Scheme) -> Vec<Vec<u8>> {
             Hash::Sha512 => vec![der(SEQUENCE, &[&oid(&ECDSA, 4)])],
         },
         Scheme::EcdsaFixed(_) => Vec::new(),
+        Scheme::Ed25519 => vec![der(SEQUENCE, &[&oid(&EDWARDS, 112)])],
     }
 }
 

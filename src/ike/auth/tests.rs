@@ -45,6 +45,15 @@ fn parameters_may_be_absent_but_nothing_else_may_differ() {
     }
 }
 
+/// RFC 8420 appendix A, and only where "Identity" is announced.
+#[test]
+fn ed25519_has_its_name_and_is_not_taken() {
+    let identifier = unhex("30 05 06 03 2b 65 70");
+    assert_eq!(algorithm::encode(Scheme::Ed25519), Some(identifier.clone()));
+    assert_eq!(algorithm::decode(&identifier), None);
+    assert!(takes_ed25519(&[0, 2, 0, 5]) && !takes_ed25519(&[0, 2, 5, 0]) && !takes_ed25519(&[5]));
+}
+
 #[test]
 fn hash_algorithms_are_read_as_written() {
     assert_eq!(our_hash_algorithms(), [0, 2, 0, 3, 0, 4]);
@@ -61,4 +70,14 @@ proptest! {
         read_digital_signature(&der);
         read_hash_algorithms(&der);
     }
+}
+
+#[test]
+fn an_auth_payload_is_described_by_its_method_and_algorithm() {
+    assert_eq!(describe(method::RSA, &[]), "RSA signature (method 1)");
+    let identifier = algorithm::encode(Scheme::RsaPss(Hash::Sha384)).unwrap();
+    let data = digital_signature(&identifier, b"signature");
+    assert!(describe(method::DIGITAL_SIGNATURE, &data).contains("RsaPss(Sha384)"), "{}", describe(14, &data));
+    assert!(describe(method::DIGITAL_SIGNATURE, &[200]).contains("not known here"));
+    assert_eq!(describe(77, &[]), "unknown (method 77)");
 }

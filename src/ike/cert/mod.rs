@@ -5,9 +5,13 @@
 
 mod error;
 mod names;
+mod own;
+mod shape;
 mod test_keys;
 
 pub use error::CertError;
+pub use own::{OwnCertificate, OwnCertificateError};
+pub use shape::{Shape, shape};
 pub use test_keys::is_public_test_key;
 
 use crate::crypto::Hash;

@@ -137,7 +137,9 @@ fn read_idr(idr: &Identity) -> Idr<'_> {
     }
 }
 
-fn alternative_names<'a>(leaf: &'a X509Certificate<'_>) -> impl Iterator<Item = &'a GeneralName<'a>> {
+pub(super) fn alternative_names<'a>(
+    leaf: &'a X509Certificate<'_>,
+) -> impl Iterator<Item = &'a GeneralName<'a>> {
     let extension = leaf.subject_alternative_name().ok().flatten();
     extension.into_iter().flat_map(|extension| extension.value.general_names.iter())
 }

@@ -71,6 +71,11 @@ impl<'a> Packet<'a> {
         Some(Method { kind, expanded })
     }
 
+    /// Type and data of a request or response.
+    pub(super) fn typed(&self) -> Option<(u8, &'a [u8])> {
+        self.body.split_first().map(|(kind, data)| (*kind, data))
+    }
+
     /// The TLVs of an EAP-AnyConnect request or response; `None` where it is another method.
     fn tlvs(&self) -> Option<&'a [u8]> {
         self.body.strip_prefix(&ANYCONNECT)

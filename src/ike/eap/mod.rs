@@ -1,11 +1,15 @@
 //! EAP as IKE carries it, and EAP-AnyConnect (`fork`, `ssl`, `seen`: PROTOCOL section 2).
 //!
 //! `dbrp`: framing and TLVs. `xml`: the aggregate-auth documents, both directions. `client`: the login as a state machine.
-//! `server`: what the embedded gateway says and how it reads what the client says.
+//! `server`: what the embedded gateway says and how it reads what the client says. `standard`: the methods of other gateways.
+//! `peer`: whichever of them a login uses.
 
 mod client;
 pub mod dbrp;
+mod outline;
+mod peer;
 pub mod server;
+pub mod standard;
 pub(crate) mod text;
 pub mod xml;
 
@@ -13,6 +17,9 @@ pub mod xml;
 mod tests;
 
 pub use client::{AnyConnect, MAX_ROUNDS};
+pub use outline::{Outline, outline, session_elements};
+pub use peer::Peer;
+pub use standard::{EapMethod, Standard};
 
 use crate::crypto::Secret;
 use std::collections::BTreeMap;
@@ -111,6 +118,29 @@ pub enum EapError {
          method (AuthMethodDuringIKENegotiation)"
     )]
     WrongMethod(String),
+    /// The gateway goes on with another method than the one that the profile names.
+    #[error(
+        "the gateway offers {offered}, and the profile names {wanted} (AuthMethodDuringIKENegotiation): nothing else is done. Ask \
+         the gateway's administrator which of the two is meant"
+    )]
+    NotOffered {
+        /// What it offers.
+        offered: String,
+        /// What was asked for.
+        wanted: EapMethod,
+    },
+    /// The account cannot be used, whatever the password is.
+    #[error("the gateway refused the login: {0}")]
+    Account(String),
+    /// The password has expired.
+    #[error("the gateway refused the login: {0}")]
+    Expired(String),
+    /// Whoever answers does not know the password: it is not whom the user has an account with.
+    #[error(
+        "the gateway has not shown that it knows the password (MS-CHAPv2), so the login was ended: its user database is not the \
+         one that the password belongs to; ask its administrator"
+    )]
+    NotMutual,
     /// `<client-cert-request/>`.
     #[error(
         "the gateway asks for a client certificate, and this version has none to show: log in to a group that takes a \

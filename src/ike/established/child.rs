@@ -23,8 +23,6 @@ pub(super) struct Child {
     pub(super) rekeying: bool,
     /// Our DELETE of it is under way.
     pub(super) deleting: bool,
-    /// The peer rekeyed it while our own rekey was under way: lowest nonce of the peer's exchange, and the successor.
-    pub(super) rekeyed_by_peer: Option<(Vec<u8>, u32)>,
     /// The group of our next rekey; `None` where no group is configured, or the peer wants no PFS.
     pub(super) group: Option<Group>,
 }
@@ -39,7 +37,6 @@ impl Child {
             rekey_at: policy.child_lifetime.map(|after| now + after),
             rekeying: false,
             deleting: false,
-            rekeyed_by_peer: None,
             group: match suite {
                 Some(suite) => suite.group,
                 None => policy.esp.groups.first().copied(),

@@ -200,7 +200,7 @@ impl Established {
         match which {
             Which::Current => Authentic::Updated { label: update.label },
             // The Child SAs belong to the new IKE SA, which gets an update of its own.
-            Which::Replaced => Authentic::New,
+            Which::Replaced | Which::Rival => Authentic::New,
         }
     }
 

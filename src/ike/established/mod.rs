@@ -1,12 +1,32 @@
 //! An authenticated IKE SA with its Child SA: liveness, DELETE and rekeys, both roles (RFC 7296 1.3, 1.4, 2.8).
 //!
-//! One Child SA at a time is kept (and while it is rekeyed its successor); additional ones are refused. Collisions: of two
-//! rekeys of the Child SA the one with the lowest nonce gives way (2.8.1); a rekey of the IKE SA that meets any other
-//! exchange of this kind is put off by TEMPORARY_FAILURE (2.25).
+//! One Child SA at a time is kept (and while it is rekeyed its successor); additional ones are refused.
+//!
+//! What happens where two exchanges meet (RFC 7296 2.8 and 2.25); each row is a test in `tests/collisions` with the number of
+//! the section in its name:
+//!
+//! | the peer wants | while we | answer, and what follows | section |
+//! |---|---|---|---|
+//! | rekey of the Child SA | rekey it | as usual; the SA with the lowest of the four nonces goes, its maker deletes it | 2.25.1, 2.8.1 |
+//! | rekey of the Child SA | delete it | TEMPORARY_FAILURE | 2.25.1 |
+//! | rekey of a Child SA | do not have it | CHILD_SA_NOT_FOUND | 2.25.1 |
+//! | delete of the Child SA | rekey it | as usual, with a Delete; what our rekey is answered counts | 2.25.1 |
+//! | delete of the Child SA | delete it | without a Delete | 2.25.1 |
+//! | rekey of the IKE SA | rekey it | as usual; the new IKE SA with the lowest nonce goes, the other gets the Child SAs | 2.25.2, 2.8.2 |
+//! | rekey of the IKE SA | have rekeyed it already | TEMPORARY_FAILURE | 2.8.2 |
+//! | rekey of the IKE SA | close it, or rekey or close a Child SA | TEMPORARY_FAILURE | 2.25.2 |
+//! | delete of the IKE SA | rekey it | as usual; our rekey is forgotten, and what the peer's rekey made goes on | 2.25.2, 2.8.2 |
+//! | delete of the IKE SA | delete it | as usual; our own is forgotten | 2.25.2 |
+//! | rekey of a Child SA | rekey or close the IKE SA | TEMPORARY_FAILURE | 2.25.2 |
+//! | delete of a Child SA | rekey the IKE SA | as usual, with a Delete | 2.25.2 |
+//!
+//! What is answered TEMPORARY_FAILURE is tried again after 5 to 15 s. What is answered CHILD_SA_NOT_FOUND is gone.
 
 mod child;
 mod mobike;
 mod rekey;
+mod rekey_ike;
+mod slot;
 #[cfg(test)]
 mod tests;
 
@@ -17,10 +37,10 @@ use crate::crypto::Random;
 use crate::esp::SaParams;
 use crate::time::Instant;
 use child::Child;
+use mobike::Mobike;
 pub use mobike::mobike_offer;
-use mobike::{Mobike, Update};
-use rekey::{ChildRekey, IkeRekey};
 pub use rekey::{esp_spi, ike_spi};
+use slot::{Pending, Rival, Slot, Which};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -62,6 +82,19 @@ pub enum SaEvent {
         /// Our inbound SPI.
         spi_in: u32,
     },
+    /// The peer refuses to rekey the Child SA with this inbound SPI: it allows one Child SA for each IKE SA (NO_ADDITIONAL_SAS,
+    /// RFC 7296 1.3), so that only a new IKE SA can follow it. The rekey is put off.
+    RekeyRefused {
+        /// Our inbound SPI.
+        spi_in: u32,
+    },
+    /// The peer says that it does not know the SPI that we send with (INVALID_SPI inside the IKE SA, RFC 7296 1.5).
+    UnknownToPeer {
+        /// Our inbound SPI of that pair.
+        spi_in: u32,
+    },
+    /// The peer ends this IKE SA after this time, counted from now, unless we authenticate anew (RFC 4478).
+    AuthLifetime(Duration),
     /// The IKE SA was rekeyed: new SPIs, same Child SAs.
     Rekeyed,
     /// An authenticated answer to one of our requests.
@@ -84,32 +117,18 @@ pub enum SaEvent {
     Dead,
 }
 
-/// What an outstanding or queued request of ours is for; one entry each, in order.
-enum Pending {
-    Liveness,
-    DeleteIke,
-    DeleteChild { spi_in: u32 },
-    RekeyChild(Box<ChildRekey>),
-    RekeyIke(Box<IkeRekey>),
-    Update(Update),
-}
-
-/// An IKE SA with the purposes of its requests.
-struct Slot {
-    sa: IkeSa,
-    pending: VecDeque<Pending>,
-}
-
 /// See the module.
 pub struct Established {
     current: Slot,
     /// The SA that a rekey replaced, until it is deleted.
     replaced: Option<(Slot, Instant)>,
+    /// The other IKE SA of two rekeys that met.
+    rival: Option<Rival>,
     children: Vec<Child>,
     policy: SaPolicy,
     mobike: Mobike,
     ike_rekey_at: Option<Instant>,
-    /// A responder's fresh IKE SA: nothing of ours is started on it before the peer deleted the old one.
+    /// Deleted by either side, or given up.
     closed: bool,
     events: VecDeque<SaEvent>,
 }
@@ -120,28 +139,13 @@ impl Established {
         Self {
             current: Slot { sa, pending: VecDeque::new() },
             replaced: None,
+            rival: None,
             children: child.map(|c| Child::new(now, c, None, &policy)).into_iter().collect(),
             ike_rekey_at: policy.ike_lifetime.map(|after| now + after),
             mobike: Mobike::default(),
             policy,
             closed: false,
             events: VecDeque::new(),
-        }
-    }
-
-    /// True where a datagram with these header SPIs belongs here (the rekeyed and the replaced SA too).
-    pub fn owns(&self, spi_i: &[u8; 8], spi_r: &[u8; 8]) -> bool {
-        self.slot_named(spi_i, spi_r).is_some()
-    }
-
-    fn slot_named(&self, spi_i: &[u8; 8], spi_r: &[u8; 8]) -> Option<Which> {
-        let is = |slot: &Slot| slot.sa.spis() == (*spi_i, *spi_r);
-        if is(&self.current) {
-            Some(Which::Current)
-        } else if self.replaced.as_ref().is_some_and(|(slot, _)| is(slot)) {
-            Some(Which::Replaced)
-        } else {
-            None
         }
     }
 
@@ -160,9 +164,15 @@ impl Established {
         self.current.sa.is_busy()
     }
 
-    /// A Child SA is left.
+    /// A Child SA is left, or comes in place of one that the peer has deleted during our rekey of it.
     pub fn has_child(&self) -> bool {
-        !self.children.is_empty()
+        let orphan = |p: &Pending| matches!(p, Pending::RekeyChild(rekey) if rekey.is_orphan());
+        !self.children.is_empty() || self.current.pending.iter().any(orphan)
+    }
+
+    /// Forgets every Child SA without a word or an event: a fault, for tests.
+    pub fn forget_children(&mut self) {
+        self.children.clear();
     }
 
     /// Deleted by either side: nothing is sent any more but answers.
@@ -210,13 +220,6 @@ impl Established {
         }
     }
 
-    fn slot(&mut self, which: Which) -> Option<&mut Slot> {
-        match which {
-            Which::Current => Some(&mut self.current),
-            Which::Replaced => self.replaced.as_mut().map(|(slot, _)| slot),
-        }
-    }
-
     fn respond(
         &mut self,
         which: Which,
@@ -250,20 +253,9 @@ impl Established {
                 }
                 self.respond(which, id, exchange, &answer, random);
                 if deleted {
-                    match which {
-                        // The stored answer must survive until the owner lets go of us.
-                        Which::Current => {
-                            self.closed = true;
-                            self.events.push_back(SaEvent::DeletedByPeer);
-                        }
-                        Which::Replaced => {
-                            // Keep it for the retransmission of its DELETE, but not for long.
-                            if let Some((_, until)) = self.replaced.as_mut() {
-                                *until = (*until).min(now + Duration::from_secs(5));
-                            }
-                        }
-                    }
+                    self.deleted_by_peer(now, which, random);
                 }
+                self.take_notifies(payloads);
             }
             Exchange::CreateChildSa if matches!(which, Which::Current) => {
                 self.answer_create_child(now, id, payloads, random);
@@ -295,6 +287,9 @@ impl Established {
                         if !child.deleting {
                             ours.push(child.spi_in);
                         }
+                        if let Some(rekey) = self.rekey_of(child.spi_in) {
+                            rekey.old_is_gone();
+                        }
                         self.events.push_back(SaEvent::ChildDown { spi_in: child.spi_in });
                     }
                 }
@@ -320,11 +315,13 @@ impl Established {
         match pending {
             Pending::Liveness | Pending::Update(_) => {}
             Pending::DeleteIke => match which {
-                Which::Current => {
+                Which::Current if !self.closed => {
                     self.closed = true;
                     self.events.push_back(SaEvent::Deleted);
                 }
+                Which::Current => {}
                 Which::Replaced => self.replaced = None,
+                Which::Rival => self.rival = None,
             },
             Pending::DeleteChild { spi_in } => {
                 if let Some(at) = self.children.iter().position(|c| c.spi_in == spi_in) {
@@ -332,24 +329,16 @@ impl Established {
                     self.events.push_back(SaEvent::ChildDown { spi_in });
                 }
             }
+            // The peer has ended the IKE SA in the meantime: the exchange is forgotten (RFC 7296 2.25.2).
+            Pending::RekeyChild(_) | Pending::RekeyIke(_) if self.closed => {}
             Pending::RekeyChild(rekey) => self.child_rekey_answered(now, *rekey, payloads, random),
-            Pending::RekeyIke(rekey) => self.ike_rekey_answered(now, *rekey, payloads, random),
+            Pending::RekeyIke(rekey) => self.ike_rekey_answered(now, &rekey, payloads, random),
         }
     }
 
     /// What is due: retransmissions, rekeys.
     pub fn handle_timeout(&mut self, now: Instant, random: &mut dyn Random) {
-        if self.current.sa.handle_timeout(now) {
-            let deleting = self.current.pending.iter().any(|p| matches!(p, Pending::DeleteIke));
-            self.current.pending.clear();
-            self.closed = true;
-            self.events.push_back(if deleting { SaEvent::Deleted } else { SaEvent::Dead });
-        }
-        if let Some((slot, until)) = self.replaced.as_mut()
-            && (slot.sa.handle_timeout(now) || *until <= now)
-        {
-            self.replaced = None;
-        }
+        self.slots_timeout(now, random);
         if self.closed {
             return;
         }
@@ -366,11 +355,14 @@ impl Established {
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         let mut due = Vec::new();
         due.extend(self.current.sa.poll_timeout().map(|at| (at, "IKE retransmission")));
-        if let Some((slot, until)) = &self.replaced {
-            due.push((*until, "end of the replaced IKE SA"));
+        let replaced = self.replaced.as_ref().map(|(slot, until)| (slot, Some(*until)));
+        let rival = self.rival.as_ref().map(|rival| (&rival.slot, rival.ends_at()));
+        for (slot, until) in [replaced, rival].into_iter().flatten() {
+            due.extend(until.map(|at| (at, "end of the replaced IKE SA")));
             due.extend(slot.sa.poll_timeout().map(|at| (at, "IKE retransmission")));
         }
-        if !self.closed {
+        // What is on its way out is not renewed.
+        if !self.closed && !self.current.is_closing() {
             due.extend(self.ike_rekey_at.map(|at| (at, "IKE SA lifetime")));
             due.extend(self.children.iter().filter_map(|c| c.rekey_at).map(|at| (at, "Child SA lifetime")));
         }
@@ -379,12 +371,9 @@ impl Established {
 
     /// The next datagram, no marker.
     pub fn poll_datagram(&mut self) -> Option<Vec<u8>> {
-        if let Some((slot, _)) = self.replaced.as_mut()
-            && let Some(datagram) = slot.sa.poll_datagram()
-        {
-            return Some(datagram);
-        }
-        self.current.sa.poll_datagram()
+        let old = self.replaced.as_mut().and_then(|(slot, _)| slot.sa.poll_datagram());
+        let rival = || self.rival.as_mut().and_then(|rival| rival.slot.sa.poll_datagram());
+        old.or_else(rival).or_else(|| self.current.sa.poll_datagram())
     }
 
     /// The next event.
@@ -424,10 +413,7 @@ impl Established {
         if self.closed {
             return;
         }
-        let payload = Payload::Delete(Delete { protocol: PROTOCOL_IKE, spis: Vec::new() });
-        if self.current.sa.request(now, Exchange::Informational, vec![payload], random) {
-            self.current.pending.push_back(Pending::DeleteIke);
-        }
+        self.current.delete(now, random);
         self.ike_rekey_at = None;
         for child in &mut self.children {
             child.rekey_at = None;
@@ -436,7 +422,9 @@ impl Established {
 
     /// Starts a DELETE of the Child SA with this inbound SPI and puts none in its place. Nothing where it is unknown.
     pub fn delete_child(&mut self, now: Instant, spi_in: u32, random: &mut dyn Random) {
-        let Some(child) = self.children.iter_mut().find(|c| c.spi_in == spi_in) else { return };
+        let Some(child) = self.children.iter_mut().find(|c| c.spi_in == spi_in && !c.deleting) else {
+            return;
+        };
         child.deleting = true;
         child.rekey_at = None;
         let payload = Payload::Delete(Delete { protocol: PROTOCOL_ESP, spis: vec![spi_in] });
@@ -464,11 +452,4 @@ pub enum Authentic {
     NotFollowed,
     /// The exact repetition of an earlier request: it may be a replay and proves nothing about now or about its source.
     Repeated,
-}
-
-/// One of the two IKE SAs that may exist during a rekey.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Which {
-    Current,
-    Replaced,
 }

@@ -1,18 +1,23 @@
-//! CREATE_CHILD_SA: rekeys of the Child SA and of the IKE SA, started and answered (RFC 7296 1.3, 2.8, 2.18).
+//! CREATE_CHILD_SA that rekeys the Child SA, started and answered, and two of them that meet (RFC 7296 1.3.3, 2.8.1, 2.25.1).
 
-use super::super::keys::{ChildKeying, SaKeys};
-use super::super::message::{Exchange, Notify, Payload, Spi, notify};
-use super::super::proposal::{EspSuite, IkeSuite, proposals};
-use super::super::sa::{IkeSa, Retransmission};
+use super::super::keys::ChildKeying;
+use super::super::message::{Exchange, Notify, Payload, Spi, first_error_notify, notify};
+use super::super::proposal::{EspSuite, proposals};
 use super::child::{Child, CreateChild, narrow, rekeyed_spi};
-use super::{Established, PROTOCOL_ESP, Pending, REPLACED_LINGER, SaEvent, Slot, Which};
-use crate::crypto::{Group, KeyExchange, Random, Secret, generate};
+use super::{Established, PROTOCOL_ESP, Pending, SaEvent, Which};
+use crate::crypto::{Group, KeyExchange, Random, generate};
+use crate::esp::TrafficSelector;
 use crate::time::Instant;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Octets of our nonces: at least half the key of every PRF we offer.
 const NONCE_LEN: usize = 32;
+/// Child SAs that may exist at a time: one, its successors of two rekeys that met, and what is being deleted. A peer that makes
+/// more gets NO_ADDITIONAL_SAS.
+const CHILDREN: usize = 8;
+
+/// After NO_ADDITIONAL_SAS the next rekey is put off by this and a little.
+const NO_ROOM: Duration = Duration::from_secs(300);
 
 /// A rekey of the Child SA that waits for its answer.
 pub(super) struct ChildRekey {
@@ -20,17 +25,27 @@ pub(super) struct ChildRekey {
     new_spi: u32,
     nonce: Vec<u8>,
     kex: Option<Box<dyn KeyExchange>>,
+    local: Vec<TrafficSelector>,
+    remote: Vec<TrafficSelector>,
+    /// The peer has rekeyed it meanwhile: the lower nonce of its exchange.
+    crossed: Option<Vec<u8>>,
+    /// The peer has deleted the old one meanwhile; the owner knows.
+    gone: bool,
 }
 
-/// A rekey of the IKE SA that waits for its answer.
-pub(super) struct IkeRekey {
-    spi: Spi,
-    nonce: Vec<u8>,
-    kex: Box<dyn KeyExchange>,
+impl ChildRekey {
+    /// The old Child SA is gone, and nothing but this exchange will put another in its place.
+    pub(super) fn is_orphan(&self) -> bool {
+        self.gone && self.crossed.is_none()
+    }
+
+    pub(super) fn old_is_gone(&mut self) {
+        self.gone = true;
+    }
 }
 
 /// A nonce of ours.
-fn nonce(random: &mut dyn Random) -> Vec<u8> {
+pub(super) fn nonce(random: &mut dyn Random) -> Vec<u8> {
     let mut nonce = vec![0; NONCE_LEN];
     random.fill(&mut nonce);
     nonce
@@ -56,34 +71,32 @@ pub fn ike_spi(random: &mut dyn Random) -> Spi {
     }
 }
 
-fn refusal(kind: u16, data: Vec<u8>) -> Vec<Payload> {
+pub(super) fn refusal(kind: u16, data: Vec<u8>) -> Vec<Payload> {
     vec![Payload::Notify(Notify::status(kind, data))]
 }
 
 /// A put-off rekey is tried again after this; random, so that two ends do not meet again.
-fn put_off(now: Instant, random: &mut dyn Random) -> Instant {
+pub(super) fn put_off(now: Instant, random: &mut dyn Random) -> Instant {
     now + Duration::from_millis(5_000 + random.below(10_000))
 }
 
-fn error_notify(payloads: &[Payload]) -> Option<&Notify> {
-    payloads.iter().find_map(|payload| match payload {
-        Payload::Notify(n) if n.kind < 16384 => Some(n),
-        _ => None,
-    })
-}
-
 impl Established {
+    /// True where a rekey of the Child SA with this inbound SPI is under way, or begins before `until`.
+    pub fn rekeys_child_before(&self, until: Instant, spi_in: u32) -> bool {
+        let soon = |c: &Child| c.rekeying || c.rekey_at.is_some_and(|at| at < until);
+        self.children.iter().any(|c| c.spi_in == spi_in && soon(c))
+    }
+
     /// Starts a rekey of the Child SA with this inbound SPI. Nothing where it is unknown, or on its way out already.
     pub fn rekey_child(&mut self, now: Instant, spi_in: u32, random: &mut dyn Random) {
-        let busy_with_ike = self.current.pending.iter().any(|p| matches!(p, Pending::RekeyIke(_)));
-        if self.closed {
+        if self.closed || self.current.is_closing() {
             return;
         }
         let Some(at) = self.children.iter().position(|c| c.spi_in == spi_in && !c.rekeying && !c.deleting)
         else {
             return;
         };
-        if busy_with_ike {
+        if self.current.is_rekeying() {
             self.children[at].rekey_at = Some(put_off(now, random));
             return;
         }
@@ -109,12 +122,22 @@ impl Established {
         payloads.push(Payload::TsI(child.local.clone()));
         payloads.push(Payload::TsR(child.remote.clone()));
         if self.current.sa.request(now, Exchange::CreateChildSa, payloads, random) {
-            let rekey = ChildRekey { old: spi_in, new_spi, nonce, kex };
+            let (local, remote) = (child.local.clone(), child.remote.clone());
+            let rekey =
+                ChildRekey { old: spi_in, new_spi, nonce, kex, local, remote, crossed: None, gone: false };
             self.current.pending.push_back(Pending::RekeyChild(Box::new(rekey)));
         } else {
             child.rekeying = false;
             child.rekey_at = Some(put_off(now, random));
         }
+    }
+
+    /// Our rekey of the Child SA with this inbound SPI that is under way.
+    pub(super) fn rekey_of(&mut self, spi_in: u32) -> Option<&mut ChildRekey> {
+        self.current.pending.iter_mut().find_map(|pending| match pending {
+            Pending::RekeyChild(rekey) if rekey.old == spi_in => Some(&mut **rekey),
+            _ => None,
+        })
     }
 
     pub(super) fn child_rekey_answered(
@@ -124,55 +147,78 @@ impl Established {
         payloads: &[Payload],
         random: &mut dyn Random,
     ) {
-        let Some(at) = self.children.iter().position(|c| c.spi_in == rekey.old) else { return };
-        self.children[at].rekeying = false;
-        let Some((suite, child, nonce_r)) = self.accept_child(&rekey, payloads, at) else {
-            if error_notify(payloads).is_some_and(|n| n.kind == notify::CHILD_SA_NOT_FOUND) {
-                // The peer has lost it (RFC 7296 2.25): it is gone here too, and the owner must know.
-                self.children.remove(at);
+        let old = self.children.iter_mut().find(|c| c.spi_in == rekey.old);
+        // A DELETE of ours that waited for this answer is meant for its successor too.
+        let unwanted = old.as_ref().is_some_and(|old| old.deleting);
+        if let Some(old) = old {
+            old.rekeying = false;
+        }
+        let Some((suite, child, nonce_r)) = self.accept_child(&rekey, payloads) else {
+            return self.child_rekey_refused(now, &rekey, payloads, random);
+        };
+        let new_spi = child.spi_in;
+        // Both sides rekeyed: the SA of the exchange with the lowest of the four nonces goes, its maker deletes it.
+        let lowest = rekey.nonce.as_slice().min(&nonce_r);
+        let lost = rekey.crossed.as_deref().is_some_and(|theirs| lowest < theirs);
+        self.children.push(Child::new(now, &child, Some(&suite), &self.policy));
+        self.events.push_back(SaEvent::ChildUp {
+            child: Box::new(child),
+            replaces: Some(rekey.old),
+            send: !lost,
+        });
+        self.delete_child(now, if lost || unwanted { new_spi } else { rekey.old }, random);
+    }
+
+    fn child_rekey_refused(
+        &mut self,
+        now: Instant,
+        rekey: &ChildRekey,
+        payloads: &[Payload],
+        random: &mut dyn Random,
+    ) {
+        let error = first_error_notify(payloads);
+        let kind = error.map(|n| n.kind);
+        let Some(at) = self.children.iter().position(|c| c.spi_in == rekey.old) else {
+            if rekey.is_orphan() {
+                // Now the owner knows that none comes in its place.
                 self.events.push_back(SaEvent::ChildDown { spi_in: rekey.old });
-                return;
-            }
-            let old = &mut self.children[at];
-            let other = match error_notify(payloads) {
-                Some(n) if n.kind == notify::INVALID_KE_PAYLOAD => {
-                    named_group(n).filter(|group| self.policy.esp.groups.contains(group)).map(Some)
-                }
-                // It may want no PFS, as the seed's router.
-                Some(n) if n.kind == notify::NO_PROPOSAL_CHOSEN => Some(None),
-                _ => None,
-            };
-            match other.filter(|group| *group != old.group) {
-                Some(group) => {
-                    old.group = group;
-                    self.rekey_child(now, rekey.old, random);
-                }
-                None => old.rekey_at = Some(put_off(now, random)),
             }
             return;
         };
-        let new_spi = child.spi_in;
-        let remembered = Child::new(now, &child, Some(&suite), &self.policy);
-        let collision = self.children[at].rekeyed_by_peer.take();
-        self.children.push(remembered);
-        match collision {
-            // Both sides rekeyed. The SA of the exchange with the lowest of the four nonces goes; its maker deletes it.
-            Some((peer_lowest, _)) if rekey.nonce.as_slice().min(&nonce_r) < peer_lowest.as_slice() => {
-                self.events.push_back(SaEvent::ChildUp {
-                    child: Box::new(child),
-                    replaces: Some(rekey.old),
-                    send: false,
-                });
-                self.delete_child(now, new_spi, random);
+        if rekey.crossed.is_some() {
+            return; // the peer's rekey has made the successor, and the peer deletes the old one
+        }
+        if kind == Some(notify::CHILD_SA_NOT_FOUND) {
+            // The peer has lost it (RFC 7296 2.25): it is gone here too, and the owner must know.
+            self.children.remove(at);
+            self.events.push_back(SaEvent::ChildDown { spi_in: rekey.old });
+            return;
+        }
+        let old = &mut self.children[at];
+        if old.deleting {
+            return;
+        }
+        let other = match error {
+            Some(n) if n.kind == notify::INVALID_KE_PAYLOAD => {
+                named_group(n).filter(|group| self.policy.esp.groups.contains(group)).map(Some)
             }
-            Some((_, _)) | None => {
-                self.events.push_back(SaEvent::ChildUp {
-                    child: Box::new(child),
-                    replaces: Some(rekey.old),
-                    send: true,
-                });
-                self.delete_child(now, rekey.old, random);
+            // It may want no PFS, as the seed's router.
+            Some(n) if n.kind == notify::NO_PROPOSAL_CHOSEN => Some(None),
+            _ => None,
+        };
+        match other.filter(|group| *group != old.group) {
+            Some(group) => {
+                old.group = group;
+                self.rekey_child(now, rekey.old, random);
             }
+            // A peer that has room for none will not have any in a few seconds either.
+            None if kind == Some(notify::NO_ADDITIONAL_SAS) => {
+                old.rekey_at = Some(put_off(now + NO_ROOM, random));
+            }
+            None => old.rekey_at = Some(put_off(now, random)),
+        }
+        if kind == Some(notify::NO_ADDITIONAL_SAS) {
+            self.events.push_back(SaEvent::RekeyRefused { spi_in: rekey.old });
         }
     }
 
@@ -180,9 +226,8 @@ impl Established {
         &self,
         rekey: &ChildRekey,
         payloads: &[Payload],
-        at: usize,
     ) -> Option<(EspSuite, crate::esp::SaParams, Vec<u8>)> {
-        if error_notify(payloads).is_some() {
+        if first_error_notify(payloads).is_some() {
             return None;
         }
         let (suite, spi_out) = self.policy.esp.accept_esp(proposals(payloads)?, rekey.kex.is_some())?;
@@ -197,8 +242,7 @@ impl Established {
         if suite.group.is_some() != shared.is_some() {
             return None;
         }
-        let old = &self.children[at];
-        let (local, remote) = (narrow(answer.ts_i, &old.local), narrow(answer.ts_r, &old.remote));
+        let (local, remote) = (narrow(answer.ts_i, &rekey.local), narrow(answer.ts_r, &rekey.remote));
         if local.is_empty() || remote.is_empty() {
             return None;
         }
@@ -212,111 +256,6 @@ impl Established {
         };
         let child = keying.derive(&suite, true, rekey.new_spi, spi_out, local, remote);
         Some((suite, child, answer.nonce.to_vec()))
-    }
-
-    /// Starts a rekey of the IKE SA, unless another CREATE_CHILD_SA of ours is under way.
-    pub fn rekey_ike(&mut self, now: Instant, random: &mut dyn Random) {
-        let creating = |p: &Pending| matches!(p, Pending::RekeyChild(_) | Pending::RekeyIke(_));
-        if self.closed {
-            return;
-        }
-        if self.current.pending.iter().any(creating) || self.replaced.is_some() {
-            self.ike_rekey_at = Some(put_off(now, random));
-            return;
-        }
-        self.start_ike_rekey(now, self.current.sa.suite().group, random);
-    }
-
-    fn start_ike_rekey(&mut self, now: Instant, group: Group, random: &mut dyn Random) {
-        self.ike_rekey_at = None;
-        let rekey = IkeRekey { spi: ike_spi(random), nonce: nonce(random), kex: generate(group, random) };
-        let payloads = vec![
-            Payload::Sa(self.policy.ike.ike_proposals(&rekey.spi, Some(group))),
-            Payload::Nonce(rekey.nonce.clone()),
-            Payload::Ke { group: group.id(), data: rekey.kex.public_value().to_vec() },
-        ];
-        if self.current.sa.request(now, Exchange::CreateChildSa, payloads, random) {
-            self.current.pending.push_back(Pending::RekeyIke(Box::new(rekey)));
-        } else {
-            self.ike_rekey_at = Some(put_off(now, random));
-        }
-    }
-
-    pub(super) fn ike_rekey_answered(
-        &mut self,
-        now: Instant,
-        rekey: IkeRekey,
-        payloads: &[Payload],
-        random: &mut dyn Random,
-    ) {
-        let Some((suite, keys, spi_r)) = self.accept_ike(&rekey, payloads) else {
-            if let Some(n) = error_notify(payloads)
-                && n.kind == notify::INVALID_KE_PAYLOAD
-                && let Some(group) = named_group(n)
-                && group != rekey.kex.group()
-                && self.policy.ike.groups.contains(&group)
-            {
-                self.start_ike_rekey(now, group, random);
-            } else {
-                self.ike_rekey_at = Some(put_off(now, random));
-            }
-            return;
-        };
-        self.replace_sa(now, true, rekey.spi, spi_r, suite, keys);
-        if let Some((slot, _)) = self.replaced.as_mut() {
-            let payload = Payload::Delete(super::Delete { protocol: super::PROTOCOL_IKE, spis: Vec::new() });
-            if slot.sa.request(now, Exchange::Informational, vec![payload], random) {
-                slot.pending.push_back(Pending::DeleteIke);
-            }
-        }
-    }
-
-    fn accept_ike(&self, rekey: &IkeRekey, payloads: &[Payload]) -> Option<(IkeSuite, SaKeys, Spi)> {
-        if error_notify(payloads).is_some() {
-            return None;
-        }
-        let (suite, spi) = self.policy.ike.accept_ike(proposals(payloads)?)?;
-        let spi_r: Spi = spi.as_slice().try_into().ok().filter(|s| *s != [0; 8])?;
-        let answer = CreateChild::read(payloads)?;
-        let (group, data) = answer.ke?;
-        if suite.group != rekey.kex.group() || group != suite.group.id() {
-            return None;
-        }
-        let shared = rekey.kex.agree(data).ok()?;
-        let keys = self.rekeyed_keys(&suite, &rekey.nonce, answer.nonce, &shared, &rekey.spi, &spi_r);
-        Some((suite, keys, spi_r))
-    }
-
-    fn rekeyed_keys(
-        &self,
-        suite: &IkeSuite,
-        ni: &[u8],
-        nr: &[u8],
-        shared: &Secret,
-        spi_i: &Spi,
-        spi_r: &Spi,
-    ) -> SaKeys {
-        let old = &self.current.sa;
-        SaKeys::derive_rekey(old.suite().prf, &old.keys().sk_d, suite, ni, nr, shared, spi_i, spi_r)
-    }
-
-    fn replace_sa(
-        &mut self,
-        now: Instant,
-        initiator: bool,
-        spi_i: Spi,
-        spi_r: Spi,
-        suite: IkeSuite,
-        keys: SaKeys,
-    ) {
-        let fragment = self.current.sa.fragment();
-        let sa =
-            IkeSa::new(initiator, spi_i, spi_r, suite, keys, (0, 0), fragment, Retransmission::default());
-        let old = std::mem::replace(&mut self.current, Slot { sa, pending: VecDeque::new() });
-        self.carry_update_over(&old);
-        self.replaced = Some((old, now + REPLACED_LINGER));
-        self.ike_rekey_at = self.policy.ike_lifetime.map(|after| now + after);
-        self.events.push_back(SaEvent::Rekeyed);
     }
 
     pub(super) fn answer_create_child(
@@ -345,6 +284,9 @@ impl Established {
         payloads: &[Payload],
         random: &mut dyn Random,
     ) -> Result<Vec<Payload>, Vec<Payload>> {
+        if self.closed || self.current.is_closing() || self.current.is_rekeying() {
+            return Err(refusal(notify::TEMPORARY_FAILURE, Vec::new()));
+        }
         let Some(spi_out) = rekeyed_spi(payloads) else {
             return Err(refusal(notify::NO_ADDITIONAL_SAS, Vec::new()));
         };
@@ -356,11 +298,11 @@ impl Established {
                 data: Vec::new(),
             })]);
         };
-        if self.closed
-            || self.children[at].deleting
-            || self.current.pending.iter().any(|p| matches!(p, Pending::RekeyIke(_)))
-        {
+        if self.children[at].deleting {
             return Err(refusal(notify::TEMPORARY_FAILURE, Vec::new()));
+        }
+        if self.children.len() >= CHILDREN {
+            return Err(refusal(notify::NO_ADDITIONAL_SAS, Vec::new()));
         }
         let request =
             CreateChild::read(payloads).ok_or_else(|| refusal(notify::INVALID_SYNTAX, Vec::new()))?;
@@ -400,9 +342,8 @@ impl Established {
         let old = &mut self.children[at];
         let old_spi_in = old.spi_in;
         old.rekey_at = None;
-        if old.rekeying {
-            let lowest = request.nonce.min(&nonce_r).to_vec();
-            old.rekeyed_by_peer = Some((lowest, new_spi));
+        if let Some(rekey) = self.rekey_of(old_spi_in) {
+            rekey.crossed = Some(request.nonce.min(&nonce_r).to_vec());
         }
         self.children.push(Child::new(now, &child, Some(&suite), &self.policy));
         self.events.push_back(SaEvent::ChildUp {
@@ -416,56 +357,8 @@ impl Established {
         answer.push(Payload::TsR(local));
         Ok(answer)
     }
-
-    fn answer_ike_rekey(&mut self, now: Instant, id: u32, payloads: &[Payload], random: &mut dyn Random) {
-        let made = self.make_ike_rekey(payloads, random);
-        match made {
-            Err(refusal) => self.respond(Which::Current, id, Exchange::CreateChildSa, &refusal, random),
-            Ok((answer, suite, keys, spi_i, spi_r)) => {
-                self.respond(Which::Current, id, Exchange::CreateChildSa, &answer, random);
-                self.replace_sa(now, false, spi_i, spi_r, suite, keys);
-            }
-        }
-    }
-
-    #[allow(clippy::type_complexity)]
-    fn make_ike_rekey(
-        &mut self,
-        payloads: &[Payload],
-        random: &mut dyn Random,
-    ) -> Result<(Vec<Payload>, IkeSuite, SaKeys, Spi, Spi), Vec<Payload>> {
-        let creating = |p: &Pending| matches!(p, Pending::RekeyChild(_) | Pending::RekeyIke(_));
-        if self.closed || self.replaced.is_some() || self.current.pending.iter().any(creating) {
-            return Err(refusal(notify::TEMPORARY_FAILURE, Vec::new()));
-        }
-        let syntax = || refusal(notify::INVALID_SYNTAX, Vec::new());
-        let request = CreateChild::read(payloads).ok_or_else(syntax)?;
-        let offered = proposals(payloads).ok_or_else(syntax)?;
-        let (suite, mut chosen) = self
-            .policy
-            .ike
-            .choose_ike(offered)
-            .ok_or_else(|| refusal(notify::NO_PROPOSAL_CHOSEN, Vec::new()))?;
-        let spi_i: Spi = chosen.spi.as_slice().try_into().map_err(|_| syntax())?;
-        let (group, data) = request.ke.ok_or_else(syntax)?;
-        if group != suite.group.id() {
-            return Err(refusal(notify::INVALID_KE_PAYLOAD, suite.group.id().to_be_bytes().to_vec()));
-        }
-        let kex = generate(suite.group, random);
-        let shared = kex.agree(data).map_err(|_| syntax())?;
-        let nonce_r = nonce(random);
-        let spi_r = ike_spi(random);
-        let keys = self.rekeyed_keys(&suite, request.nonce, &nonce_r, &shared, &spi_i, &spi_r);
-        chosen.spi = spi_r.to_vec();
-        let answer = vec![
-            Payload::Sa(vec![chosen]),
-            Payload::Nonce(nonce_r),
-            Payload::Ke { group: suite.group.id(), data: kex.public_value().to_vec() },
-        ];
-        Ok((answer, suite, keys, spi_i, spi_r))
-    }
 }
 
-fn named_group(n: &Notify) -> Option<Group> {
+pub(super) fn named_group(n: &Notify) -> Option<Group> {
     n.data.as_slice().try_into().ok().map(u16::from_be_bytes).and_then(Group::from_id)
 }

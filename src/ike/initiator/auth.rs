@@ -1,22 +1,21 @@
 //! IKE_AUTH: the gateway proves itself, then the login or the token, then the Child SA and the configuration.
 
-use super::super::auth::{method, shared_key_auth, signed_octets, verify_signature};
-use super::super::cert::Verified;
-use super::super::eap::{Answers, AnyConnect, EapError, Step};
-use super::super::established::{esp_spi, mobike_offer};
-use super::super::keys::ChildKeying;
-use super::super::message::{
-    ConfigAttribute, Configuration, Delete, Exchange, Identity, Notify, Payload, Redirect, find_notify,
-    notify,
+use super::super::auth::{
+    method, read_hash_algorithms, shared_key_auth, sign, signed_octets, takes_ed25519, verify_signature,
 };
-use super::super::proposal::proposals;
+use super::super::cert::{OwnCertificate, Verified};
+use super::super::eap::{Answers, EapError, Peer, Step};
+use super::super::established::esp_spi;
+use super::super::message::{
+    Configuration, Delete, Exchange, Identity, Notify, Payload, Redirect, find_notify, notify,
+};
 use super::super::sa::{Dropped, IkeSa, Received};
 use super::asked::asked;
+use super::heard::Heard;
 use super::init::{Keyed, describe};
-use super::{Credentials, Failure, InitiatorConfig, InitiatorEvent, Outcome};
+use super::{Credentials, Failure, InitiatorConfig, InitiatorEvent};
 use crate::crypto::{Random, Secret};
 use crate::esp::TrafficSelector;
-use crate::plan::Plan;
 use crate::time::{Instant, Now};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,17 +37,17 @@ enum Phase {
 pub(super) struct Auth {
     /// Taken by the owner at the end.
     pub(super) sa: Option<IkeSa>,
-    keyed: Keyed,
+    pub(super) keyed: Keyed,
     id: Identity,
-    child_spi: u32,
-    eap: Option<AnyConnect>,
+    pub(super) child_spi: u32,
+    pub(super) eap: Option<Peer>,
     step: Phase,
     asking: bool,
-    gateway: Option<(Verified, Identity)>,
+    pub(super) gateway: Option<(Verified, Identity)>,
     exchange_timeout: Duration,
     deadline: Instant,
-    round_trips: u32,
-    round_trip: Option<Duration>,
+    pub(super) round_trips: u32,
+    pub(super) round_trip: Option<Duration>,
 }
 
 /// Why a datagram did not move the exchange.
@@ -78,7 +77,12 @@ impl From<EapError> for Stop {
 }
 
 impl Auth {
-    pub(super) fn new(now: Instant, config: &InitiatorConfig, keyed: Keyed, random: &mut dyn Random) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        config: &InitiatorConfig,
+        keyed: Keyed,
+        random: &mut dyn Random,
+    ) -> Result<Self, Failure> {
         let fragment = keyed.peer_fragments.then_some(config.fragment);
         let sa = IkeSa::new(
             true,
@@ -90,11 +94,13 @@ impl Auth {
             fragment,
             config.retransmission,
         );
+        let named = |identity: &str| Identity::new(config.dialect.initial_id_type, identity);
         let (id, eap) = match &config.credentials {
-            Credentials::AnyConnect { identity, params } => (
-                Identity { kind: config.dialect.initial_id_type, data: identity.clone().into_bytes() },
-                Some(AnyConnect::new(params.clone())),
-            ),
+            Credentials::AnyConnect { identity, params } => {
+                (named(identity), Some(Peer::any_connect(params.clone())))
+            }
+            Credentials::Eap { identity, method } => (identity.clone(), Some(Peer::standard(*method))),
+            Credentials::Certificate { identity, .. } => (identity.clone(), None),
             Credentials::Token { id, .. } => {
                 (Identity { kind: config.dialect.reconnect_id_type, data: id.clone() }, None)
             }
@@ -113,18 +119,25 @@ impl Auth {
             round_trip: keyed.round_trip,
             keyed,
         };
-        let first = auth.first_request(config);
+        let first = auth.first_request(config)?;
         auth.request(now, first, random);
-        auth
+        Ok(auth)
     }
 
-    fn first_request(&self, config: &InitiatorConfig) -> Vec<Payload> {
-        let mut payloads = vec![
-            Payload::IdI(self.id.clone()),
-            Payload::CertReq { encoding: CERT_X509, authorities: config.trust.certreq(config.last_root) },
-        ];
-        if let Credentials::Token { token, .. } = &config.credentials {
-            payloads.push(self.auth_payload(token));
+    fn first_request(&self, config: &InitiatorConfig) -> Result<Vec<Payload>, Failure> {
+        let mut payloads = vec![Payload::IdI(self.id.clone())];
+        if let Credentials::Certificate { own, .. } = &config.credentials {
+            let certificate = |der: &Vec<u8>| Payload::Cert { encoding: CERT_X509, data: der.clone() };
+            payloads.extend(own.chain().iter().map(certificate));
+        }
+        payloads.push(Payload::CertReq {
+            encoding: CERT_X509,
+            authorities: config.trust.certreq(config.last_root),
+        });
+        match &config.credentials {
+            Credentials::Token { token, .. } => payloads.push(self.auth_payload(token)),
+            Credentials::Certificate { own, .. } => payloads.push(self.signature(own)?),
+            Credentials::AnyConnect { .. } | Credentials::Eap { .. } => {}
         }
         let mut selectors = Vec::new();
         if config.ipv4 {
@@ -142,7 +155,22 @@ impl Auth {
         if config.mobike {
             payloads.push(Payload::Notify(Notify::status(notify::MOBIKE_SUPPORTED, Vec::new())));
         }
-        payloads
+        Ok(payloads)
+    }
+
+    /// Our AUTH payload by the key of the certificate: with a hash that the gateway has announced (RFC 7427), else as
+    /// RFC 7296 has it.
+    fn signature(&self, own: &OwnCertificate) -> Result<Payload, Failure> {
+        let (prf, keyed) = (self.keyed.suite.prf, &self.keyed);
+        let announced = keyed.peer_hashes.as_deref();
+        if own.is_ed25519() && !announced.is_some_and(takes_ed25519) {
+            return Err(Failure::OwnCertificate("the gateway does not take signatures of Ed25519 keys"));
+        }
+        let octets = signed_octets(prf, &keyed.keys.sk_pi, &keyed.request, &keyed.nr, &self.id);
+        let hashes = announced.map(read_hash_algorithms);
+        sign(own.signer(), &octets, hashes.as_deref(), prf.hash())
+            .map(|(method, data)| Payload::Auth { method, data })
+            .map_err(|_| Failure::OwnCertificate("its key cannot make a signature that the gateway takes"))
     }
 
     /// Our AUTH payload of method 2 with this key.
@@ -177,6 +205,9 @@ impl Auth {
             Received::Response { payloads, round_trip, .. } => {
                 self.round_trips += 1;
                 self.round_trip = round_trip.or(self.round_trip);
+                if config.learn {
+                    events.push_back(InitiatorEvent::Heard(Box::new(Heard::of(&payloads))));
+                }
                 self.handle_answer(now, config, &payloads, events, random)
             }
             Received::Request { .. } => {
@@ -205,9 +236,13 @@ impl Auth {
         if let Some(n) = error
             && !has_auth
         {
-            let what = if self.eap.is_some() { "login" } else { "session token" };
-            return Err(match n.kind {
-                notify::AUTHENTICATION_FAILED => Failure::Refused { what, verified: self.gateway.is_some() },
+            let what = if config.credentials.is_login() { "login" } else { "session token" };
+            let said = self.eap.as_mut().and_then(Peer::refusal);
+            return Err(match (n.kind, said) {
+                (notify::AUTHENTICATION_FAILED, Some(said)) => Failure::Eap(said),
+                (notify::AUTHENTICATION_FAILED, None) => {
+                    Failure::Refused { what, verified: self.gateway.is_some() }
+                }
                 _ => Failure::Child(describe(n)),
             }
             .into());
@@ -286,7 +321,7 @@ impl Auth {
         random: &mut dyn Random,
     ) -> Result<(), Stop> {
         let Some(eap) = self.eap.as_mut() else { return Ok(()) };
-        let step = eap.handle(packet);
+        let step = eap.handle(packet, random);
         events.extend(eap.notices().into_iter().map(InitiatorEvent::Notice));
         match step? {
             Step::Reply(packet) => self.request(now, vec![Payload::Eap(packet)], random),
@@ -295,13 +330,18 @@ impl Auth {
                 events.push_back(InitiatorEvent::Ask(form));
             }
             Step::Success => {
-                // The method exports no key: SK_pi and SK_pr take its place (RFC 7296 2.16).
-                let auth = self.auth_payload(&self.keyed.keys.sk_pi.clone());
+                let keys = &self.keyed.keys;
+                let auth = self.auth_payload(&self.eap_key(&keys.sk_pi).clone());
                 self.step = Phase::Final;
                 self.request(now, vec![auth], random);
             }
         }
         Ok(())
+    }
+
+    /// The method's key, or where it makes none SK_pi or SK_pr in its place (RFC 7296 2.16).
+    fn eap_key<'a>(&'a self, sk_p: &'a Secret) -> &'a Secret {
+        self.eap.as_ref().and_then(Peer::key).unwrap_or(sk_p)
     }
 
     pub(super) fn answer(
@@ -314,7 +354,7 @@ impl Auth {
             return Ok(());
         }
         let Some(eap) = self.eap.as_mut() else { return Ok(()) };
-        let packet = eap.answer(answers)?;
+        let packet = eap.answer(answers, random)?;
         self.asking = false;
         self.request(now, vec![Payload::Eap(packet)], random);
         Ok(())
@@ -360,7 +400,7 @@ impl Auth {
         Ok(verified)
     }
 
-    /// The gateway's AUTH after EAP: method 2 with SK_pr.
+    /// The gateway's AUTH after EAP: method 2 with the method's key or SK_pr.
     fn check_final(&self, payloads: &[Payload]) -> Result<(), Failure> {
         let (Some((_, id)), keyed) = (&self.gateway, &self.keyed) else { return Err(Failure::GatewayAuth) };
         let data = payloads.iter().find_map(|p| match p {
@@ -369,117 +409,8 @@ impl Auth {
         });
         let data = data.ok_or(Failure::Protocol("no AUTH after the login"))?;
         let octets = signed_octets(keyed.suite.prf, &keyed.keys.sk_pr, &keyed.response, &keyed.ni, id);
-        let expected = shared_key_auth(keyed.suite.prf, keyed.keys.sk_pr.expose(), &octets);
+        let expected = shared_key_auth(keyed.suite.prf, self.eap_key(&keyed.keys.sk_pr).expose(), &octets);
         if expected == Secret::from(data.as_slice()) { Ok(()) } else { Err(Failure::GatewayAuth) }
-    }
-
-    /// Both sides are authenticated. Where no Child SA came of it the IKE SA is of no use and the gateway is told so, unless
-    /// that would end the session (dialect `delete_ends_session`).
-    fn finish_or_delete(
-        &mut self,
-        now: Instant,
-        config: &InitiatorConfig,
-        payloads: &[Payload],
-        events: &mut VecDeque<InitiatorEvent>,
-        random: &mut dyn Random,
-    ) -> Result<(), Stop> {
-        let finished = self.finish(config, payloads, events);
-        let may_delete = self.eap.is_some() || !config.dialect.delete_ends_session;
-        if let (Err(Stop::Failed(Failure::Child(_))), true, Some(sa)) =
-            (&finished, may_delete, self.sa.as_mut())
-        {
-            let delete = Delete { protocol: 1, spis: Vec::new() };
-            sa.request(now, Exchange::Informational, vec![Payload::Delete(delete)], random);
-        }
-        finished
-    }
-
-    fn finish(
-        &mut self,
-        config: &InitiatorConfig,
-        payloads: &[Payload],
-        events: &mut VecDeque<InitiatorEvent>,
-    ) -> Result<(), Stop> {
-        let Some((gateway, gateway_id)) = self.gateway.clone() else {
-            return Err(Failure::GatewayAuth.into());
-        };
-        if let Some(n) = payloads.iter().find_map(|p| match p {
-            Payload::Notify(n) if n.kind < 16384 => Some(n),
-            _ => None,
-        }) {
-            return Err(Failure::Child(describe(n)).into());
-        }
-        let (esp, spi_out) = proposals(payloads)
-            .and_then(|p| config.esp.accept_esp(p, false))
-            .ok_or_else(|| Failure::Child("no ESP proposal of ours in the answer".into()))?;
-        let selectors = |initiator: bool| {
-            payloads
-                .iter()
-                .find_map(|p| match p {
-                    Payload::TsI(ts) if initiator => Some(ts.clone()),
-                    Payload::TsR(ts) if !initiator => Some(ts.clone()),
-                    _ => None,
-                })
-                .filter(|ts| !ts.is_empty())
-                .ok_or_else(|| Failure::Child("no traffic selectors in the answer".into()))
-        };
-        let (local, remote) = (selectors(true)?, selectors(false)?);
-        let keyed = &self.keyed;
-        let keying = ChildKeying {
-            prf: keyed.suite.prf,
-            sk_d: &keyed.keys.sk_d,
-            ni: &keyed.ni,
-            nr: &keyed.nr,
-            shared: None,
-        };
-        let child = keying.derive(&esp, true, self.child_spi, spi_out, local, remote);
-        let attributes: &[ConfigAttribute] = payloads
-            .iter()
-            .find_map(|p| match p {
-                Payload::Cp(c) if c.kind == 2 => Some(c.attributes.as_slice()),
-                _ => None,
-            })
-            .unwrap_or_default();
-        let dialect = &config.dialect;
-        let ours = [dialect.session_id_attribute, dialect.session_token_attribute];
-        let timers = [dialect.window_attribute, dialect.dpd_interval_attribute];
-        let of_the_plan = |a: &&ConfigAttribute| !ours.contains(&a.kind) && !timers.contains(&Some(a.kind));
-        let of_the_plan = attributes.iter().filter(of_the_plan);
-        let (plan, plan_notes) = Plan::from_reply(of_the_plan.map(|a| (a.kind, a.value.as_slice())));
-        if plan.addresses().is_empty() {
-            return Err(Failure::Child("the gateway assigned no address".into()).into());
-        }
-        let value = |kind: u16| {
-            attributes.iter().find(|a| a.kind == kind && !a.value.is_empty()).map(|a| a.value.as_slice())
-        };
-        let seconds = |kind: Option<u16>| {
-            let value = value(kind?)?;
-            let secs = value.iter().try_fold(0u64, |n, b| n.checked_mul(256)?.checked_add(u64::from(*b)))?;
-            Some(Duration::from_secs(secs.clamp(1, 24 * 3600)))
-        };
-        let token = value(dialect.session_token_attribute);
-        let long_enough = |token: &&[u8]| token.len() >= dialect.token_min_length;
-        let session_token = token.filter(long_enough).map(Secret::from);
-        // An ID that came with a token that is not kept belongs to no token of ours.
-        let session_id =
-            value(dialect.session_id_attribute).filter(|_| token.is_some() == session_token.is_some());
-        let outcome = Outcome {
-            child,
-            esp,
-            plan,
-            plan_notes,
-            session_id: session_id.map(<[u8]>::to_vec),
-            session_token,
-            window: seconds(dialect.window_attribute),
-            dpd_interval: seconds(dialect.dpd_interval_attribute),
-            mobike: mobike_offer(payloads).filter(|_| config.mobike),
-            gateway,
-            gateway_id: gateway_id.to_string(),
-            round_trips: self.round_trips,
-            round_trip: self.round_trip,
-        };
-        events.push_back(InitiatorEvent::Established(Box::new(outcome)));
-        Ok(())
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Failure> {

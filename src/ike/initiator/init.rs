@@ -3,7 +3,8 @@
 use super::super::auth::our_hash_algorithms;
 use super::super::keys::SaKeys;
 use super::super::message::{
-    Exchange, GatewayId, Header, Notify, Payload, Redirect, Spi, decode_message, encode_message, notify,
+    Exchange, GatewayId, Header, Notify, Payload, Redirect, Spi, decode_message, encode_message, find_notify,
+    notify,
 };
 use super::super::proposal::{IkeSuite, proposals};
 use super::super::sa::{Dropped, Retransmission};
@@ -61,6 +62,8 @@ pub(super) struct Keyed {
     pub(super) ni: Vec<u8>,
     pub(super) nr: Vec<u8>,
     pub(super) peer_fragments: bool,
+    /// SIGNATURE_HASH_ALGORITHMS as the gateway wrote it.
+    pub(super) peer_hashes: Option<Vec<u8>>,
     pub(super) round_trips: u32,
     pub(super) round_trip: Option<Duration>,
 }
@@ -268,6 +271,7 @@ impl Init {
             ni: self.nonce.clone(),
             nr: nr.clone(),
             peer_fragments,
+            peer_hashes: find_notify(payloads, notify::SIGNATURE_HASH_ALGORITHMS).map(|n| n.data.clone()),
             round_trips: self.round_trips + 1,
             round_trip: (self.tries == 1).then(|| now.since(self.sent)),
         })

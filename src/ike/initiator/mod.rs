@@ -1,18 +1,21 @@
-//! The initiator: IKE_SA_INIT, then IKE_AUTH with EAP-AnyConnect or with a session token (PROTOCOL section 1).
+//! The initiator: IKE_SA_INIT, then IKE_AUTH with EAP, a certificate or a session token (PROTOCOL section 1).
 //!
 //! One value is one attempt. It ends with `Established` or `Failed`; the owner moves its datagrams and decides when to
 //! drop it.
 
 mod asked;
 mod auth;
+mod heard;
 mod init;
+mod outcome;
 
+pub use heard::Heard;
 pub use init::nat_detection_hash;
 
-use super::cert::{CertError, Trust, Verified};
+use super::cert::{CertError, OwnCertificate, Trust, Verified};
 use super::dialect::Dialect;
-use super::eap::{self, Answers, Form, LoginParams, Notice};
-use super::message::{GatewayId, Spi};
+use super::eap::{self, Answers, EapMethod, Form, LoginParams, Notice};
+use super::message::{GatewayId, Identity, Spi};
 use super::proposal::{Algorithms, EspSuite};
 use super::sa::{Dropped, IkeSa, Retransmission};
 use crate::crypto::{Group, Random, Secret};
@@ -23,6 +26,7 @@ use auth::Auth;
 use init::Init;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How the initiator proves who it is.
@@ -35,6 +39,20 @@ pub enum Credentials {
         /// What the login says about this machine.
         params: LoginParams,
     },
+    /// A login with a method of the standards.
+    Eap {
+        /// IDi: whoever logs in is asked for inside, once the gateway is proved.
+        identity: Identity,
+        /// The only method that is done.
+        method: EapMethod,
+    },
+    /// A login with the user's certificate.
+    Certificate {
+        /// IDi: what the certificate says.
+        identity: Identity,
+        /// The certificate and its key.
+        own: Arc<OwnCertificate>,
+    },
     /// A reconnect: the session ID as IKE ID, the token as PSK.
     Token {
         /// IDi data.
@@ -42,6 +60,13 @@ pub enum Credentials {
         /// The PSK.
         token: Secret,
     },
+}
+
+impl Credentials {
+    /// True unless it is a session that comes back.
+    pub fn is_login(&self) -> bool {
+        !matches!(self, Self::Token { .. })
+    }
 }
 
 /// Everything one attempt needs to know.
@@ -79,6 +104,8 @@ pub struct InitiatorConfig {
     /// IKEIdentity and the hashes of the trusted roots come before that proof).
     /// [`InitiatorEvent::GatewayVerified`] is the last event then, and what is still to be sent tells the gateway.
     pub proof_only: bool,
+    /// Ask for every private attribute, and tell what each protected answer holds ([`InitiatorEvent::Heard`]).
+    pub learn: bool,
     /// Largest IKE message where the gateway knows RFC 7383, octets.
     pub fragment: usize,
     /// How requests are repeated.
@@ -110,6 +137,8 @@ pub struct Outcome {
     pub dpd_interval: Option<Duration>,
     /// Further addresses of the gateway, where both sides announced MOBIKE (RFC 4555).
     pub mobike: Option<Vec<IpAddr>>,
+    /// The gateway ends the IKE SA after this time unless we authenticate anew (RFC 4478).
+    pub auth_lifetime: Option<Duration>,
     /// The gateway's certificate.
     pub gateway: Verified,
     /// IDr as people read it.
@@ -144,6 +173,9 @@ pub enum Failure {
         /// The gateway had proved itself before it refused.
         verified: bool,
     },
+    /// The user's own certificate cannot be used.
+    #[error("no login with a certificate: {0}")]
+    OwnCertificate(&'static str),
     /// The EAP login failed.
     #[error(transparent)]
     Eap(#[from] eap::EapError),
@@ -169,6 +201,8 @@ pub enum InitiatorEvent {
     /// An answer to IKE_SA_INIT wants us at another gateway. It has proved nothing: call [`Initiator::go_to`], or not. The
     /// attempt goes on meanwhile.
     Redirected(GatewayId),
+    /// What a protected answer holds, before it is acted on; only where [`InitiatorConfig::learn`] is set.
+    Heard(Box<Heard>),
     /// Certificate and signature of the gateway verified.
     GatewayVerified(Box<Verified>),
     /// Ask the user, then call `answer`.
@@ -224,6 +258,11 @@ impl Initiator {
     /// Our SPI: what datagrams of this attempt carry.
     pub fn spi_i(&self) -> &Spi {
         &self.spi_i
+    }
+
+    /// See [`InitiatorConfig::proof_only`].
+    pub fn is_proof_only(&self) -> bool {
+        self.config.proof_only
     }
 
     /// When it began.
@@ -283,8 +322,13 @@ impl Initiator {
                 if let Some(keyed) = answer {
                     self.round_trips = keyed.round_trips;
                     self.events.push_back(InitiatorEvent::InitAnswered);
-                    let auth = Auth::new(now.at, &self.config, *keyed, random);
-                    self.stage = Stage::Auth(Box::new(auth));
+                    match Auth::new(now.at, &self.config, *keyed, random) {
+                        Ok(auth) => self.stage = Stage::Auth(Box::new(auth)),
+                        Err(failure) => {
+                            self.stage = Stage::Over;
+                            self.events.push_back(InitiatorEvent::Failed(failure));
+                        }
+                    }
                 } else if let Some(to) = init.redirect.take() {
                     self.events.push_back(InitiatorEvent::Redirected(to));
                 }

@@ -43,6 +43,21 @@ impl Identity {
         Self::new(id_type::FQDN, name)
     }
 
+    /// As people write it: an address, an e-mail address (with `@`), else a DNS name; `key-id:`, `email:` and `fqdn:` in front
+    /// say which it is. `None` where nothing is left of it, or it is no ASCII text where it has to be.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let kinds =
+            [("key-id:", id_type::KEY_ID), ("email:", id_type::RFC822_ADDR), ("fqdn:", id_type::FQDN)];
+        let named = kinds.iter().find_map(|(prefix, kind)| Some((*kind, text.strip_prefix(prefix)?)));
+        if let (None, Ok(address)) = (named, text.parse()) {
+            return Some(Self::from_address(address));
+        }
+        let guess = if text.contains('@') { id_type::RFC822_ADDR } else { id_type::FQDN };
+        let (kind, value) = named.unwrap_or((guess, text));
+        let printable = kind == id_type::KEY_ID || value.bytes().all(|c| c.is_ascii_graphic());
+        (!value.is_empty() && printable).then(|| Self::new(kind, value))
+    }
+
     /// An address.
     pub fn from_address(address: IpAddr) -> Self {
         match address {
@@ -101,5 +116,27 @@ impl fmt::Display for Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({}, {self})", self.kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_are_read_as_people_write_them() {
+        for (text, kind, data) in [
+            ("vpn.example.com", id_type::FQDN, &b"vpn.example.com"[..]),
+            ("anna@example.com", id_type::RFC822_ADDR, b"anna@example.com"),
+            ("192.0.2.1", id_type::IPV4_ADDR, &[192, 0, 2, 1]),
+            ("key-id:Staff & Co", id_type::KEY_ID, b"Staff & Co"),
+            ("fqdn:192.0.2.1", id_type::FQDN, b"192.0.2.1"),
+            ("email:root", id_type::RFC822_ADDR, b"root"),
+        ] {
+            assert_eq!(Identity::from_text(text), Some(Identity::new(kind, data)), "{text}");
+        }
+        for text in ["", "key-id:", "a b.example.com", "email:\u{e9}@example.com", "fqdn:a\nb"] {
+            assert_eq!(Identity::from_text(text), None, "{text}");
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! gives a message of the same meaning.
 //!
 //! `header`: the IKE header and whole unencrypted messages. `chain`: generic payload headers. `payload`: one payload of
-//! each type; `proposal`, `selector`, `config`, `identity`, `notify`: what is inside them; `redirect`: what is inside a notify. `read`: octets and limits.
+//! each type; `proposal`, `selector`, `config`, `identity`, `notify`: what is inside them; `redirect`, `lifetime`: what is inside
+//! a notify. `read`: octets and limits.
 
 #[cfg(test)]
 pub(in crate::ike) mod arbitrary;
@@ -12,6 +13,7 @@ mod chain;
 mod config;
 mod header;
 mod identity;
+mod lifetime;
 pub mod notify;
 mod payload;
 mod proposal;
@@ -26,6 +28,7 @@ pub use chain::{decode_payloads, encode_payloads};
 pub use config::{ConfigAttribute, Configuration, cfg_kind};
 pub use header::{Exchange, HEADER_LEN, Header, Outgoing, Spi, decode_message, encode_message};
 pub use identity::{Identity, id_type};
+pub use lifetime::AuthLifetime;
 pub use notify::{Delete, Notify, find_notify, first_error_notify};
 pub use payload::{Payload, payload_type};
 pub use proposal::{Proposal, Transform, protocol, transform_kind};

@@ -48,7 +48,9 @@ fn offers_begin_with_the_seeds_suite() {
         assert_eq!(first(transform.kind), Some(transform));
     }
     assert!(proposals[1].transforms.iter().all(|transform| transform.kind != INTEG), "AEAD has no integrity");
-    assert!(proposals.iter().flat_map(|p| &p.transforms).all(|t| (t.kind == ENCR) == t.key_bits.is_some()));
+    // ChaCha20-Poly1305 has one key length and does not say it (RFC 7634 4).
+    let says_length = |t: &Transform| t.kind == ENCR && t.id != 28;
+    assert!(proposals.iter().flat_map(|p| &p.transforms).all(|t| says_length(t) == t.key_bits.is_some()));
 
     let proposals = Algorithms::esp().esp_proposals(0x0102_0304, false);
     assert_eq!(proposals[0].spi, [1, 2, 3, 4]);
@@ -67,8 +69,8 @@ fn the_group_that_was_taken_last_is_offered_first() {
         let ids = proposals[1].transforms.iter().filter(|t| t.kind == KE).map(|t| t.id);
         ids.collect::<Vec<_>>()
     };
-    assert_eq!(groups(None), [19, 14, 21, 20, 31]);
-    assert_eq!(groups(Some(Group::Ecp521)), [21, 19, 14, 20, 31]);
+    assert_eq!(groups(None), [19, 14, 21, 20, 31, 15, 16]);
+    assert_eq!(groups(Some(Group::Ecp521)), [21, 19, 14, 20, 31, 15, 16]);
 }
 
 #[test]
@@ -92,7 +94,9 @@ fn the_order_of_proposals_follows_the_ciphers() {
 
 #[test]
 fn what_one_side_offers_the_other_can_choose_and_the_first_accepts() {
-    for encr in [vec![Encr::AesCbc256], vec![Encr::AesGcm128], Algorithms::ike().encr] {
+    for encr in
+        [vec![Encr::AesCbc256], vec![Encr::AesGcm128], vec![Encr::ChaCha20Poly1305], Algorithms::ike().encr]
+    {
         let responder = Algorithms { encr, ..Algorithms::ike() };
         let (suite, answer) =
             responder.choose_ike(&Algorithms::ike().ike_proposals(&[], None)).expect("common");

@@ -14,10 +14,11 @@ const HEAD: Outgoing = Outgoing {
     response: false,
     message_id: 1,
 };
-const SUITES: [(Encr, Option<Integ>); 3] = [
+const SUITES: [(Encr, Option<Integ>); 4] = [
     (Encr::AesCbc256, Some(Integ::HmacSha512_256)),
     (Encr::AesCbc128, Some(Integ::HmacSha256_128)),
     (Encr::AesGcm256, None),
+    (Encr::ChaCha20Poly1305, None),
 ];
 
 /// Octets that differ from call to call.

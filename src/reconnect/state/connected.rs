@@ -25,6 +25,11 @@ impl Policy {
             }
             Trigger::Suspend => self.suspend(now, context),
             Trigger::Reconnect if context.has_token(now) => self.lost(now, Cause::User, context),
+            // Make before break: the old SA serves meanwhile. Its answer is what we go back to where the token is refused.
+            Trigger::Renew if context.has_token(now) => {
+                self.act(Action::CheckOld);
+                self.lost(now, Cause::Renewal, context);
+            }
             // Without a token a new SA would need the person; the old one is asked whether it lives.
             Trigger::Reconnect => self.act(Action::CheckOld),
             Trigger::Outage if auto => self.lost(now, Cause::Outage, context),

@@ -27,6 +27,8 @@ pub enum Cause {
     ChildDelete,
     /// `ikeep reconnect`.
     User,
+    /// The gateway wants a new authentication (RFC 4478), or a new IKE SA instead of a rekey of the Child SA.
+    Renewal,
     /// An agent that starts with the intent "connected" and a live session.
     AgentStart,
 }

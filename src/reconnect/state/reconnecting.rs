@@ -26,7 +26,8 @@ impl Policy {
             Trigger::Path { usable: false } => {
                 if let State::Reconnecting(r) = &self.state {
                     // Whatever was wanted before, what is wanted now is the way back.
-                    let cause = if r.cause == Cause::User { Cause::NetworkChange } else { r.cause };
+                    let wished = matches!(r.cause, Cause::User | Cause::Renewal);
+                    let cause = if wished { Cause::NetworkChange } else { r.cause };
                     self.state = State::WaitingForNetwork { cause, since: r.since };
                 }
             }
@@ -57,7 +58,7 @@ impl Policy {
                     self.give_up(Why::NoToken);
                 }
             }
-            Trigger::Disconnect | Trigger::Deleted | Trigger::Trusted(_) => {}
+            Trigger::Disconnect | Trigger::Deleted | Trigger::Renew | Trigger::Trusted(_) => {}
         }
     }
 
@@ -88,7 +89,7 @@ impl Policy {
         let State::Reconnecting(r) = &self.state else { return };
         let last_hope = r.rejected || !context.has_token(now);
         let enough = if last_hope { Proof::Weak } else { Proof::Strong };
-        let wants_new = r.cause == Cause::User && !last_hope;
+        let wants_new = matches!(r.cause, Cause::User | Cause::Renewal) && !last_hope;
         if (r.in_flight && r.past_init) || wants_new || context.proof < enough {
             return;
         }
@@ -101,6 +102,8 @@ impl Policy {
         r.in_flight = false;
         r.past_init = false;
         r.rejected |= matches!(failed, Failed::Refused | Failed::NoChild);
+        // Nothing was wrong with the old SA: idle, it must not be given up unasked when the gaps run out.
+        let wished = matches!(r.cause, Cause::User | Cause::Renewal);
         if !context.has_token(now) {
             // It has outlived the window: no other follows, and only the old SA may still say something.
             if !context.old_sa {
@@ -136,6 +139,8 @@ impl Policy {
                 Failed::NoAnswer => self.act(Action::CheckOld),
                 _ => self.take_proof(now, context),
             }
+        } else if wished && context.old_sa && failed == Failed::Refused {
+            self.act(Action::CheckOld);
         }
     }
 }

@@ -194,3 +194,21 @@ fn what_ends_after_the_window_ends_because_of_the_window() {
     bench.tell(Trigger::Outage);
     assert_eq!(bench.policy.state(), &State::AuthRequired { why: Why::WindowOver });
 }
+
+#[test]
+fn a_refused_renewal_goes_back_to_the_old_sa() {
+    let mut bench = Bench::connected(after_resume());
+    assert_eq!(bench.tell(Trigger::Renew), [Action::CheckOld, Action::StartToken]);
+    // Its answer was lost: it is asked again with each refusal.
+    assert_eq!(bench.tell(Trigger::Failed(Failed::Refused)), [Action::CheckOld]);
+    bench.context.proof = Proof::Strong;
+    assert_eq!(bench.tell(Trigger::OldProved), [Action::DropAttempt]);
+    assert_eq!(bench.name(), "connected");
+    // And where it has answered before the refusal.
+    bench.context.proof = Proof::None;
+    bench.tell(Trigger::Renew);
+    bench.context.proof = Proof::Strong;
+    assert_eq!(bench.tell(Trigger::OldProved), [], "a new one is wanted");
+    assert_eq!(bench.tell(Trigger::Failed(Failed::Refused)), [Action::DropAttempt]);
+    assert_eq!(bench.name(), "connected");
+}

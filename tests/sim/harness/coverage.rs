@@ -2,6 +2,7 @@
 
 use super::table::ALLOWED;
 use ikeep::client::Event;
+use ikeep::ike::eap::EapError;
 use ikeep::ike::initiator::Failure;
 use ikeep::reconnect::Cause;
 use std::collections::BTreeMap;
@@ -41,8 +42,10 @@ impl Told {
             Event::DeletedByGateway => "gateway deleted",
             Event::Trouble(Cause::ChildDelete) => "child deleted",
             Event::Trouble(Cause::Outage) => "outage",
+            Event::Trouble(Cause::Renewal) => "renewal",
             Event::Failed(Failure::NoAnswer { .. } | Failure::Protocol(_)) => "no answer",
-            Event::Failed(Failure::Refused { .. }) => "refused",
+            // A gateway that has another method than the profile's will not have us, either.
+            Event::Failed(Failure::Refused { .. } | Failure::Eap(EapError::NotOffered { .. })) => "refused",
             Event::Failed(Failure::Certificate(_) | Failure::GatewayAuth) => "untrusted",
             Event::Failed(Failure::Child(_)) => "no child",
             Event::Failed(Failure::Eap(_)) => "login refused",

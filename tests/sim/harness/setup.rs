@@ -48,6 +48,9 @@ pub(crate) struct Setup {
     pub(crate) ends_in_trusted: bool,
     /// Seconds until we rekey the Child SA, and the IKE SA after three times as long.
     pub(crate) rekey: u64,
+    /// The gateway wants a new authentication every ten minutes (RFC 4478).
+    #[serde(default)]
+    pub(crate) reauthenticate: bool,
     /// Laptops, all with the same gateway.
     pub(crate) laptops: usize,
 }
@@ -73,6 +76,7 @@ impl Setup {
             pauses_in_trusted: false,
             ends_in_trusted: false,
             rekey: 3300,
+            reauthenticate: false,
             laptops: 1,
         }
     }
@@ -106,6 +110,7 @@ impl Setup {
             pauses_in_trusted: r.chance(330),
             ends_in_trusted: r.chance(120),
             rekey: if r.chance(150) { r.between(20, 120) } else { 3300 },
+            reauthenticate: seed % 16 == 6,
             laptops: if seed % 50 == 49 { 10 } else { 1 },
         }
     }
@@ -117,6 +122,7 @@ impl Setup {
             config.reconnect_timeout = None;
         }
         config.mobike = self.mobike;
+        config.auth_lifetime = self.reauthenticate.then_some(Duration::from_secs(600));
         config.dialect.delete_ends_session = self.delete_ends;
         config.pool4 = ([192, 168, 20, 5].into(), [192, 168, 23, 250].into());
         if self.ipv6 {

@@ -54,6 +54,8 @@ pub(crate) const ALLOWED: &[(&str, &str, &str)] = &[
     ("connected", "outage", "reconnecting"),
     ("connected", "gateway deleted", "reconnecting"),
     ("connected", "child deleted", "reconnecting"),
+    // The gateway wants a new authentication in time.
+    ("connected", "renewal", "reconnecting"),
     // The new SA, or the old one that is proved before the new one is on its way (law 3).
     ("reconnecting", "up", "connected"),
     ("reconnecting", "datagram", "connected"),

@@ -58,6 +58,17 @@ fn what_mends_itself_is_not_told() {
     }
     let one_liar = [(0., Some(Trying), None), (1., Some(News::Untrusted), None), (2., Some(Settled), None)];
     tell("a certificate refused once", &one_liar);
+    for other in [Moved, Slept, Paused] {
+        let lines = [
+            (0., Some(Trying), None),
+            (1., Some(News::Untrusted), None),
+            (2., Some(other), None),
+            (2., Some(Trying), None),
+            (3., Some(News::Untrusted), None),
+            (4., Some(Settled), None),
+        ];
+        tell("a certificate refused once in each of two networks", &lines);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::ipc::helper::{HelperError, Refusal, RefusalKind};
 use crate::plan::Plan;
 use crate::reconnect::{Cause, Reconnecting};
 use crate::sense::portal::Verdict;
+use crate::sense::{Signal, Way};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -83,7 +84,7 @@ async fn each_end_is_told_in_its_own_words_and_taken_back() {
         let mut scene = Scene::new().await;
         scene.ends(why).await;
         assert_eq!(scene.shown_after(0), None, "{why:?}: not at once");
-        assert!(scene.service.desktop.timer.is_some(), "{why:?}: somebody has to wake up for it");
+        assert!(scene.service.desktop.look_again.is_some(), "{why:?}: somebody has to wake up for it");
         assert_eq!(scene.shown_after(3), Some(about), "{why:?}");
         // A person logs in.
         scene.state(State::Connecting).await;
@@ -151,6 +152,50 @@ async fn a_false_gateway_and_a_portal_are_told() {
     assert_eq!(scene.shown_after(0), Some(About::Untrusted));
     scene.state(State::Connected).await;
     assert_eq!(scene.shown_after(0), None);
+}
+
+/// The way to the gateway from this address of ours.
+fn from(address: &str) -> Signal {
+    let to = "192.0.2.1:500".parse().unwrap();
+    Signal::Ways(vec![Way { to, from: address.parse().unwrap(), interface: 2, mtu: None }])
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_false_gateway_in_each_of_two_networks_is_not_told() {
+    for move_on in [from("192.0.2.77"), Signal::Resume] {
+        let mut scene = Scene::new().await;
+        scene.service.signal(from("192.0.2.7")).await;
+        scene.state(reconnecting()).await;
+        scene.gateway(Event::Failed(Failure::GatewayAuth)).await;
+        scene.service.signal(move_on).await;
+        scene.gateway(Event::Failed(Failure::GatewayAuth)).await;
+        assert_eq!(scene.shown_after(0), None);
+        // The same ways told again are no other network.
+        scene.service.signal(from("192.0.2.77")).await;
+        scene.gateway(Event::Failed(Failure::GatewayAuth)).await;
+        scene.service.signal(from("192.0.2.77")).await;
+        scene.gateway(Event::Failed(Failure::GatewayAuth)).await;
+        assert_eq!(scene.shown_after(0), Some(About::Untrusted));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_connection_is_not_told_beside_a_terminal_and_is_once_nobody_waits_there() {
+    let mut scene = Scene::new().await;
+    scene.state(reconnecting()).await;
+    let (way, waits) = tokio::sync::mpsc::channel(8);
+    scene.service.wait_too(way);
+    assert_eq!(scene.shown_after(60), None);
+    drop(waits);
+    scene.service.desktop.due().await;
+    assert_eq!(scene.shown_after(0), Some(About::NoAnswer));
+    // Who asks for it now has seen it.
+    let (way, waits) = tokio::sync::mpsc::channel(8);
+    scene.service.wait_too(way);
+    assert_eq!(scene.shown_after(0), None);
+    drop(waits);
+    scene.service.desktop.due().await;
+    assert_eq!(scene.shown_after(0), Some(About::NoAnswer));
 }
 
 #[tokio::test(start_paused = true)]

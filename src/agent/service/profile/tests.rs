@@ -1,6 +1,8 @@
 use super::super::stage::service;
 use super::*;
-use crate::reconnect::Why;
+use crate::agent::driver::Command;
+use crate::client::Order;
+use crate::reconnect::{Pause, Why};
 use std::fs;
 use std::time::Duration;
 use tokio::sync::mpsc;

@@ -4,44 +4,65 @@ use crypto_bigint::{NonZero, Odd};
 use super::*;
 use crate::crypto::testing::{Replay, Seeded, hex};
 
-fn prime() -> U2048 {
-    *Modulus::PARAMS.modulus().as_ref()
+fn prime<M: Prime<L>, const L: usize>() -> Uint<L> {
+    *M::PARAMS.modulus().as_ref()
 }
 
 /// Fermat with bases 3 and 5.
-fn is_probable_prime(n: U2048) -> bool {
+fn is_probable_prime<const L: usize>(n: Uint<L>) -> bool {
     let params = FixedMontyParams::new_vartime(Odd::new(n).expect("odd"));
     [3u8, 5].iter().all(|base| {
-        let base = FixedMontyForm::new(&U2048::from_u8(*base), &params);
-        base.pow_vartime(&n.wrapping_sub(&U2048::ONE)).retrieve() == U2048::ONE
+        let base = FixedMontyForm::new(&Uint::from_u8(*base), &params);
+        base.pow_vartime(&n.wrapping_sub(&Uint::ONE)).retrieve() == Uint::ONE
     })
 }
 
+fn is_the_prime_of_the_rfc<M: Prime<L>, const L: usize>()
+where
+    Uint<L>: Encoding,
+{
+    let p = prime::<M, L>();
+    let q = p.shr_vartime(1);
+    assert!(is_probable_prime(p), "{:?}", M::GROUP);
+    assert!(is_probable_prime(q), "{:?}", M::GROUP);
+    assert_eq!(ConstMontyForm::<M, L>::new(&Uint::from_u8(2)).pow(&q).retrieve(), Uint::ONE);
+    // Its form in RFC 3526: 64 ones, digits of pi, 64 ones.
+    let octets = octets_of(&p);
+    assert_eq!((&octets[..8], &octets[octets.len() - 8..]), (&[0xff; 8][..], &[0xff; 8][..]));
+    // The first digits of pi, and p = 23 modulo 24: 2 is a square.
+    assert_eq!(octets[8..16], [0xc9, 0x0f, 0xda, 0xa2, 0x21, 0x68, 0xc2, 0x34]);
+    assert_eq!(p.rem_vartime(&NonZero::new(Uint::<L>::from_u8(24)).expect("not zero")), Uint::from_u8(23));
+}
+
 #[test]
-fn the_modulus_is_a_safe_prime_and_2_generates_the_large_subgroup() {
-    let q = prime().shr_vartime(1);
-    assert!(is_probable_prime(prime()));
-    assert!(is_probable_prime(q));
-    assert_eq!(Element::new(&U2048::from_u8(2)).pow(&q).retrieve(), U2048::ONE);
-    // Its form in RFC 3526 3: 64 ones, digits of pi, 64 ones.
-    let octets = octets_of(&prime());
-    assert_eq!((octets[..8].to_vec(), octets[248..].to_vec()), (vec![0xff; 8], vec![0xff; 8]));
-    assert_eq!(prime().rem_vartime(&NonZero::new(U2048::from_u8(24)).expect("not zero")), U2048::from_u8(23));
+fn each_modulus_is_a_safe_prime_and_2_generates_the_large_subgroup() {
+    is_the_prime_of_the_rfc::<Prime2048, { U2048::LIMBS }>();
+    is_the_prime_of_the_rfc::<Prime3072, { U3072::LIMBS }>();
+    is_the_prime_of_the_rfc::<Prime4096, { U4096::LIMBS }>();
 }
 
 /// RFC 6989 2.1.
-#[test]
-fn only_1_y_p_minus_1_is_taken() {
-    let ours = Modp2048::generate(&mut Seeded::new(5));
-    let p = prime();
-    let minus = |n: u8| p.wrapping_sub(&U2048::from_u8(n));
-    let p_and_1 = p.wrapping_add(&U2048::ONE);
-    for bad in [U2048::ZERO, U2048::ONE, minus(1), p, p_and_1, U2048::MAX] {
+fn takes_what_is_between<M: Prime<L> + Send, const L: usize, const E: usize>()
+where
+    Uint<L>: Encoding,
+{
+    let ours = Modp::<M, L, E>::generate(&mut Seeded::new(5));
+    let p = prime::<M, L>();
+    let minus = |n: u8| p.wrapping_sub(&Uint::from_u8(n));
+    let p_and_1 = p.wrapping_add(&Uint::ONE);
+    for bad in [Uint::ZERO, Uint::ONE, minus(1), p, p_and_1, Uint::MAX] {
         assert_eq!(ours.agree(&octets_of(&bad)), Err(KexError::NotInGroup));
     }
-    for good in [U2048::from_u8(2), U2048::from_u8(3), minus(2)] {
-        assert_eq!(ours.agree(&octets_of(&good)).map(|secret| secret.len()), Ok(256));
+    for good in [Uint::from_u8(2), Uint::from_u8(3), minus(2)] {
+        assert_eq!(ours.agree(&octets_of(&good)).map(|secret| secret.len()), Ok(M::GROUP.public_len()));
     }
+}
+
+#[test]
+fn only_1_y_p_minus_1_is_taken() {
+    takes_what_is_between::<Prime2048, { U2048::LIMBS }, 5>();
+    takes_what_is_between::<Prime3072, { U3072::LIMBS }, 6>();
+    takes_what_is_between::<Prime4096, { U4096::LIMBS }, 7>();
 }
 
 /// Computed with another implementation of arithmetic (Python's `pow`).

@@ -26,6 +26,10 @@ impl Element {
     pub(in crate::ike::eap) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
+    /// The names of its attributes, in order.
+    pub(in crate::ike::eap) fn attribute_names(&self) -> impl Iterator<Item = &str> {
+        self.attributes.iter().map(|(name, _)| name.as_str())
+    }
     /// The first child with this name.
     pub(in crate::ike::eap) fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)

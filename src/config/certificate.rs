@@ -1,0 +1,46 @@
+//! The user's own certificate, from files.
+
+use crate::crypto::Secret;
+use crate::ike::cert::{OwnCertificate, OwnCertificateError as Wrong};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Largest file of a certificate or key, octets.
+const MAX_SIZE: usize = 256 << 10;
+
+/// Reads certificates and key; both may be in one file.
+///
+/// # Errors
+/// For people: what is wrong with which file, and how to mend it. A key that others can read is refused.
+pub fn read_certificate(certificate: &Path, key: &Path) -> Result<OwnCertificate, String> {
+    let certificates = read(certificate)?.0;
+    let (secret, mode) = read(key)?;
+    let own = OwnCertificate::read(certificates.expose(), secret.expose()).map_err(|error| match &error {
+        Wrong::NoKey | Wrong::Encrypted | Wrong::Mismatch(_) => format!("{}: {error}", key.display()),
+        _ => format!("{}: {error}", certificate.display()),
+    })?;
+    if mode & 0o077 != 0 {
+        let name = key.display();
+        return Err(format!("the private key in {name} is open to others on this machine: chmod 600 {name}"));
+    }
+    Ok(own)
+}
+
+/// What is in a file, and the mode of the very file that was read.
+fn read(file: &Path) -> Result<(Secret, u32), String> {
+    let name = file.display();
+    let cannot = |error: io::Error| format!("{name} cannot be read: {error}");
+    let open = File::open(file).map_err(cannot)?;
+    let found = open.metadata().map_err(cannot)?;
+    let most = MAX_SIZE + 1;
+    // As large as it can become: what grows leaves copies behind.
+    let mut octets = Zeroizing::new(Vec::with_capacity(most));
+    open.take(most as u64).read_to_end(&mut octets).map_err(cannot)?;
+    if octets.len() > MAX_SIZE {
+        return Err(format!("{name} is larger than {MAX_SIZE} bytes: it is none of a certificate's"));
+    }
+    Ok((Secret::from(&octets[..]), found.permissions().mode()))
+}
