@@ -8,6 +8,7 @@ use ikeep::time::UnixTime;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use std::io::Write as _;
 use tokio::sync::{mpsc, oneshot};
 
 const UTF8: [(&str, &str); 2] = [("TERM", "xterm"), ("LC_ALL", "C.UTF-8")];
@@ -251,6 +252,27 @@ fn after_a_stop_everything_is_drawn_anew() {
         .until("the picture once more", |screen| screen.entered == 3 && screen.text().contains("CONNECTED"));
     screen.terminal.types("\u{3}");
     screen.ends(130);
+    end.send(()).unwrap();
+    agent.end();
+}
+
+/// As in a container whose session was begun outside of it: its number is 0 there.
+#[test]
+fn ctrl_z_where_the_session_has_no_number() {
+    if std::env::var_os("IKEEP_INTEROP").is_none_or(|value| value != "1") {
+        // Past the test harness, which keeps what a test prints.
+        let _ = writeln!(std::io::stderr(), "left out: ctrl_z_where_the_session_has_no_number (needs root)");
+        return;
+    }
+    let home = Home::new();
+    let (agent, end) = agent(&home, picture());
+    let program = ["unshare", "--pid", "--fork", "--mount-proc", ikeep(), "watch"];
+    let mut screen = Screen::of(Terminal::running(&home, &program, &UTF8, (80, 24)));
+    screen.see("CONNECTED");
+    screen.terminal.types("\u{1a}");
+    screen.until("the picture again", |screen| screen.entered == 2 && screen.text().contains("CONNECTED"));
+    screen.terminal.types("q");
+    screen.ends(0);
     end.send(()).unwrap();
     agent.end();
 }
