@@ -2,6 +2,8 @@
 # shellcheck shell=bash
 
 passed=0 failed=0 skipped=0
+# The process group that works ahead.
+ahead=
 summary=() left_out=() missing_packages=()
 declare -A already_run=() missing_programs=()
 
@@ -16,6 +18,7 @@ export IKEEP_TEST_LOG=$scratch/all.log
 
 clean_up() {
     local namespace pid
+    if [[ -n $ahead ]] && jobs -pr | grep -qx "$ahead"; then kill -TERM -- "-$ahead" || true; fi
     if command -v ip >/dev/null; then
         for namespace in $(ip netns list 2>/dev/null | awk -v prefix="$IKEEP_NETNS_PREFIX-" 'index($1, prefix) == 1 {print $1}'); do
             for pid in $(ip netns pids "$namespace"); do
@@ -124,6 +127,13 @@ count_cargo_tests() {
     failed=$((failed + own_failed))
     skipped=$((skipped + own_ignored + without))
     section_failed=$own_failed
+}
+
+# work_ahead COMMAND..: a later section's work begins now, with the time that nobody else wants. What it says is said by that
+# section, which does it again and finds it done.
+work_ahead() {
+    setsid chrt --idle 0 nice -n 19 "$@" >"$scratch/ahead.log" 2>&1 </dev/null &
+    ahead=$!
 }
 
 # section NAME COMMAND [PROGRAM..]: runs the shell command line, tells its time, and goes on whatever it says. Left out
