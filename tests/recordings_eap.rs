@@ -5,7 +5,7 @@ mod common;
 use common::recording::{CERTIFICATE_TIME, GATEWAY, PSK, Recording, SESSION_ID, data};
 use ikeep::crypto::{Hash, Prf, Scheme, Secret, SignatureError, verify};
 use ikeep::ike::auth::{method, shared_key_auth, signed_octets, verify_signature};
-use ikeep::ike::cert::{CertError, Root, Trust, Verified};
+use ikeep::ike::cert::{CertError, Root, Trust, Verified, pkcs7};
 use ikeep::ike::dialect::ANYCONNECT_ID;
 use ikeep::ike::eap::dbrp::{self, Message, Packet, code, tlv};
 use ikeep::ike::eap::server::{ClientKind, ClientMessage};
@@ -229,8 +229,8 @@ fn tlv_1_is_the_users_signature_over_the_initiators_octets() {
     let recording = Recording::load(LOGIN);
     let message = ClientMessage::parse(&eap(&recording, true, 3)).expect("recorded init");
     let (pkcs7, signature) = (message.certificates.expect("TLV 3"), message.signature.expect("TLV 1"));
-    let certificate = (0..pkcs7.len()).find_map(|at| X509Certificate::from_der(&pkcs7[at..]).ok());
-    let (_, certificate) = certificate.expect("a certificate in TLV 3");
+    let chain = pkcs7::decode(&pkcs7).expect("PKCS#7 of another's client");
+    let (_, certificate) = X509Certificate::from_der(&chain[0]).expect("a certificate in TLV 3");
     assert_eq!(certificate.subject().to_string(), "CN=user1");
     let (spki, octets) = (certificate.public_key().raw, client_octets(&recording));
     assert_eq!(verify_signature(method::RSA, &signature, &octets, spki, false), Ok(()));
@@ -254,7 +254,7 @@ fn recorded_device() -> Device {
 
 fn login() -> AnyConnect {
     let group_access = Some("Tunnel-Group1".into());
-    AnyConnect::new(LoginParams { device: recorded_device(), group_access })
+    AnyConnect::new(LoginParams { device: recorded_device(), group_access, own: None })
 }
 
 fn xml(packet: &[u8]) -> String {

@@ -312,7 +312,10 @@ impl Target {
         settings.dialect = gateway.dialect.clone();
         settings.mobike = gateway.mobike;
         settings.ike_identity.clone_from(&gateway.identity);
-        let chosen = certificate::choose(&mut settings.way, &host, &wishes, &gateway, &mut warnings);
+        let chosen = {
+            let rules = &profile.client.certificate_match;
+            certificate::choose(&mut settings, rules, &host, &wishes, &gateway, &mut warnings)
+        };
         match chosen {
             Err(problem) if !to_log_in => warnings.push(format!("the next login will not work: {problem}")),
             chosen => chosen?,

@@ -94,6 +94,14 @@ pub enum Error {
     /// The config file is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The CA of users' certificates cannot be read.
+    #[error("--client-ca: {what}; {mend}")]
+    ClientCa {
+        /// What is wrong.
+        what: String,
+        /// How to mend it.
+        mend: &'static str,
+    },
     /// The lab cannot be built.
     #[error("the lab cannot run")]
     Lab(#[from] LabError),
@@ -227,7 +235,7 @@ impl Error {
                 FailureKind::Other => Exit::Other,
             },
             Self::TooLate { .. } => Exit::NoAnswer,
-            Self::Passwords { .. } => Exit::Usage,
+            Self::Passwords { .. } | Self::ClientCa { .. } => Exit::Usage,
             Self::Ended(exit) => *exit,
             Self::Read { .. }
             | Self::Profile(FileError::Read { .. })

@@ -7,7 +7,7 @@ use super::output::{lines, printable};
 use super::runtime::{self, Signals};
 use super::{Error, Exit, Global, help, output};
 use crate::agent::clock::Clock;
-use crate::config::files;
+use crate::config::{files, read_roots};
 use crate::crypto::Secret;
 use crate::gateway::{Dpd, Elsewhere, EspChoice, GatewayConfig, GatewayId, User};
 use crate::lab::LabError;
@@ -82,6 +82,12 @@ pub(super) struct Serve {
     /// The secret that is shared with the RADIUS server: the first line of this file
     #[arg(long, value_name = "FILE", requires = "radius")]
     secret_file: Option<PathBuf>,
+    /// Ask every login for a certificate, and take those that a CA of this PEM file vouches for
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// The certificate is enough: its common name logs in, no password is asked for
+    #[arg(long, requires = "client_ca", conflicts_with_all = ["users", "radius"])]
+    certificate_only: bool,
     /// A group to log in to; may be given several times: of more than one the user chooses
     #[arg(long = "group", value_name = "NAME")]
     groups: Vec<String>,
@@ -195,10 +201,14 @@ impl Serve {
         let (seed, ca) = serve::gateway(self.listen, &names, Clock::system().now().wall)?;
         let loud = "its keys are PUBLIC TEST KEYS: whoever has this program can pretend to be this gateway";
         eprintln!("ikeep: a gateway for {}; {loud}", names.join(", "));
-        if users.is_none() && self.radius.is_none() {
+        if users.is_none() && self.radius.is_none() && !self.certificate_only {
             eprintln!("ikeep: one user, test, with the password cisco, which everybody knows: see --user");
         }
-        let config = self.config(seed, users);
+        let mut config = self.config(seed, users);
+        if let Some(file) = &self.client_ca {
+            let roots = read_roots(file).map_err(|(what, mend)| Error::ClientCa { what, mend })?;
+            config.client_roots = roots.into_iter().map(|root| root.der).collect();
+        }
         if let Some(file) = &self.write_ca {
             serve::write_public(file, &ca)?;
             let shown = std::path::absolute(file).unwrap_or_else(|_| file.clone());
@@ -260,6 +270,7 @@ impl Serve {
         GatewayConfig {
             ports: (self.port, self.nat_port),
             users: users.unwrap_or_else(|| seed.users.clone()),
+            certificate_only: self.certificate_only,
             groups: self.groups.clone(),
             pool4: (self.pool.0, self.pool.1),
             pool6: self.pool6.map(|pool| (pool.0, pool.1)),

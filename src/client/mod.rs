@@ -3,6 +3,7 @@
 
 mod actions;
 mod attempt;
+pub mod choice;
 mod doubt;
 mod drops;
 mod event;

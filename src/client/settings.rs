@@ -161,7 +161,7 @@ impl Settings {
             way,
             identity: host.ike_identity.clone().unwrap_or_else(|| ANYCONNECT_ID.into()),
             ike_identity: None,
-            login: LoginParams { device, group_access: host.user_group.clone() },
+            login: LoginParams { device, group_access: host.user_group.clone(), own: None },
             exchange_timeout: preferences.authentication_timeout(),
             silence_limit: None,
             rules,

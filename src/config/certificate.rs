@@ -5,7 +5,7 @@ use crate::ike::cert::{OwnCertificate, OwnCertificateError as Wrong};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Largest file of a certificate or key, octets.
@@ -27,6 +27,36 @@ pub fn read_certificate(certificate: &Path, key: &Path) -> Result<OwnCertificate
         return Err(format!("the private key in {name} is open to others on this machine: chmod 600 {name}"));
     }
     Ok(own)
+}
+
+/// Most files of a folder that are looked at.
+const MAX_FILES: usize = 32;
+
+/// The files that a place of certificates means: itself, or where it is a folder the `*.pem` in it, by name.
+///
+/// # Errors
+/// For people: a folder that cannot be read, or has none of them or too many.
+pub fn certificate_files(place: &Path) -> Result<Vec<PathBuf>, String> {
+    if !place.is_dir() {
+        return Ok(vec![place.to_owned()]);
+    }
+    let name = place.display();
+    let cannot = |error: io::Error| format!("the folder {name} cannot be read: {error}");
+    let entries = std::fs::read_dir(place).map_err(cannot)?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = entry.map_err(cannot)?.path();
+        if file.extension().is_some_and(|extension| extension == "pem") {
+            files.push(file);
+        }
+        if files.len() > MAX_FILES {
+            return Err(format!(
+                "the folder {name} has more than {MAX_FILES} files *.pem: keep your own there"
+            ));
+        }
+    }
+    files.sort();
+    if files.is_empty() { Err(format!("the folder {name} has no file *.pem")) } else { Ok(files) }
 }
 
 /// What is in a file, and the mode of the very file that was read.

@@ -105,6 +105,19 @@ pub(super) fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ve
     Ok(addresses)
 }
 
+/// More places of certificates than this are a mistake.
+const MAX_CERTIFICATES: usize = 16;
+
+/// For `deserialize_with`: where certificates are.
+pub(super) fn certificates<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    let places = Vec::<PathBuf>::deserialize(deserializer)?;
+    if places.len() > MAX_CERTIFICATES {
+        let text = format!("{} certificates, expected at most {MAX_CERTIFICATES}", places.len());
+        return Err(D::Error::custom(text));
+    }
+    Ok(places)
+}
+
 impl Config {
     /// Reads the config file: `named` (`--config`), which must be there, or the user's, which need not be.
     ///
@@ -156,6 +169,7 @@ impl Config {
         for gateway in gateways.values_mut() {
             gateway.certificate = gateway.certificate.take().map(here);
             gateway.key = gateway.key.take().map(here);
+            gateway.certificates = gateway.certificates.drain(..).map(here).collect();
         }
         Ok(Self { agent, portal: document.portal, preferences: document.preferences, trust, gateways })
     }

@@ -15,7 +15,7 @@ mod portal;
 mod preferences;
 pub mod profiles;
 
-pub use certificate::read_certificate;
+pub use certificate::{certificate_files, read_certificate};
 pub use duration::parse as parse_duration;
 pub use error::ConfigError;
 pub use keys::{Section, keys};
@@ -151,6 +151,9 @@ pub struct Gateway {
     pub certificate: Option<PathBuf>,
     /// Its private key, a PEM file; absent: it is in the certificate's.
     pub key: Option<PathBuf>,
+    /// More certificates, of which the profile's CertificateMatch chooses: PEM files with certificate and key, or folders of such.
+    #[serde(deserialize_with = "load::certificates")]
+    pub certificates: Vec<PathBuf>,
     /// IDi of a login with a standard method or a certificate, instead of the profile's IKEIdentity or the certificate's
     /// subject; see [`Identity::from_text`].
     #[serde(deserialize_with = "load::identity")]
@@ -170,6 +173,7 @@ impl Default for Gateway {
             idr_check: IdrCheck::default(),
             certificate: None,
             key: None,
+            certificates: Vec::new(),
             identity: None,
             dialect: Dialect::default(),
         }

@@ -73,6 +73,10 @@ pub struct GatewayConfig {
     pub users: BTreeMap<String, User>,
     /// AAA is outside: [`super::Gateway::poll_aaa`] asks it, `users` are nobody.
     pub aaa_outside: bool,
+    /// Logins show a certificate that one of these roots (DER) vouches for; none: no certificate is asked for.
+    pub client_roots: Vec<Vec<u8>>,
+    /// The certificate is enough: no password is asked for, and its common name is who logs in.
+    pub certificate_only: bool,
     /// Groups offered; more than one adds a `group_list` to the form.
     pub groups: Vec<String>,
     /// First and last address of the IPv4 pool.
@@ -146,6 +150,8 @@ impl GatewayConfig {
             profile: "AnyConnect-EAP".into(),
             users: BTreeMap::from([("test".to_owned(), User::with_password("cisco"))]),
             aaa_outside: false,
+            client_roots: Vec::new(),
+            certificate_only: false,
             groups: Vec::new(),
             pool4: (Ipv4Addr::new(192, 168, 20, 5), Ipv4Addr::new(192, 168, 20, 10)),
             pool6: None,

@@ -15,10 +15,17 @@ const ROUNDS: u32 = 32;
 /// What `<error id="13">` says (`ssl`).
 const LOGIN_FAILED: &str = "Login failed.";
 
+/// What `<error id="13">` says of a certificate (`ssl`).
+const CERTIFICATE_FAILED: &str = "Certificate Validation Failure";
+
 /// What the client must say next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Awaiting {
     Init,
+    /// `init` with a certificate.
+    Certificate,
+    /// The answer to nothing, after the certificate.
+    Confirmation,
     Password,
     SecondFactor,
     /// Nothing: AAA is asked.
@@ -28,7 +35,7 @@ enum Awaiting {
 
 /// What the gateway says. The packet is a whole EAP packet.
 pub(super) enum Turn {
-    /// A form.
+    /// A form, or another request.
     Ask {
         /// EAP-Request.
         packet: Vec<u8>,
@@ -42,11 +49,18 @@ pub(super) enum Turn {
         /// RADIUS State of the challenge that it answers.
         state: Option<Vec<u8>>,
     },
+    /// The client shows a certificate; [`Conversation::certificate`] goes on.
+    Prove {
+        /// PKCS#7.
+        chain: Vec<u8>,
+        /// Over the client's signed octets: the data of an AUTH payload.
+        signature: Vec<u8>,
+    },
     /// AAA took the login; the client acknowledges.
     Accepted(Vec<u8>),
     /// EAP-Success.
     Success(Vec<u8>),
-    /// EAP-Failure.
+    /// EAP-Failure, or a request with an error that ends the login.
     Failure {
         /// The packet.
         packet: Vec<u8>,
@@ -139,10 +153,21 @@ impl Conversation {
         let password = said.password().unwrap_or(&none);
         match (self.awaiting, said.kind) {
             (Awaiting::Init, ClientKind::Init) => {
-                self.awaiting = Awaiting::Password;
                 self.wanted_group = said.group_access.clone();
-                self.ask(config, "")
+                if config.client_roots.is_empty() {
+                    self.awaiting = Awaiting::Password;
+                    return self.ask(config, "");
+                }
+                self.awaiting = Awaiting::Certificate;
+                self.requested(server::certificate_request(self.identifier, &self.opaque)?)
             }
+            (Awaiting::Certificate, ClientKind::Init) => match (&said.certificates, &said.signature) {
+                (Some(chain), Some(signature)) => {
+                    Ok(Turn::Prove { chain: chain.clone(), signature: signature.clone() })
+                }
+                _ => self.no_certificate(),
+            },
+            (Awaiting::Confirmation, ClientKind::AuthReply) if echoed => self.accept(config, random),
             (Awaiting::Password, ClientKind::AuthReply) if echoed => {
                 self.user = said.username().unwrap_or_default().to_owned();
                 self.group = match config.groups.as_slice() {
@@ -173,6 +198,33 @@ impl Conversation {
             (Awaiting::Ack, ClientKind::Ack) => Ok(Turn::Success(dbrp::success(self.identifier))),
             _ => Ok(self.fail(Refusal::Eap)),
         }
+    }
+
+    /// What came of [`Turn::Prove`]: the name in the certificate, where it holds.
+    pub(super) fn certificate(&mut self, config: &GatewayConfig, name: Option<String>) -> Turn {
+        let turn = match name {
+            _ if self.awaiting != Awaiting::Certificate => Ok(self.fail(Refusal::Eap)),
+            None => self.no_certificate(),
+            Some(name) if config.certificate_only => {
+                self.awaiting = Awaiting::Confirmation;
+                self.user = name;
+                server::confirmation(self.identifier, &self.opaque).and_then(|packet| self.requested(packet))
+            }
+            Some(_) => {
+                self.awaiting = Awaiting::Password;
+                self.ask(config, "")
+            }
+        };
+        turn.unwrap_or_else(|_| self.fail(Refusal::Eap))
+    }
+
+    fn no_certificate(&self) -> Result<Turn, EapError> {
+        let packet = server::error(self.identifier, CERTIFICATE_FAILED)?;
+        Ok(Turn::Failure { packet, why: Refusal::Certificate })
+    }
+
+    fn requested(&self, packet: Vec<u8>) -> Result<Turn, EapError> {
+        Ok(Turn::Ask { packet, wrong: false })
     }
 
     fn check(&mut self, password: &Secret) -> Turn {

@@ -51,6 +51,9 @@ pub enum Refusal {
     /// Too many wrong passwords: EAP-Failure.
     #[error("too many wrong answers")]
     TooManyTries,
+    /// No certificate, one that nobody vouches for, or a signature that does not hold: an error, and the end.
+    #[error("no certificate, or one that is not taken")]
+    Certificate,
     /// AAA outside does not answer: EAP-Failure.
     #[error("AAA does not answer")]
     AaaSilent,

@@ -10,7 +10,8 @@ use super::outbox::Path;
 use super::sessions::Wanted;
 use super::timers::Timer;
 use crate::crypto::{Hash, Secret};
-use crate::ike::auth::{method, shared_key_auth, sign, signed_octets};
+use crate::ike::auth::{method, shared_key_auth, sign, signed_octets, verify_signature};
+use crate::ike::cert::{pkcs7, verify_user};
 use crate::ike::dialect::{ANYCONNECT_ID, ID_KEY_ID};
 use crate::ike::message::{Exchange, Identity, Notify, Payload, Redirect, Spi, notify};
 use crate::ike::sa::{IkeSa, Received};
@@ -265,6 +266,12 @@ impl Gateway {
                 half.stage = Stage::Aaa(login, 0);
                 Outcome::Wait(Question { id, user, password, state, peer: peer.ip() })
             }
+            Turn::Prove { chain, signature } => {
+                let name = self.user_of(now, half, &login.id, &chain, &signature);
+                let mut login = login;
+                let turn = login.conversation.certificate(&self.config, name);
+                self.take_turn(now, half, login, turn)
+            }
             Turn::Ask { packet, wrong } => {
                 if wrong {
                     self.out.refused(now.at, peer, Refusal::Password);
@@ -344,6 +351,23 @@ impl Gateway {
         let certs =
             self.config.chain.iter().map(|der| Payload::Cert { encoding: CERT_X509, data: der.clone() });
         Some(std::iter::once(Payload::IdR(id)).chain(certs).chain([Payload::Auth { method, data }]).collect())
+    }
+
+    /// The name in the certificate of the chain, where our roots vouch for it and its key has signed this exchange.
+    fn user_of(
+        &self,
+        now: Now,
+        half: &HalfOpen,
+        id: &Identity,
+        chain: &[u8],
+        signature: &[u8],
+    ) -> Option<String> {
+        let user = pkcs7::decode(chain)
+            .and_then(|chain| verify_user(&self.config.client_roots, &chain, now.wall))
+            .ok()?;
+        let method = if half.client_hashes.is_some() { method::DIGITAL_SIGNATURE } else { method::RSA };
+        let octets = half.client_octets(id);
+        verify_signature(method, signature, &octets, &user.spki, false).ok().map(|()| user.name)
     }
 
     /// Refuses with an error notify, counted and told.

@@ -125,7 +125,7 @@ pub(super) static NOTHING: Spec = group("", &[]);
 pub static ROOT: Spec = group("AnyConnectProfile", &[CLIENT, SERVERS]);
 
 const SBL: &str = "Windows: connects before the user logs on to the machine";
-const NO_CERTIFICATE: &str = "not yet: this version logs in without a client certificate";
+const NO_CERTIFICATE: &str = "certificates are those that --certificate or the config file names";
 const NO_PROXY: &str = "not yet: IKE and ESP are UDP and do not pass a web proxy";
 const NO_TND: &str = "not yet: trusted networks are told by DNS servers and domains only";
 const NO_ALWAYS_ON: &str = "not yet: traffic beside the tunnel is not blocked";
@@ -305,14 +305,16 @@ const TND: &[Spec] = &[
 ];
 
 const MATCH: &[Spec] = &[
-    value::<bool>("MatchOnlyCertsWithKU").default("true").ignored(NO_CERTIFICATE),
-    value::<bool>("MatchOnlyCertsWithEKU").default("true").ignored(NO_CERTIFICATE),
-    group("KeyUsage", &[value::<String>("MatchKey").many().ignored(NO_CERTIFICATE)]),
+    value::<bool>("MatchOnlyCertsWithKU").default("true").honoured("honours_certificate_key_usage"),
+    value::<bool>("MatchOnlyCertsWithEKU").default("true").honoured("honours_certificate_extended_key_usage"),
+    group("KeyUsage", &[value::<String>("MatchKey").many().honoured("honours_certificate_key_usage")]),
     group(
         "ExtendedKeyUsage",
         &[
-            value::<String>("ExtendedMatchKey").many().ignored(NO_CERTIFICATE),
-            value::<String>("CustomExtendedMatchKey").many().ignored(NO_CERTIFICATE),
+            value::<String>("ExtendedMatchKey").many().honoured("honours_certificate_extended_key_usage"),
+            value::<String>("CustomExtendedMatchKey")
+                .many()
+                .honoured("honours_certificate_extended_key_usage"),
         ],
     ),
     group(
@@ -320,8 +322,8 @@ const MATCH: &[Spec] = &[
         &[group(
             "DistinguishedNameDefinition",
             &[
-                value::<String>("Name").ignored(NO_CERTIFICATE),
-                value::<String>("Pattern").ignored(NO_CERTIFICATE),
+                value::<String>("Name").honoured("honours_certificate_distinguished_name"),
+                value::<String>("Pattern").honoured("honours_certificate_distinguished_name"),
             ],
         )
         .attributes(&["Operator", "Wildcard", "MatchCase"])

@@ -59,6 +59,21 @@ pub fn response(id: u8, kind: &str, body: &str) -> Vec<u8> {
     packet
 }
 
+/// The same with TLVs before it.
+pub fn response_with(id: u8, kind: &str, body: &str, before: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut packet = response(id, kind, body);
+    let document = packet.split_off(12);
+    for (kind, value) in before {
+        packet.extend(kind.to_be_bytes());
+        packet.extend((value.len() as u16).to_be_bytes());
+        packet.extend(*value);
+    }
+    packet.extend(document);
+    let length = packet.len() as u16;
+    packet[2..4].copy_from_slice(&length.to_be_bytes());
+    packet
+}
+
 /// `<opaque ..>..</opaque>` as received.
 pub fn opaque(xml: &str) -> &str {
     let from = xml.find("<opaque").expect("an opaque");
@@ -88,6 +103,13 @@ impl Peer {
     pub fn say(&mut self, world: &mut World, to: &Said, kind: &str, body: &str) -> Said {
         let Said::Request { id, .. } = to else { panic!("nothing to answer: {to:?}") };
         let packet = response(*id, kind, body);
+        said(&self.ask(world, Exchange::IkeAuth, &[Payload::Eap(packet)]))
+    }
+
+    /// `init` again, with these TLVs before it.
+    pub fn show(&mut self, world: &mut World, to: &Said, before: &[(u16, &[u8])]) -> Said {
+        let Said::Request { id, .. } = to else { panic!("nothing to answer: {to:?}") };
+        let packet = response_with(*id, "init", "", before);
         said(&self.ask(world, Exchange::IkeAuth, &[Payload::Eap(packet)]))
     }
 

@@ -263,8 +263,13 @@ impl Peer {
         self.ask(world, Exchange::IkeAuth, &payloads)
     }
 
+    /// What the client's AUTH covers, and a signature inside EAP-AnyConnect.
+    pub fn octets(&self) -> Vec<u8> {
+        signed_octets(self.suite.prf, &self.keys.sk_pi, &self.request, &self.nr, &self.id)
+    }
+
     fn auth(&self, key: &Secret) -> Payload {
-        let octets = signed_octets(self.suite.prf, &self.keys.sk_pi, &self.request, &self.nr, &self.id);
+        let octets = self.octets();
         let data = shared_key_auth(self.suite.prf, key.expose(), &octets).expose().to_vec();
         Payload::Auth { method: method::SHARED_KEY, data }
     }

@@ -178,7 +178,7 @@ pub(super) const KEYS: &[About] = &[
         "certificate",
         "file",
         "none",
-        "Your certificate and those between it and its root, a PEM file, where the profile says IKE-RSA or IKE-ECDSA. A relative name starts in the config file's folder.",
+        "Your certificate and those between it and its root, a PEM file, where the profile says IKE-RSA or IKE-ECDSA, or the gateway asks for it inside EAP-AnyConnect. A relative name starts in the config file's folder.",
     ),
     about(
         GATEWAY,
@@ -186,6 +186,13 @@ pub(super) const KEYS: &[About] = &[
         "file",
         "the file of certificate",
         "The certificate's private key, a PEM file without a passphrase that nobody else can read.",
+    ),
+    about(
+        GATEWAY,
+        "certificates",
+        "list of files and folders",
+        "none",
+        "More of your certificates, each with its key in the same PEM file; of a folder, its files *.pem. The first that the profile's CertificateMatch allows is used.",
     ),
     about(
         GATEWAY,

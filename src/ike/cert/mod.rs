@@ -4,15 +4,20 @@
 //! do, the common name, pins, the root's own validity, and the lab's public test keys.
 
 mod error;
+mod facts;
 mod names;
 mod own;
+pub mod pkcs7;
 mod shape;
 mod test_keys;
+mod user;
 
 pub use error::CertError;
+pub use facts::Facts;
 pub use own::{OwnCertificate, OwnCertificateError};
 pub use shape::{Shape, shape};
 pub use test_keys::is_public_test_key;
+pub use user::{VerifiedUser, verify_user};
 
 use crate::crypto::Hash;
 use crate::time::UnixTime;
@@ -142,7 +147,7 @@ impl Trust {
             &anchors,
             &others,
             time,
-            GatewayUsage,
+            Usage::GATEWAY,
             None,
             Some(&|path: &VerifiedPath<'_>| check.path(path)),
         );
@@ -252,25 +257,32 @@ impl PathCheck<'_> {
     }
 }
 
-/// What a gateway's certificate, and those of the CAs between it and the root, may be used for: extended key usage absent, any,
-/// serverAuth, 1.3.6.1.5.5.8.2.2 (ikeIntermediate) or 1.3.6.1.5.5.7.3.17 (id-kp-ipsecIKE, RFC 4945 5.1.3.12).
-struct GatewayUsage;
+/// What a certificate, and those of the CAs between it and the root, may be used for: extended key usage absent, or one of these.
+struct Usage(&'static [KeyPurposeId<'static>]);
 
-impl GatewayUsage {
-    const ALLOWED: [KeyPurposeId<'static>; 4] = [
-        KeyPurposeId::new(&[0x55, 0x1d, 0x25, 0x00]),
-        KeyPurposeId::new(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01]),
-        KeyPurposeId::new(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x08, 0x02, 0x02]),
-        KeyPurposeId::new(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x11]),
-    ];
+impl Usage {
+    /// A gateway: any, serverAuth, 1.3.6.1.5.5.8.2.2 (ikeIntermediate) or 1.3.6.1.5.5.7.3.17 (id-kp-ipsecIKE, RFC 4945 5.1.3.12).
+    const GATEWAY: Self =
+        Self(&[ANY, kp(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01]), INTERMEDIATE, IPSEC_IKE]);
+    /// A user: clientAuth instead.
+    const USER: Self =
+        Self(&[ANY, kp(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02]), INTERMEDIATE, IPSEC_IKE]);
 }
 
-impl ExtendedKeyUsageValidator for GatewayUsage {
+const fn kp(oid: &'static [u8]) -> KeyPurposeId<'static> {
+    KeyPurposeId::new(oid)
+}
+
+const ANY: KeyPurposeId<'static> = kp(&[0x55, 0x1d, 0x25, 0x00]);
+const INTERMEDIATE: KeyPurposeId<'static> = kp(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x08, 0x02, 0x02]);
+const IPSEC_IKE: KeyPurposeId<'static> = kp(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x11]);
+
+impl ExtendedKeyUsageValidator for Usage {
     fn validate(&self, iter: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
         let mut present = Vec::new();
         for id in iter {
             let id = id?;
-            if Self::ALLOWED.contains(&id) {
+            if self.0.contains(&id) {
                 return Ok(());
             }
             present.push(id.to_decoded_oid());

@@ -1,5 +1,6 @@
 //! EAP-AnyConnect, client side: a login as a state machine.
 
+use super::super::cert::pkcs7;
 use super::dbrp::{Message, Packet, code, tlv};
 use super::xml::{self, Auth, Document, Kind};
 use super::{Answers, EapError, Form, Input, InputKind, LoginParams, Notice, Step};
@@ -17,6 +18,8 @@ pub struct AnyConnect {
     notices: Vec<Notice>,
     /// The last thing the gateway complained of.
     complaint: Option<String>,
+    /// The user's certificate was shown.
+    shown: bool,
 }
 
 /// Where a login is.
@@ -25,6 +28,8 @@ enum State {
     Waiting,
     /// The user is being asked.
     Asking { id: u8, inputs: Vec<Input> },
+    /// The user's certificate is to be shown, and its key signs.
+    Signing { id: u8 },
     /// `complete` was acknowledged: only success or failure may follow.
     Acknowledged,
     /// Success, failure or an error of ours.
@@ -34,7 +39,15 @@ enum State {
 impl AnyConnect {
     /// A login that has not begun.
     pub fn new(params: LoginParams) -> Self {
-        Self { params, state: State::Waiting, rounds: 0, opaque: None, notices: Vec::new(), complaint: None }
+        Self {
+            params,
+            state: State::Waiting,
+            rounds: 0,
+            opaque: None,
+            notices: Vec::new(),
+            complaint: None,
+            shown: false,
+        }
     }
 
     /// Takes an EAP packet of the gateway. Call it only after the gateway's AUTH has been verified. Any error ends the login.
@@ -81,14 +94,15 @@ impl AnyConnect {
             return Err(EapError::Refused(error));
         }
         match document.kind {
-            _ if document.client_cert_request => Err(EapError::ClientCertificate),
             _ if document.host_scan => Err(EapError::HostScan),
-            Kind::Hello => {
-                let group = self.params.group_access.as_deref();
-                reply(message.id, &xml::init(&self.params.device, group)?).map(Step::Reply)
+            Kind::Hello | Kind::AuthRequest if document.client_cert_request => {
+                self.certificate_request(message.id, document.auth)
             }
+            Kind::Hello => reply(message.id, &xml::init(&self.params, None)?).map(Step::Reply),
             Kind::AuthRequest => match document.auth {
                 Some(auth) => self.auth_request(message.id, auth),
+                // The certificate was all that it asked for.
+                None if self.shown => self.reply_with(message.id, &[], None).map(Step::Reply),
                 None => Err(EapError::Unsupported("a request that asks for nothing known".into())),
             },
             Kind::Complete => {
@@ -99,6 +113,40 @@ impl AnyConnect {
                 reply(message.id, &xml::ack(&self.params.device)?).map(Step::Reply)
             }
         }
+    }
+
+    /// The certificate, or where there is none, or it was not taken, the form that does instead of it.
+    fn certificate_request(&mut self, id: u8, auth: Option<Auth>) -> Result<Step, EapError> {
+        let own = self.params.own.clone();
+        match (own, auth) {
+            (Some(own), _) if !self.shown => {
+                self.state = State::Signing { id };
+                Ok(Step::Sign(own))
+            }
+            (_, Some(auth)) if auth.form.is_some() || auth.error.is_some() => self.auth_request(id, auth),
+            (Some(own), _) => Err(EapError::CertificateNotTaken(own.subject().to_owned())),
+            (None, _) => Err(EapError::ClientCertificate),
+        }
+    }
+
+    /// The signature over the initiator's octets that [`Step::Sign`] has asked for: the data of an AUTH payload. The EAP packet to
+    /// send: `init` again, with chain and signature before it (`fork`: in this order).
+    ///
+    /// # Errors
+    /// No signature is due, or the packet would be too long; the login is over.
+    pub fn signed(&mut self, signature: Vec<u8>) -> Result<Vec<u8>, EapError> {
+        let (State::Signing { id }, Some(own)) = (&self.state, &self.params.own) else {
+            return Err(EapError::Unexpected("a signature while none is due"));
+        };
+        let packet = xml::init(&self.params, self.opaque.as_deref()).and_then(|init| {
+            let chain = pkcs7::encode(own.chain());
+            let tlvs =
+                vec![(tlv::CERTIFICATES, chain), (tlv::SIGNATURE, signature), (tlv::XML, init.to_vec())];
+            Message { code: code::RESPONSE, id: *id, tlvs }.encode()
+        });
+        self.shown = true;
+        self.state = if packet.is_ok() { State::Waiting } else { State::Over };
+        packet
     }
 
     fn auth_request(&mut self, id: u8, auth: Auth) -> Result<Step, EapError> {

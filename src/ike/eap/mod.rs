@@ -21,8 +21,10 @@ pub use outline::{Outline, outline, session_elements};
 pub use peer::Peer;
 pub use standard::{EapMethod, Standard};
 
+use super::cert::OwnCertificate;
 use crate::crypto::Secret;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a `config-auth` client message says about this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -90,6 +92,8 @@ pub enum Step {
     Reply(Vec<u8>),
     /// Ask the user, then call `answer`.
     Ask(Form),
+    /// Sign the initiator's octets with this certificate's key, then call [`AnyConnect::signed`].
+    Sign(Arc<OwnCertificate>),
     /// The gateway took the login (EAP-Success).
     Success,
 }
@@ -141,12 +145,18 @@ pub enum EapError {
          one that the password belongs to; ask its administrator"
     )]
     NotMutual,
-    /// `<client-cert-request/>`.
+    /// `<client-cert-request/>`, and there is none to show.
     #[error(
-        "the gateway asks for a client certificate, and this version has none to show: log in to a group that takes a \
-         password, or ask the gateway's administrator"
+        "the gateway asks for your certificate, and none is named: name it with --certificate FILE --key FILE, or in the config file \
+         (certificate and key, or certificates, of the gateway); or log in to a group that takes a password"
     )]
     ClientCertificate,
+    /// `<client-cert-request/>` once more, after the certificate was shown.
+    #[error(
+        "the gateway does not take the certificate of {0}: it asks for one again. Name another one (--certificate FILE --key FILE), \
+         or ask the gateway's administrator which CA it trusts"
+    )]
+    CertificateNotTaken(String),
     /// `<host-scan>`.
     #[error(
         "the gateway asks for a host scan (posture check), which this version does not do: log in to a group without one, \
@@ -205,4 +215,6 @@ pub struct LoginParams {
     pub device: Device,
     /// `<group-access>`: the profile's UserGroup.
     pub group_access: Option<String>,
+    /// The user's certificate, shown to a gateway that asks for one inside EAP-AnyConnect.
+    pub own: Option<Arc<OwnCertificate>>,
 }

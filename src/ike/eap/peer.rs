@@ -44,6 +44,17 @@ impl Peer {
         }
     }
 
+    /// The signature that [`Step::Sign`] has asked for; the EAP packet to send.
+    ///
+    /// # Errors
+    /// As [`AnyConnect::signed`].
+    pub fn signed(&mut self, signature: Vec<u8>) -> Result<Vec<u8>, EapError> {
+        match self {
+            Self::AnyConnect(login) => login.signed(signature),
+            Self::Standard(_) => Err(EapError::Unexpected("a signature inside a standard method")),
+        }
+    }
+
     /// What to tell the user, drained.
     pub fn notices(&mut self) -> Vec<Notice> {
         match self {

@@ -51,6 +51,23 @@ pub fn auth_request(id: u8, opaque: &[u8], form: &Form) -> Result<Vec<u8>, EapEr
     request(id, out)
 }
 
+/// `auth-request` for a certificate: `init` with chain and signature comes back.
+pub fn certificate_request(id: u8, opaque: &[u8]) -> Result<Vec<u8>, EapError> {
+    let mut out = Writer::new("auth-request");
+    out.raw(opaque);
+    out.element("csport", &[], "443");
+    out.empty("client-cert-request", &[]);
+    request(id, out)
+}
+
+/// `auth-request` without a form: `auth-reply` with an empty `<auth/>` comes back.
+pub fn confirmation(id: u8, opaque: &[u8]) -> Result<Vec<u8>, EapError> {
+    let mut out = Writer::new("auth-request");
+    out.raw(opaque);
+    out.empty("auth", &[("id", "main")]);
+    request(id, out)
+}
+
 /// `auth-request` with an `<error>` under the root: the login is over, EAP-Failure follows.
 pub fn error(id: u8, text: &str) -> Result<Vec<u8>, EapError> {
     let mut out = Writer::new("auth-request");

@@ -136,7 +136,10 @@ impl Auth {
         });
         match &config.credentials {
             Credentials::Token { token, .. } => payloads.push(self.auth_payload(token)),
-            Credentials::Certificate { own, .. } => payloads.push(self.signature(own)?),
+            Credentials::Certificate { own, .. } => {
+                let (method, data) = self.signature(own)?;
+                payloads.push(Payload::Auth { method, data });
+            }
             Credentials::AnyConnect { .. } | Credentials::Eap { .. } => {}
         }
         let mut selectors = Vec::new();
@@ -158,9 +161,9 @@ impl Auth {
         Ok(payloads)
     }
 
-    /// Our AUTH payload by the key of the certificate: with a hash that the gateway has announced (RFC 7427), else as
-    /// RFC 7296 has it.
-    fn signature(&self, own: &OwnCertificate) -> Result<Payload, Failure> {
+    /// Method and data of an AUTH payload by the key of the certificate: with a hash that the gateway has announced (RFC 7427),
+    /// else as RFC 7296 has it.
+    fn signature(&self, own: &OwnCertificate) -> Result<(u8, Vec<u8>), Failure> {
         let (prf, keyed) = (self.keyed.suite.prf, &self.keyed);
         let announced = keyed.peer_hashes.as_deref();
         if own.is_ed25519() && !announced.is_some_and(takes_ed25519) {
@@ -169,7 +172,6 @@ impl Auth {
         let octets = signed_octets(prf, &keyed.keys.sk_pi, &keyed.request, &keyed.nr, &self.id);
         let hashes = announced.map(read_hash_algorithms);
         sign(own.signer(), &octets, hashes.as_deref(), prf.hash())
-            .map(|(method, data)| Payload::Auth { method, data })
             .map_err(|_| Failure::OwnCertificate("its key cannot make a signature that the gateway takes"))
     }
 
@@ -329,6 +331,10 @@ impl Auth {
                 self.asking = true;
                 events.push_back(InitiatorEvent::Ask(form));
             }
+            Step::Sign(own) => {
+                let packet = self.certificate(&own)?;
+                self.request(now, vec![Payload::Eap(packet)], random);
+            }
             Step::Success => {
                 let keys = &self.keyed.keys;
                 let auth = self.auth_payload(&self.eap_key(&keys.sk_pi).clone());
@@ -337,6 +343,18 @@ impl Auth {
             }
         }
         Ok(())
+    }
+
+    /// The user's certificate inside EAP-AnyConnect. Its signature comes without the number of its method (`fork`): only where
+    /// nobody can take it for another one.
+    fn certificate(&mut self, own: &OwnCertificate) -> Result<Vec<u8>, Stop> {
+        let (method::RSA | method::DIGITAL_SIGNATURE, signature) = self.signature(own)? else {
+            let what =
+                "inside EAP-AnyConnect this gateway takes an RSA key only (it does not announce RFC 7427)";
+            return Err(Failure::OwnCertificate(what).into());
+        };
+        let eap = self.eap.as_mut().ok_or(Failure::Protocol("a signature without a login"))?;
+        Ok(eap.signed(signature)?)
     }
 
     /// The method's key, or where it makes none SK_pi or SK_pr in its place (RFC 7296 2.16).

@@ -1,6 +1,6 @@
 //! The client's documents: `init`, `auth-reply`, `ack`, in the order of the recorded ones.
 
-use super::super::{Device, EapError};
+use super::super::{Device, EapError, LoginParams};
 use super::Writer;
 use zeroize::Zeroizing;
 
@@ -22,14 +22,17 @@ fn begin(kind: &str, device: &Device) -> Writer {
     out
 }
 
-/// The answer to `hello`.
+/// The answer to `hello`, and to a request for a certificate. `opaque`: octets as received, where there were some.
 pub(in crate::ike::eap) fn init(
-    device: &Device,
-    group_access: Option<&str>,
+    params: &LoginParams,
+    opaque: Option<&[u8]>,
 ) -> Result<Zeroizing<Vec<u8>>, EapError> {
-    let mut out = begin("init", device);
-    if let Some(group) = group_access {
+    let mut out = begin("init", &params.device);
+    if let Some(group) = &params.group_access {
         out.element("group-access", &[], group);
+    }
+    if let Some(opaque) = opaque {
+        out.raw(opaque);
     }
     out.finish("\n")
 }
