@@ -9,6 +9,7 @@ mod interop;
 #[path = "../../tests/person/mod.rs"]
 mod person;
 mod setup;
+mod wire;
 
 use anyhow::{Context, Result, ensure};
 use interop::Stopwatch;
