@@ -15,8 +15,11 @@ const TOKEN: &[u8] = agent::TOKEN;
 /// New attempts are 50 ms apart by policy (law 2); that is not what is measured here. The same distance for both.
 const DISTANCE: Duration = Duration::from_millis(100);
 
+/// Reads one figure of each round.
+type Figure = fn(&Measured) -> Vec<f64>;
+
 /// What is measured, by name.
-const PARTS: [(&str, fn(&Measured) -> Vec<f64>); 3] = [
+const PARTS: [(&str, Figure); 3] = [
     ("command", |measured| measured.commands.clone()),
     ("on the wire", |measured| measured.handshakes.iter().map(|handshake| handshake.whole).collect()),
     ("of that its own time", |measured| measured.handshakes.iter().map(|handshake| handshake.own).collect()),
