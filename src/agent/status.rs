@@ -66,6 +66,7 @@ pub fn json(picture: &Picture, about: About<'_>) -> Value {
             "integ": ike.suite.integ.map(|integ| format!("{integ:?}")),
             "dh": ike.suite.group.id(),
             "mobike": ike.mobike,
+            "ppk": ike.ppk,
             "age_s": age(ike.since).as_secs(),
         })),
         "child": status.child.as_ref().map(|child| json!({

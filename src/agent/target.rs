@@ -2,6 +2,7 @@
 
 mod certificate;
 mod choose;
+mod ppk;
 
 use super::device::device;
 use super::standing::Meaning;
@@ -148,6 +149,14 @@ pub enum TargetError {
         /// What is missing or wrong, and what to do.
         what: String,
     },
+    /// The PPK that the config file names.
+    #[error("the PPK of {host} (RFC 8784): {what}")]
+    Ppk {
+        /// HostAddress.
+        host: String,
+        /// What is missing or wrong, and what to do.
+        what: String,
+    },
     /// The config file.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
@@ -171,6 +180,7 @@ impl From<TargetError> for Failure {
             | Vanished { .. }
             | Config(_)
             | Trust { .. }
+            | Ppk { .. }
             | Certificate { .. } => FailureKind::Other,
         };
         Self::new(kind, error.to_string())
@@ -312,6 +322,7 @@ impl Target {
         settings.dialect = gateway.dialect.clone();
         settings.mobike = gateway.mobike;
         settings.ike_identity.clone_from(&gateway.identity);
+        settings.ppk = ppk::read(&host.address, &gateway)?;
         let chosen = {
             let rules = &profile.client.certificate_match;
             certificate::choose(&mut settings, rules, &host, &wishes, &gateway, &mut warnings)
@@ -398,6 +409,7 @@ impl Target {
             && a.login == b.login
             && a.way == b.way
             && a.ike_identity == b.ike_identity
+            && a.ppk == b.ppk
             && (a.dpd_interval, a.reconnect_window) == (b.dpd_interval, b.reconnect_window)
             && self.fixed_address == other.fixed_address
             && (!self.fixed_address || a.addresses == b.addresses)

@@ -179,6 +179,9 @@ pub enum Error {
         /// How many there are.
         found: usize,
     },
+    /// The file of `--ppk-file`.
+    #[error("--ppk-file: {0}")]
+    Ppk(String),
     /// The machine refuses something that every program may do.
     #[error("cannot {what}")]
     Machine {
@@ -235,7 +238,7 @@ impl Error {
                 FailureKind::Other => Exit::Other,
             },
             Self::TooLate { .. } => Exit::NoAnswer,
-            Self::Passwords { .. } | Self::ClientCa { .. } => Exit::Usage,
+            Self::Passwords { .. } | Self::ClientCa { .. } | Self::Ppk(_) => Exit::Usage,
             Self::Ended(exit) => *exit,
             Self::Read { .. }
             | Self::Profile(FileError::Read { .. })

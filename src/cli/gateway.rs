@@ -7,7 +7,7 @@ use super::output::{lines, printable};
 use super::runtime::{self, Signals};
 use super::{Error, Exit, Global, help, output};
 use crate::agent::clock::Clock;
-use crate::config::{files, read_roots};
+use crate::config::{files, read_ppk, read_roots};
 use crate::crypto::Secret;
 use crate::gateway::{Dpd, Elsewhere, EspChoice, GatewayConfig, GatewayId, User};
 use crate::lab::LabError;
@@ -144,6 +144,15 @@ pub(super) struct Serve {
     /// needs CAP_NET_ADMIN [default: hosts in --include that answer pings]
     #[arg(long = "tun", value_name = "ADDR")]
     tun: Vec<IpAddr>,
+    /// The name of a post-quantum preshared key (RFC 8784), for clients that have it
+    #[arg(long, value_name = "NAME", requires = "ppk_file")]
+    ppk_id: Option<String>,
+    /// The key: 32 octets at least, or 0x and hexadecimal digits, in a file that nobody else can read
+    #[arg(long, value_name = "FILE", requires = "ppk_id")]
+    ppk_file: Option<PathBuf>,
+    /// Refuse clients that do not have it
+    #[arg(long, requires = "ppk_id")]
+    ppk_required: bool,
     /// Send logins to another gateway (RFC 5685), for clients that follow
     #[arg(long, value_name = "HOST")]
     redirect: Option<GatewayId>,
@@ -208,6 +217,10 @@ impl Serve {
         if let Some(file) = &self.client_ca {
             let roots = read_roots(file).map_err(|(what, mend)| Error::ClientCa { what, mend })?;
             config.client_roots = roots.into_iter().map(|root| root.der).collect();
+        }
+        if let (Some(id), Some(file)) = (&self.ppk_id, &self.ppk_file) {
+            let ppk = read_ppk(id, file, self.ppk_required).map_err(Error::Ppk)?;
+            config.ppk = Some(ppk);
         }
         if let Some(file) = &self.write_ca {
             serve::write_public(file, &ca)?;

@@ -149,6 +149,7 @@ impl Client {
             last_root: session.and_then(|s| s.root_key),
             dialect: settings.dialect.clone(),
             credentials,
+            ppk: settings.ppk.clone(),
             addresses: session.map(|s| s.addresses.clone()).unwrap_or_default(),
             ipv4: settings.ipv4,
             ipv6: settings.ipv6,
@@ -364,7 +365,7 @@ impl Client {
             Failure::Refused { .. } if elsewhere => Failed::NoAnswer,
             Failure::NoAnswer { .. } | Failure::Protocol(_) => Failed::NoAnswer,
             Failure::Refused { .. } => Failed::Refused,
-            Failure::Certificate(_) | Failure::GatewayAuth => Failed::Untrusted,
+            Failure::Certificate(_) | Failure::GatewayAuth | Failure::Ppk(_) => Failed::Untrusted,
             Failure::Child(_) => Failed::NoChild,
             Failure::Eap(_) | Failure::OwnCertificate(_) | Failure::Elsewhere(_) | Failure::Redirects(_) => {
                 Failed::Login
@@ -413,6 +414,7 @@ impl Client {
             remote: nat,
             auth,
             esp: outcome.esp,
+            ppk: outcome.ppk,
             since: now.at,
             round_trip: outcome.round_trip,
             authentication: None,

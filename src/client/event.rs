@@ -246,6 +246,8 @@ pub struct IkeStatus {
     pub fragments: bool,
     /// RFC 4555 is in use.
     pub mobike: bool,
+    /// A PPK is in its keys (RFC 8784).
+    pub ppk: bool,
 }
 
 /// The serving Child SA.

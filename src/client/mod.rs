@@ -404,6 +404,7 @@ impl Client {
                 since: s.since,
                 fragments: s.ike.sa().fragment().is_some(),
                 mobike: s.ike.has_mobike(),
+                ppk: s.ppk,
             }),
             child: self.serving.as_ref().and_then(|s| {
                 let pair = self.esp.current()?;

@@ -26,6 +26,8 @@ pub(super) struct Serving {
     pub(super) remote: SocketAddr,
     pub(super) auth: AuthKind,
     pub(super) esp: EspSuite,
+    /// A PPK is in the keys.
+    pub(super) ppk: bool,
     pub(super) since: Instant,
     pub(super) round_trip: Option<Duration>,
     /// When the gateway ends it (RFC 4478).

@@ -6,6 +6,7 @@ use crate::ike::dialect::{ANYCONNECT_ID, Dialect};
 use crate::ike::eap::{Device, EapMethod, LoginParams};
 use crate::ike::initiator::Credentials;
 use crate::ike::message::Identity;
+use crate::ike::ppk::Ppk;
 use crate::ike::proposal::Algorithms;
 use crate::profile::{
     AuthMethod, AutoReconnectBehavior, HostEntry, IpProtocolSupport, NotUsable, Profile, TrustedNetworkPolicy,
@@ -66,6 +67,8 @@ pub struct Settings {
     pub identity: String,
     /// IDi of a login with a standard method or a certificate, where the config file names one.
     pub ike_identity: Option<Identity>,
+    /// Mixed into the keys of logins and reconnects (RFC 8784).
+    pub ppk: Option<Ppk>,
     /// What a login says about this machine.
     pub login: LoginParams,
     /// AuthenticationTimeout, for each exchange.
@@ -161,6 +164,7 @@ impl Settings {
             way,
             identity: host.ike_identity.clone().unwrap_or_else(|| ANYCONNECT_ID.into()),
             ike_identity: None,
+            ppk: None,
             login: LoginParams { device, group_access: host.user_group.clone(), own: None },
             exchange_timeout: preferences.authentication_timeout(),
             silence_limit: None,

@@ -60,7 +60,7 @@ pub fn certificate_files(place: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 /// What is in a file, and the mode of the very file that was read.
-fn read(file: &Path) -> Result<(Secret, u32), String> {
+pub(super) fn read(file: &Path) -> Result<(Secret, u32), String> {
     let name = file.display();
     let cannot = |error: io::Error| format!("{name} cannot be read: {error}");
     let open = File::open(file).map_err(cannot)?;
@@ -70,7 +70,7 @@ fn read(file: &Path) -> Result<(Secret, u32), String> {
     let mut octets = Zeroizing::new(Vec::with_capacity(most));
     open.take(most as u64).read_to_end(&mut octets).map_err(cannot)?;
     if octets.len() > MAX_SIZE {
-        return Err(format!("{name} is larger than {MAX_SIZE} bytes: it is none of a certificate's"));
+        return Err(format!("{name} is larger than {MAX_SIZE} bytes: it is no such file"));
     }
     Ok((Secret::from(&octets[..]), found.permissions().mode()))
 }

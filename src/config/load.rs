@@ -170,6 +170,7 @@ impl Config {
             gateway.certificate = gateway.certificate.take().map(here);
             gateway.key = gateway.key.take().map(here);
             gateway.certificates = gateway.certificates.drain(..).map(here).collect();
+            gateway.ppk_file = gateway.ppk_file.take().map(here);
         }
         Ok(Self { agent, portal: document.portal, preferences: document.preferences, trust, gateways })
     }

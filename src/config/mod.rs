@@ -12,6 +12,7 @@ mod load;
 pub mod paths;
 mod places;
 mod portal;
+mod ppk;
 mod preferences;
 pub mod profiles;
 
@@ -22,6 +23,7 @@ pub use keys::{Section, keys};
 pub use load::read_roots;
 pub use places::{NoHome, Places};
 pub use portal::{MAX_EXPECT, Portal, ProbeUrl, ProbeUrlError};
+pub use ppk::read_ppk;
 pub use preferences::Preferences;
 
 use crate::ike::cert::{IdrCheck, Root, Trust};
@@ -158,6 +160,12 @@ pub struct Gateway {
     /// subject; see [`Identity::from_text`].
     #[serde(deserialize_with = "load::identity")]
     pub identity: Option<Identity>,
+    /// The name of a preshared key that goes into the keys of every IKE SA (RFC 8784).
+    pub ppk_id: Option<String>,
+    /// The file with that key; see [`read_ppk`].
+    pub ppk_file: Option<PathBuf>,
+    /// No IKE SA without it.
+    pub ppk_required: bool,
     /// What is not public about these gateways.
     pub dialect: Dialect,
 }
@@ -175,6 +183,9 @@ impl Default for Gateway {
             key: None,
             certificates: Vec::new(),
             identity: None,
+            ppk_id: None,
+            ppk_file: None,
+            ppk_required: false,
             dialect: Dialect::default(),
         }
     }

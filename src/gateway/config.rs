@@ -3,6 +3,7 @@
 use crate::crypto::{Secret, Signer};
 use crate::ike::dialect::Dialect;
 use crate::ike::message::{GatewayId, Identity};
+use crate::ike::ppk::Ppk;
 use crate::ike::proposal::Algorithms;
 use crate::plan::Net;
 use std::collections::BTreeMap;
@@ -121,6 +122,8 @@ pub struct GatewayConfig {
     pub signature_hashes: bool,
     /// Announce RFC 7383 (`seed`: `Fragmentation not configured`).
     pub fragmentation: bool,
+    /// Answer USE_PPK, and mix it into the keys of clients that have it (RFC 8784).
+    pub ppk: Option<Ppk>,
     /// Answer MOBIKE_SUPPORTED with the same (RFC 4555): a client that offers it moves by UPDATE_SA_ADDRESSES, and only by that
     /// (the seed's router says nothing of it: off).
     pub mobike: bool,
@@ -173,6 +176,7 @@ impl GatewayConfig {
             child_volume_kb: 4_608_000,
             signature_hashes: true,
             fragmentation: false,
+            ppk: None,
             mobike: false,
             redirect: None,
             auth_timeout: Duration::from_secs(30),

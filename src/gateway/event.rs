@@ -75,6 +75,9 @@ pub enum Refusal {
     /// The login took longer than the gateway waits.
     #[error("the login took too long")]
     Timeout,
+    /// A PPK is required, and the client has another one or none (RFC 8784).
+    #[error("the client lacks the PPK")]
+    Ppk,
     /// The signature could not be made: wrong key in the configuration.
     #[error("the gateway cannot sign with its key")]
     Signing,

@@ -192,6 +192,10 @@ impl Gateway {
         if client_hashes.is_some() {
             payloads.push(status(notify::SIGNATURE_HASH_ALGORITHMS, our_hash_algorithms()));
         }
+        let ppk = self.offers_ppk(request.payloads);
+        if ppk {
+            payloads.push(status(notify::USE_PPK, vec![]));
+        }
         payloads
             .extend(self.config.dialect.vendor_ids.iter().map(|v| Payload::VendorId(v.clone().into_bytes())));
         let response = encode_message(&head(request.spi_i, spi_r), &payloads);
@@ -212,6 +216,7 @@ impl Gateway {
             nat: request.nat(path.peer, local),
             client_hashes,
             follows_redirects: request.follows_redirects(),
+            ppk,
             deadline: now.at + self.config.auth_timeout,
             stage: Stage::First,
         };

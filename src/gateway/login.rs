@@ -40,6 +40,8 @@ pub(super) struct HalfOpen {
     pub(super) client_hashes: Option<Vec<Hash>>,
     /// The client knows RFC 5685.
     pub(super) follows_redirects: bool,
+    /// Both sides know RFC 8784.
+    pub(super) ppk: bool,
     pub(super) deadline: Instant,
     pub(super) stage: Stage,
 }
@@ -225,7 +227,10 @@ impl Gateway {
             return self.refuse(now, half, Refusal::Syntax, notify::INVALID_SYNTAX);
         };
         match auth(payloads) {
-            Some((method::SHARED_KEY, data)) => self.reconnect(now, half, id, child, data),
+            Some((method::SHARED_KEY, data)) => {
+                let mixed = self.mix_ppk(half, payloads, data);
+                self.reconnect(now, half, id, child, mixed)
+            }
             Some(_) => self.refuse(now, half, Refusal::Identity, notify::AUTHENTICATION_FAILED),
             None => {
                 let kinds = [self.config.dialect.initial_id_type, ID_KEY_ID];
@@ -302,13 +307,18 @@ impl Gateway {
         let Some((method::SHARED_KEY, data)) = auth(payloads) else {
             return self.refuse(now, half, Refusal::FinalAuth, notify::AUTHENTICATION_FAILED);
         };
+        let mixed = match self.mix_ppk(half, payloads, data) {
+            Ok(mixed) => mixed,
+            Err(why) => return self.refuse(now, half, why, notify::AUTHENTICATION_FAILED),
+        };
         let expected = shared_key_auth(prf, half.sa.keys().sk_pi.expose(), &half.client_octets(&login.id));
-        if expected != Secret::from(data) {
+        if expected != Secret::from(mixed.auth) {
             return self.refuse(now, half, Refusal::FinalAuth, notify::AUTHENTICATION_FAILED);
         }
         let octets = half.our_octets(&self.config.identity);
         let data = shared_key_auth(prf, half.sa.keys().sk_pr.expose(), &octets).expose().to_vec();
         let mut proof = vec![Payload::Auth { method: method::SHARED_KEY, data }];
+        proof.extend(mixed.answer);
         if let Some(elsewhere) = self.config.redirect.as_ref().filter(|e| e.after_login)
             && half.follows_redirects
         {

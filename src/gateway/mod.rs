@@ -23,6 +23,7 @@ mod login;
 mod modecfg;
 mod outbox;
 mod pool;
+mod ppk;
 mod reconnect;
 mod sessions;
 mod show;
@@ -43,6 +44,7 @@ pub use crate::ike::message::GatewayId;
 use crate::crypto::{Random, Signer};
 use crate::esp::HEADROOM;
 use crate::ike::message::{Exchange, Header, Spi};
+use crate::ike::ppk::Ppk;
 use crate::time::{Instant, Now};
 use aaa::Question;
 use cookie::Cookies;
@@ -246,6 +248,11 @@ impl Gateway {
     pub fn set_certificate(&mut self, chain: Vec<Vec<u8>>, signer: Arc<dyn Signer>) {
         self.config.chain = chain;
         self.config.signer = signer;
+    }
+
+    /// Another PPK from now on, or none (RFC 8784). IKE SAs that are up stay.
+    pub fn set_ppk(&mut self, ppk: Option<Ppk>) {
+        self.config.ppk = ppk;
     }
 
     /// All SAs are gone without a word. The sessions are kept as inactive, or lost with their addresses.

@@ -5,6 +5,7 @@ use super::child::ChildRequest;
 use super::event::{GatewayEvent, Refusal};
 use super::live::Arrival;
 use super::login::{HalfOpen, Outcome};
+use super::ppk::Mixed;
 use super::sessions::State;
 use crate::crypto::Secret;
 use crate::ike::auth::shared_key_auth;
@@ -12,7 +13,7 @@ use crate::ike::message::{Identity, notify};
 use crate::time::Now;
 
 impl Gateway {
-    /// IKE_AUTH with a shared key: `id` names the session, `data` is the MAC with its token.
+    /// IKE_AUTH with a shared key: `id` names the session, `mixed` has the MAC with its token.
     ///
     /// A session in the inactive database is taken back; one that is thought alive too where the gateway is lenient: its old
     /// IKE SA goes without a word. Whatever does not fit gives AUTHENTICATION_FAILED after the same work.
@@ -22,9 +23,13 @@ impl Gateway {
         half: &HalfOpen,
         id: Identity,
         child: ChildRequest,
-        data: &[u8],
+        mixed: Result<Mixed<'_>, Refusal>,
     ) -> Outcome {
         self.out.counters.reconnects += 1;
+        let mixed = match mixed {
+            Ok(mixed) => mixed,
+            Err(why) => return self.refuse_reconnect(now, half, why, notify::AUTHENTICATION_FAILED),
+        };
         let known = self
             .sessions
             .find(&id.data)
@@ -33,7 +38,8 @@ impl Gateway {
         let token = known.as_ref().map_or(&nobody, |(.., token)| token);
         let prf = half.sa.suite().prf;
         let expected = shared_key_auth(prf, token.expose(), &half.client_octets(&id));
-        let matches = expected == Secret::from(data) && id.kind == self.config.dialect.reconnect_id_type;
+        let matches =
+            expected == Secret::from(mixed.auth) && id.kind == self.config.dialect.reconnect_id_type;
         let fault = self.faults.refuse_token();
         let found = match known {
             Some((key, State::Inactive(_), _)) if matches && !fault => Some((key, None)),
@@ -45,9 +51,10 @@ impl Gateway {
         let Some((key, replaced)) = found else {
             return self.refuse_reconnect(now, half, Refusal::Token, notify::AUTHENTICATION_FAILED);
         };
-        let Some(proof) = self.prove(half) else {
+        let Some(mut proof) = self.prove(half) else {
             return self.refuse_reconnect(now, half, Refusal::Signing, notify::AUTHENTICATION_FAILED);
         };
+        proof.extend(mixed.answer);
         let connection = self.next_connection();
         match self.settle_child(key, &child, proof) {
             Err((why, kind)) => self.refuse_reconnect(now, half, why, kind),

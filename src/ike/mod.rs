@@ -8,6 +8,7 @@ pub mod established;
 pub mod initiator;
 pub mod keys;
 pub mod message;
+pub mod ppk;
 pub mod proposal;
 pub mod sa;
 pub mod sk;

@@ -2,6 +2,7 @@
 
 use super::keys::SaKeys;
 use super::message::{Exchange, HEADER_LEN, Header, Notify, Payload, Spi, notify};
+use super::ppk::Ppk;
 use super::proposal::IkeSuite;
 use super::sk::{Opened, Opener, Outgoing, Sealer, SkError};
 use crate::crypto::{PacketProtection, Random, Secret};
@@ -188,6 +189,11 @@ impl IkeSa {
     /// The keys, for AUTH, Child SAs and rekeys.
     pub fn keys(&self) -> &SaKeys {
         &self.keys
+    }
+
+    /// The keys with a PPK in them (RFC 8784): what encrypts stays as it is, and goes on counting.
+    pub fn mix_in(&mut self, ppk: &Ppk) {
+        self.keys = ppk.mix(self.suite.prf, &self.keys);
     }
 
     /// Largest IKE message where RFC 7383 is in use.

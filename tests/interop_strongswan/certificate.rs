@@ -16,7 +16,7 @@ use tempfile::TempDir;
 const EMAIL: &str = "anna@example.com";
 
 /// A gateway that wants a certificate of its own CA's; `id`: whose.
-fn config(id: &str) -> String {
+pub(crate) fn config(id: &str) -> String {
     let text = GatewayConfig::new(Suite::SEED, b"no token serves here").render();
     let from = text.find("    remote {").unwrap_or_default();
     let to = text[from..].find("    children {").map_or(from, |at| from + at);
@@ -25,7 +25,7 @@ fn config(id: &str) -> String {
 }
 
 /// Kinds of keys, in the words of `openssl genpkey`.
-const RSA: &[&str] = &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
+pub(crate) const RSA: &[&str] = &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
 const P256: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
 const P384: &[&str] = &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"];
 const ED25519: &[&str] = &["-algorithm", "ED25519"];
@@ -37,7 +37,7 @@ fn run(command: &mut Command) -> Result<Vec<u8>> {
 }
 
 /// Certificate and key of a user, issued by the CA in `folder`.
-fn issue(folder: &Path, name: &str, kind: &[&str]) -> Result<(PathBuf, PathBuf)> {
+pub(crate) fn issue(folder: &Path, name: &str, kind: &[&str]) -> Result<(PathBuf, PathBuf)> {
     let (certificate, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}-key.pem")));
     run(Command::new("openssl").arg("genpkey").args(kind).arg("-out").arg(&key))?;
     fs::set_permissions(&key, Permissions::from_mode(0o600))?;

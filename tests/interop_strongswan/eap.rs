@@ -13,14 +13,14 @@ use std::path::Path;
 use std::process::Output;
 use tempfile::TempDir;
 
-const USER: &str = "CORP\\anna";
-const PASSWORD: &str = "Sésame, ouvre-toi";
+pub(crate) const USER: &str = "CORP\\anna";
+pub(crate) const PASSWORD: &str = "Sésame, ouvre-toi";
 
 /// Without PAM, which would ask for accounts of this machine: EAP-GTC takes the password of the configuration.
-const GTC: &str = "plugins {\n    eap-gtc {\n      backend = generic\n    }\n  }";
+pub(crate) const GTC: &str = "plugins {\n    eap-gtc {\n      backend = generic\n    }\n  }";
 
 /// A gateway that wants a login with `method`, from a user of any identity.
-fn config(method: &str, identity: bool) -> String {
+pub(crate) fn config(method: &str, identity: bool) -> String {
     let text = GatewayConfig::new(Suite::SEED, b"no token serves here").render();
     let from = text.find("    remote {").unwrap_or_default();
     let to = text[from..].find("    children {").map_or(from, |at| from + at);

@@ -10,6 +10,7 @@ mod learn;
 mod mobike;
 #[path = "../person/mod.rs"]
 mod person;
+mod ppk;
 mod tshark;
 
 use anyhow::{Context, Result, ensure};

@@ -10,6 +10,7 @@ mod herd;
 mod honours;
 mod logins;
 mod mobike;
+mod ppk;
 mod race;
 mod redirect;
 mod runner;

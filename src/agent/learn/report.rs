@@ -135,7 +135,7 @@ pub(super) fn failure(failure: &Failure) -> &'static str {
         Failure::Refused { verified: true, .. } => "AUTHENTICATION_FAILED after the gateway's proof",
         Failure::Refused { verified: false, .. } => "AUTHENTICATION_FAILED before the gateway's proof",
         Failure::Eap(_) => "the EAP exchange ended without success",
-        Failure::OwnCertificate(what) => what,
+        Failure::Ppk(what) | Failure::OwnCertificate(what) => what,
         Failure::Child(_) => "no Child SA, or no address",
         Failure::Elsewhere(_) | Failure::Redirects(_) => "redirected",
         Failure::Protocol(what) => what,

@@ -351,6 +351,7 @@ pub(super) fn login(target: &Target, redirected_from: Option<IpAddr>) -> Initiat
         last_root: None,
         dialect: settings.dialect.clone(),
         credentials: settings.credentials().unwrap_or_else(|| settings.without_certificate()),
+        ppk: settings.ppk.clone(),
         addresses: Vec::new(),
         ipv4: settings.ipv4,
         ipv6: settings.ipv6,

@@ -6,6 +6,7 @@ use super::super::auth::{
 use super::super::cert::{OwnCertificate, Verified};
 use super::super::eap::{Answers, EapError, Peer, Step};
 use super::super::established::esp_spi;
+use super::super::keys::SaKeys;
 use super::super::message::{
     Configuration, Delete, Exchange, Identity, Notify, Payload, Redirect, find_notify, notify,
 };
@@ -13,6 +14,7 @@ use super::super::sa::{Dropped, IkeSa, Received};
 use super::asked::asked;
 use super::heard::Heard;
 use super::init::{Keyed, describe};
+use super::ppk::Mixing;
 use super::{Credentials, Failure, InitiatorConfig, InitiatorEvent};
 use crate::crypto::{Random, Secret};
 use crate::esp::TrafficSelector;
@@ -38,7 +40,9 @@ pub(super) struct Auth {
     /// Taken by the owner at the end.
     pub(super) sa: Option<IkeSa>,
     pub(super) keyed: Keyed,
-    id: Identity,
+    pub(super) id: Identity,
+    /// What becomes of the PPK.
+    pub(super) ppk: Mixing,
     pub(super) child_spi: u32,
     pub(super) eap: Option<Peer>,
     step: Phase,
@@ -106,6 +110,7 @@ impl Auth {
             }
         };
         let mut auth = Self {
+            ppk: Mixing::begin(config.ppk.as_ref(), &keyed)?,
             sa: Some(sa),
             id,
             child_spi: esp_spi(random),
@@ -135,10 +140,12 @@ impl Auth {
             authorities: config.trust.certreq(config.last_root),
         });
         match &config.credentials {
-            Credentials::Token { token, .. } => payloads.push(self.auth_payload(token)),
+            Credentials::Token { token, .. } => {
+                payloads.extend(self.prove(|keys| Ok(self.auth_payload(keys, token)))?);
+            }
             Credentials::Certificate { own, .. } => {
-                let (method, data) = self.signature(own)?;
-                payloads.push(Payload::Auth { method, data });
+                let auth = |(method, data)| Payload::Auth { method, data };
+                payloads.extend(self.prove(|keys| self.signature(keys, own).map(auth))?);
             }
             Credentials::AnyConnect { .. } | Credentials::Eap { .. } => {}
         }
@@ -163,22 +170,22 @@ impl Auth {
 
     /// Method and data of an AUTH payload by the key of the certificate: with a hash that the gateway has announced (RFC 7427),
     /// else as RFC 7296 has it.
-    fn signature(&self, own: &OwnCertificate) -> Result<(u8, Vec<u8>), Failure> {
+    fn signature(&self, keys: &SaKeys, own: &OwnCertificate) -> Result<(u8, Vec<u8>), Failure> {
         let (prf, keyed) = (self.keyed.suite.prf, &self.keyed);
         let announced = keyed.peer_hashes.as_deref();
         if own.is_ed25519() && !announced.is_some_and(takes_ed25519) {
             return Err(Failure::OwnCertificate("the gateway does not take signatures of Ed25519 keys"));
         }
-        let octets = signed_octets(prf, &keyed.keys.sk_pi, &keyed.request, &keyed.nr, &self.id);
+        let octets = signed_octets(prf, &keys.sk_pi, &keyed.request, &keyed.nr, &self.id);
         let hashes = announced.map(read_hash_algorithms);
         sign(own.signer(), &octets, hashes.as_deref(), prf.hash())
             .map_err(|_| Failure::OwnCertificate("its key cannot make a signature that the gateway takes"))
     }
 
     /// Our AUTH payload of method 2 with this key.
-    fn auth_payload(&self, key: &Secret) -> Payload {
+    fn auth_payload(&self, keys: &SaKeys, key: &Secret) -> Payload {
         let (prf, keyed) = (self.keyed.suite.prf, &self.keyed);
-        let octets = signed_octets(prf, &keyed.keys.sk_pi, &keyed.request, &keyed.nr, &self.id);
+        let octets = signed_octets(prf, &keys.sk_pi, &keyed.request, &keyed.nr, &self.id);
         let data = shared_key_auth(prf, key.expose(), &octets).expose().to_vec();
         Payload::Auth { method: method::SHARED_KEY, data }
     }
@@ -249,6 +256,9 @@ impl Auth {
             }
             .into());
         }
+        if self.eap.is_none() || matches!(self.step, Phase::Final) {
+            self.ppk_answered(now.at, config, payloads, random)?;
+        }
         if matches!(self.step, Phase::Proof) {
             let verified = match self.check_gateway(now, config, payloads) {
                 Ok(verified) => verified,
@@ -291,7 +301,7 @@ impl Auth {
     }
 
     /// Tells the gateway why nothing follows (RFC 7296 2.21.2).
-    fn turn_away(&mut self, now: Instant, random: &mut dyn Random) {
+    pub(super) fn turn_away(&mut self, now: Instant, random: &mut dyn Random) {
         if let Some(sa) = self.sa.as_mut() {
             let why = Notify::status(notify::AUTHENTICATION_FAILED, Vec::new());
             sa.request(now, Exchange::Informational, vec![Payload::Notify(why)], random);
@@ -336,10 +346,9 @@ impl Auth {
                 self.request(now, vec![Payload::Eap(packet)], random);
             }
             Step::Success => {
-                let keys = &self.keyed.keys;
-                let auth = self.auth_payload(&self.eap_key(&keys.sk_pi).clone());
+                let auth = self.prove(|keys| Ok(self.auth_payload(keys, self.eap_key(&keys.sk_pi))))?;
                 self.step = Phase::Final;
-                self.request(now, vec![auth], random);
+                self.request(now, auth, random);
             }
         }
         Ok(())
@@ -348,7 +357,8 @@ impl Auth {
     /// The user's certificate inside EAP-AnyConnect. Its signature comes without the number of its method (`fork`): only where
     /// nobody can take it for another one.
     fn certificate(&mut self, own: &OwnCertificate) -> Result<Vec<u8>, Stop> {
-        let (method::RSA | method::DIGITAL_SIGNATURE, signature) = self.signature(own)? else {
+        let keys = &self.keyed.keys;
+        let (method::RSA | method::DIGITAL_SIGNATURE, signature) = self.signature(keys, own)? else {
             let what =
                 "inside EAP-AnyConnect this gateway takes an RSA key only (it does not announce RFC 7427)";
             return Err(Failure::OwnCertificate(what).into());

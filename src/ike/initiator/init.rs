@@ -64,6 +64,8 @@ pub(super) struct Keyed {
     pub(super) peer_fragments: bool,
     /// SIGNATURE_HASH_ALGORITHMS as the gateway wrote it.
     pub(super) peer_hashes: Option<Vec<u8>>,
+    /// The gateway knows RFC 8784, as we have said that we do.
+    pub(super) peer_ppk: bool,
     pub(super) round_trips: u32,
     pub(super) round_trip: Option<Duration>,
 }
@@ -134,6 +136,9 @@ impl Init {
             Payload::Notify(Notify::status(notify::IKEV2_FRAGMENTATION_SUPPORTED, Vec::new())),
             Payload::Notify(Notify::status(notify::SIGNATURE_HASH_ALGORITHMS, our_hash_algorithms())),
         ]);
+        if config.ppk.is_some() {
+            payloads.push(Payload::Notify(Notify::status(notify::USE_PPK, Vec::new())));
+        }
         if config.redirect {
             payloads.push(Payload::Notify(Notify::status(notify::REDIRECT_SUPPORTED, Vec::new())));
             payloads.extend(self.redirected_from.map(|from| {
@@ -272,6 +277,7 @@ impl Init {
             nr: nr.clone(),
             peer_fragments,
             peer_hashes: find_notify(payloads, notify::SIGNATURE_HASH_ALGORITHMS).map(|n| n.data.clone()),
+            peer_ppk: config.ppk.is_some() && find_notify(payloads, notify::USE_PPK).is_some(),
             round_trips: self.round_trips + 1,
             round_trip: (self.tries == 1).then(|| now.since(self.sent)),
         })

@@ -8,6 +8,7 @@ mod auth;
 mod heard;
 mod init;
 mod outcome;
+mod ppk;
 
 pub use heard::Heard;
 pub use init::nat_detection_hash;
@@ -16,6 +17,7 @@ use super::cert::{CertError, OwnCertificate, Trust, Verified};
 use super::dialect::Dialect;
 use super::eap::{self, Answers, EapMethod, Form, LoginParams, Notice};
 use super::message::{GatewayId, Identity, Spi};
+use super::ppk::Ppk;
 use super::proposal::{Algorithms, EspSuite};
 use super::sa::{Dropped, IkeSa, Retransmission};
 use crate::crypto::{Group, Random, Secret};
@@ -88,6 +90,8 @@ pub struct InitiatorConfig {
     pub dialect: Dialect,
     /// Who we are.
     pub credentials: Credentials,
+    /// Mixed into the keys where the gateway has it (RFC 8784), whatever the credentials.
+    pub ppk: Option<Ppk>,
     /// Addresses to ask for again (reconnect), else empty.
     pub addresses: Vec<IpAddr>,
     /// Ask for an IPv4 address.
@@ -135,6 +139,8 @@ pub struct Outcome {
     pub window: Option<Duration>,
     /// The gateway's DPD interval, where the dialect knows its attribute.
     pub dpd_interval: Option<Duration>,
+    /// The PPK is in the keys (RFC 8784).
+    pub ppk: bool,
     /// Further addresses of the gateway, where both sides announced MOBIKE (RFC 4555).
     pub mobike: Option<Vec<IpAddr>>,
     /// The gateway ends the IKE SA after this time unless we authenticate anew (RFC 4478).
@@ -176,6 +182,9 @@ pub enum Failure {
     /// The user's own certificate cannot be used.
     #[error("no login with a certificate: {0}")]
     OwnCertificate(&'static str),
+    /// The gateway does not use the PPK (RFC 8784), and there is to be no IKE SA without it.
+    #[error("the gateway does not use the PPK, which the config file requires (ppk_required): {0}")]
+    Ppk(&'static str),
     /// The EAP login failed.
     #[error(transparent)]
     Eap(#[from] eap::EapError),

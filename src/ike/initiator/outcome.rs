@@ -113,6 +113,7 @@ impl Auth {
             session_token,
             window: seconds(dialect.window_attribute),
             dpd_interval: seconds(dialect.dpd_interval_attribute),
+            ppk: self.ppk.is_mixed(),
             mobike: mobike_offer(payloads).filter(|_| config.mobike),
             auth_lifetime: AuthLifetime::find(payloads).map(|lifetime| lifetime.0),
             gateway,

@@ -64,6 +64,9 @@ types! {
     CHILDLESS_IKEV2_SUPPORTED = 16418,
     IKEV2_FRAGMENTATION_SUPPORTED = 16430,
     SIGNATURE_HASH_ALGORITHMS = 16431,
+    USE_PPK = 16435,
+    PPK_IDENTITY = 16436,
+    NO_PPK_AUTH = 16437,
 }
 
 /// The first status type: what is below is an error.

@@ -46,7 +46,7 @@ impl Told {
             Event::Failed(Failure::NoAnswer { .. } | Failure::Protocol(_)) => "no answer",
             // A gateway that has another method than the profile's will not have us, either.
             Event::Failed(Failure::Refused { .. } | Failure::Eap(EapError::NotOffered { .. })) => "refused",
-            Event::Failed(Failure::Certificate(_) | Failure::GatewayAuth) => "untrusted",
+            Event::Failed(Failure::Certificate(_) | Failure::GatewayAuth | Failure::Ppk(_)) => "untrusted",
             Event::Failed(Failure::Child(_)) => "no child",
             Event::Failed(Failure::Eap(_)) => "login refused",
             Event::EraseSession => "session over",
