@@ -22,15 +22,16 @@ const ID: &str = "office";
 const KEY: &str = "0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const OTHER: &str = "0xff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-/// What strongSwan has: nothing, or the name and key of a PPK; and whether it insists on one.
-type Theirs = (Option<(&'static str, &'static str)>, bool);
+/// What strongSwan has: nothing, or the name of the PPK that its connection wants, and name and key of the PPK that it knows; and
+/// whether it insists on one.
+type Theirs = (Option<(&'static str, &'static str, &'static str)>, bool);
 
 /// `config` with this PPK.
 fn with_ppk(config: &str, (ppk, required): Theirs) -> String {
     let required = if required { "    ppk_required = yes\n" } else { "" };
     let (line, secret) = match ppk {
-        Some((id, key)) => (
-            format!("    ppk_id = {id}\n"),
+        Some((wanted, id, key)) => (
+            format!("    ppk_id = {wanted}\n"),
             format!("secrets {{\n  ppk-1 {{\n    id = {id}\n    secret = {key}\n  }}\n}}\n"),
         ),
         None => (String::new(), String::new()),
@@ -61,16 +62,18 @@ fn a_reconnect_by_token_with_every_pair_of_ppks() -> Result<()> {
     if !interop::enabled("a_reconnect_by_token_with_every_pair_of_ppks") {
         return Ok(());
     }
-    let table: [(Theirs, Option<Ppk>, End); 9] = [
-        ((Some((ID, KEY)), true), ours(KEY, true), End::Mixed),
-        ((Some((ID, KEY)), false), ours(KEY, false), End::Mixed),
+    let table: [(Theirs, Option<Ppk>, End); 10] = [
+        ((Some((ID, ID, KEY)), true), ours(KEY, true), End::Mixed),
+        ((Some((ID, ID, KEY)), false), ours(KEY, false), End::Mixed),
         ((None, false), ours(KEY, false), End::Plain),
         ((None, false), ours(KEY, true), End::WeRefuse),
-        ((Some((ID, KEY)), false), None, End::Plain),
-        ((Some((ID, KEY)), true), None, End::TheyRefuse),
-        ((Some(("home", OTHER)), false), ours(KEY, false), End::Plain),
-        ((Some((ID, OTHER)), false), ours(KEY, false), End::TheyRefuse),
-        ((Some((ID, OTHER)), true), ours(KEY, true), End::TheyRefuse),
+        ((Some((ID, ID, KEY)), false), None, End::Plain),
+        ((Some((ID, ID, KEY)), true), None, End::TheyRefuse),
+        // It wants ours and does not have it: NO_PPK_AUTH serves. It wants another: it never looks at that.
+        ((Some((ID, "home", OTHER)), false), ours(KEY, false), End::Plain),
+        ((Some(("home", "home", OTHER)), false), ours(KEY, false), End::TheyRefuse),
+        ((Some((ID, ID, OTHER)), false), ours(KEY, false), End::TheyRefuse),
+        ((Some((ID, ID, OTHER)), true), ours(KEY, true), End::TheyRefuse),
     ];
     let folder = TempDir::with_prefix("ikeep-pki-")?;
     let pki = Pki::create(folder.path(), GATEWAY_NAME)?;
@@ -211,7 +214,7 @@ impl World {
             Ok(())
         };
         const REQUIRED: &str = "ppk_required = true\n";
-        self.gateway.load(&with_ppk(config, (Some((ID, KEY)), true)))?;
+        self.gateway.load(&with_ppk(config, (Some((ID, ID, KEY)), true)))?;
         self.configure(&plain, KEY, 0o600, REQUIRED)?;
         ppk_in_use(true)?;
         // The names of the same PPK, but not the same PPK.
@@ -225,9 +228,9 @@ impl World {
         ppk_in_use(false)?;
         self.configure(&plain, KEY, 0o600, REQUIRED)?;
         refused("ppk_required")?;
-        // It has another one, for others.
-        self.gateway.load(&with_ppk(config, (Some(("home", OTHER)), false)))?;
-        refused("ppk_required")?;
+        // It knows the name, and no key for it.
+        self.gateway.load(&with_ppk(config, (Some((ID, "home", OTHER)), false)))?;
+        refused("refused the login")?;
         self.configure(&plain, KEY, 0o600, "")?;
         ppk_in_use(false)
     }
