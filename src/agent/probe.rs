@@ -183,7 +183,8 @@ impl<'a> Probe<'a> {
                 let datagram = inbox.buffer.get(place.clone()).unwrap_or_default();
                 let Some(message) = datagram.strip_prefix(&MARKER) else { continue };
                 let answered = sa.handle(self.clock.now().at, message, &mut self.random);
-                if matches!(answered, Ok(Received::Response { .. })) {
+                // What was under way before is answered first.
+                if matches!(answered, Ok(Received::Response { exchange: Exchange::Informational, .. })) {
                     return;
                 }
             }

@@ -35,6 +35,8 @@ pub enum Exit {
     NoAgent = 6,
     /// The profile is damaged, or not for this client.
     Profile = 7,
+    /// A result that was not proved.
+    Unproved = 8,
     /// Ended by SIGHUP.
     HungUp = 129,
     /// Ended by SIGINT.

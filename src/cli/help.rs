@@ -194,7 +194,7 @@ attribute number, length and kind of value. No name, address, password or value 
 error has the lines for your config file. Each pair that is tried and refused (four at most) stands in the gateway's log; \
 --no-reconnect tries none.
 
-Exit status: 0 the two numbers were found, proved or guessed (`proved` in the JSON document); 1 the login worked, and they were not; else as for `ikeep connect`.
+Exit status: 0 the two numbers were found and proved; 8 they are a guess (`proved` in the JSON document is false); 1 the login worked, and they were not found; else as for `ikeep connect`. Ctrl-C and SIGTERM end the session at the gateway, too.
 
 Examples:
   ikeep gateway learn vpn.example.com --user alice > report.txt

@@ -18,6 +18,7 @@ mod generate;
 mod help;
 mod lab;
 mod log;
+mod login;
 mod output;
 mod pinentry;
 mod portal;

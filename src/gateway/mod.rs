@@ -41,7 +41,7 @@ pub use faults::{Faults, TokenFault};
 
 pub use crate::ike::message::GatewayId;
 
-use crate::crypto::{Random, Signer};
+use crate::crypto::{Random, Secret, Signer};
 use crate::esp::HEADROOM;
 use crate::ike::message::{Exchange, Header, Spi};
 use crate::ike::ppk::Ppk;
@@ -291,6 +291,11 @@ impl Gateway {
     pub fn counters(&self) -> Counters {
         let (active, inactive) = self.sessions.counts();
         Counters { active, inactive, half_open: self.half_open.len(), ..self.out.counters.clone() }
+    }
+
+    /// IDs and tokens of the sessions that can come back: for who looks for them where they must not be.
+    pub fn tokens(&self) -> Vec<(String, Secret)> {
+        self.sessions.credentials().map(|known| (known.id.clone(), known.token.clone())).collect()
     }
 
     /// `show crypto session detail`, in the seed's form.

@@ -258,6 +258,11 @@ impl Sessions {
         self.waiting.first().map(|(at, _)| *at)
     }
 
+    /// What every session came to be known by that can come back.
+    pub(super) fn credentials(&self) -> impl Iterator<Item = &Credentials> {
+        self.sessions.values().filter_map(|session| session.credentials.as_ref())
+    }
+
     /// Sessions that can come back by token: active, inactive.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.by_id.len() - self.waiting.len(), self.waiting.len())

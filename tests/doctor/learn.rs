@@ -1,13 +1,17 @@
 //! `ikeep gateway learn HOST`: the attributes that carry the session are found, proved, and nothing of anybody's is told.
 
 use crate::HOST;
-use crate::person::{Person, said};
+use crate::person::{PATIENCE, Person, said};
 use crate::world::Site;
 use anyhow::{Context as _, Result, ensure};
 use ikeep::gateway::{GatewayConfig, GatewayEvent};
 use ikeep::lab::pki::IssuedBy;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::process::Output;
+use std::io::Write as _;
+use std::process::{Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 /// What the program said.
 #[derive(Debug)]
@@ -119,11 +123,12 @@ fn a_gateway_that_takes_up_lost_sessions_only_leaves_a_guess_that_says_so() -> R
         config.lenient = false;
     })?;
     let lesson = Lesson::at(&site, &["--user", "test"], "cisco\n")?;
-    ensure!(lesson.code == Some(0), "{lesson:#?}");
+    ensure!(lesson.code == Some(8), "a guess has an exit code of its own: {lesson:#?}");
     ensure!(lesson.out.contains("28731 as ID, 28733 as token: refused"), "{lesson:#?}");
     ensure!(lesson.out.contains("a guess, not proved"), "{lesson:#?}");
     ensure!(lesson.err.contains("They are a guess"), "{lesson:#?}");
     let untried = Lesson::at(&site, &["--user", "test", "--no-reconnect"], "cisco\n")?;
+    ensure!(untried.code == Some(8), "{untried:#?}");
     ensure!(untried.out.contains("a guess, not proved") && !untried.out.contains("refused"), "{untried:#?}");
     Ok(())
 }
@@ -151,5 +156,80 @@ fn wrong_passwords_and_strangers_end_it_without_a_lesson() -> Result<()> {
     let stranger = Lesson::by(&Person::new(other.ports)?, &site.ca(), &["--user", "test"], "cisco\n")?;
     ensure!(stranger.code == Some(5), "{stranger:#?}");
     ensure!(other.logins()?.0 == 0, "{stranger:#?}");
+    Ok(())
+}
+
+/// Hears of the next session that comes up; the line is slow, so that it is still there then.
+fn slow(site: &Site) -> Result<Receiver<()>> {
+    let (up, heard) = channel();
+    site.ask(move |site| {
+        site.line.delay = Duration::from_millis(150);
+        site.watcher = Some(Box::new(move |_, event| {
+            if matches!(event, GatewayEvent::SaUp { .. }) {
+                let _ = up.send(());
+            }
+        }));
+    })?;
+    Ok(heard)
+}
+
+#[test]
+fn neither_form_of_the_report_has_the_sessions_id_or_token() -> Result<()> {
+    for form in [&[][..], &["--json"]] {
+        let site = Site::with(others)?;
+        let heard = slow(&site)?;
+        let args = [&["--user", "test"], form].concat();
+        let (lesson, tokens) = std::thread::scope(|scope| {
+            let lesson = scope.spawn(|| Lesson::at(&site, &args, "cisco\n"));
+            heard.recv_timeout(PATIENCE)?;
+            let tokens = site.ask(|site| site.gateway.tokens())?;
+            anyhow::Ok((lesson.join().expect("no panic")?, tokens))
+        })?;
+        ensure!(lesson.code == Some(0) && tokens.len() == 1, "{lesson:#?}");
+        let (id, token) = &tokens[0];
+        let token = String::from_utf8_lossy(token.expose());
+        let hex = |text: &str| text.bytes().map(|octet| format!("{octet:02x}")).collect::<String>();
+        let said = format!("{}{}", lesson.out, lesson.err);
+        for secret in [&token, id.as_str(), &hex(&token), &hex(id), &token[..8], &id[..8]] {
+            ensure!(!said.contains(secret), "{form:?}: a secret of the session is in {lesson:#?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_signal_ends_the_session_at_the_gateway_too() -> Result<()> {
+    let site = Site::with(others)?;
+    let heard = slow(&site)?;
+    let person = Person::new(site.ports)?;
+    let (profile, ca) = (Person::profile().display().to_string(), site.ca());
+    let args = [
+        "gateway",
+        "learn",
+        HOST,
+        "--profile",
+        &profile,
+        "--trust",
+        &ca,
+        "--user",
+        "test",
+        "--password-stdin",
+    ];
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut child = person
+            .command(&args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        child.stdin.take().context("its input")?.write_all(b"cisco\n")?;
+        heard.recv_timeout(PATIENCE)?;
+        kill_process(Pid::from_child(&child), signal)?;
+        let code = child.wait()?.code();
+        ensure!(code == Some(128 + signal.as_raw()), "{code:?}");
+        let (_, _, left) = seen(&site)?;
+        ensure!(left == 0, "{left} sessions are left at the gateway");
+        while heard.try_recv().is_ok() {}
+    }
     Ok(())
 }

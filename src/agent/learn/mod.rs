@@ -57,16 +57,41 @@ pub trait Person: Send + 'static {
 }
 
 /// Walks to the gateway that `wishes` mean, logs in, and tries what came back where `try_pairs` allows that. `inner`: as for
-/// [`super::walk::walk`].
+/// [`super::walk::walk`]. When `stop` is ready it ends early. However it ends, the gateway is told goodbye.
 ///
 /// # Errors
-/// The person does not answer.
+/// The person does not answer, or `stop` was ready: what it gave.
 pub async fn learn<P: Person>(
     wishes: &Connect,
     inner: &[IpAddr],
     clock: &Clock,
     try_pairs: bool,
+    person: P,
+    stop: impl Future<Output = P::Error>,
+) -> Result<Learnt, P::Error> {
+    // The login, and the reconnect that is tried.
+    let mut open = (None, None);
+    let learnt = tokio::select! {
+        learnt = visit(wishes, inner, clock, try_pairs, person, &mut open) => learnt,
+        why = stop => Err(why),
+    };
+    let (login, reconnect) = open;
+    for probe in [reconnect, login].into_iter().flatten() {
+        probe.goodbye().await;
+    }
+    learnt
+}
+
+/// What is to be said goodbye to in the end: the login, and the reconnect under way.
+type Open<'a> = (Option<Probe<'a>>, Option<Probe<'a>>);
+
+async fn visit<'a, P: Person>(
+    wishes: &Connect,
+    inner: &[IpAddr],
+    clock: &'a Clock,
+    try_pairs: bool,
     mut person: P,
+    open: &mut Open<'a>,
 ) -> Result<Learnt, P::Error> {
     let (walk, reached) = walk_there(wishes, inner, clock).await;
     let mut report = Report::of_walk(&walk);
@@ -79,8 +104,8 @@ pub async fn learn<P: Person>(
         exchange_timeout: login(&reached.target, None).exchange_timeout.max(EXCHANGE),
         ..login(&reached.target, reached.from)
     };
-    let mut probe = match Probe::begin(config, reached.way, clock) {
-        Ok(probe) => probe,
+    let probe = match Probe::begin(config, reached.way, clock) {
+        Ok(probe) => open.0.insert(probe),
         Err(error) => {
             let failure = Some((FailureKind::Other, format!("no socket can be opened: {error}")));
             return Ok(Learnt { walk, report, failure, pair: None });
@@ -136,7 +161,8 @@ pub async fn learn<P: Person>(
     let mut pair = pairs.first().copied();
     if try_pairs {
         for candidate in pairs.into_iter().take(PAIRS) {
-            let tried = comes_back(candidate, &attributes, &outcome.plan.addresses(), &reached, clock).await;
+            let addresses = outcome.plan.addresses();
+            let tried = comes_back(candidate, &attributes, &addresses, &reached, clock, &mut open.1).await;
             let proved = tried.is_none();
             report.tried.push(Tried { pair: candidate, refused: tried });
             if proved {
@@ -146,7 +172,6 @@ pub async fn learn<P: Person>(
             }
         }
     }
-    probe.goodbye().await;
     report.pair = pair;
     Ok(Learnt { walk, report, failure: None, pair })
 }
@@ -177,13 +202,14 @@ fn attributes(seen: &Seen) -> Vec<(u16, Secret)> {
     replies.into_iter().find(|attributes| !attributes.is_empty()).cloned().unwrap_or_default()
 }
 
-/// A new IKE SA by `pair`; ended at once where it comes to stand. `Some`: why it does not.
-async fn comes_back(
+/// A new IKE SA by `pair`; it is in `open` where it comes to stand. `Some`: why it does not.
+async fn comes_back<'a>(
     pair: Pair,
     attributes: &[(u16, Secret)],
     addresses: &[IpAddr],
     reached: &Reached,
-    clock: &Clock,
+    clock: &'a Clock,
+    open: &mut Option<Probe<'a>>,
 ) -> Option<String> {
     let value = |kind| attributes.iter().find(|(k, _)| *k == kind).map(|(_, value)| value.clone());
     let (Some(id), Some(token)) = (value(pair.id), value(pair.token)) else { return Some("no value".into()) };
@@ -192,17 +218,15 @@ async fn comes_back(
     config.dialect.session_token_attribute = pair.token;
     config.credentials = Credentials::Token { id: id.expose().to_vec(), token };
     config.addresses = addresses.to_vec();
-    let mut probe = match Probe::begin(config, reached.way, clock) {
-        Ok(probe) => probe,
+    let probe = match Probe::begin(config, reached.way, clock) {
+        Ok(probe) => open.insert(probe),
         Err(error) => return Some(error.to_string()),
     };
     match probe.until_halt(&mut |_| {}).await {
-        Halt::Established(_) => {
-            probe.goodbye().await;
-            None
-        }
+        Halt::Established(_) => None,
         Halt::Asked(_) | Halt::Over => {
             let why = probe.seen.failure.as_ref().map(report::failure);
+            *open = None;
             Some(why.unwrap_or("it did not come to stand").to_owned())
         }
     }

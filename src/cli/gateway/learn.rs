@@ -1,16 +1,15 @@
 //! `ikeep gateway learn HOST`.
 
 use super::super::complete::hosts;
-use super::super::prompt::{Answers, AsItWas, Sources};
+use super::super::login::Login;
+use super::super::prompt::{Answers, AsItWas};
 use super::super::runtime::{self, Signals};
 use super::super::{Error, Exit, Global, doctor, help, output};
 use super::learnt;
 use crate::agent::clock::Clock;
 use crate::agent::learn::{self, Learnt, Person};
-use crate::ipc::{Answer, Connect, Failure, FailureKind, Question};
-use clap::ValueHint;
+use crate::ipc::{Answer, Failure, FailureKind, Question};
 use clap_complete::ArgValueCandidates;
-use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -24,24 +23,8 @@ pub(in crate::cli) struct Command {
     /// HostName or HostAddress, as for `ikeep connect`
     #[arg(value_name = "HOST", add = ArgValueCandidates::new(hosts))]
     host: String,
-    /// The profile, instead of those that are found
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    profile: Option<PathBuf>,
-    /// The user's name, so that it is not asked for
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-    /// The group, so that it is not asked for
-    #[arg(long, value_name = "NAME")]
-    group: Option<String>,
-    /// Take each secret that is asked for from a line of standard input
-    #[arg(long)]
-    password_stdin: bool,
-    /// Where there is no terminal: a program that is asked for each secret, with the prompt as its argument
-    #[arg(long, value_name = "PROGRAM")]
-    askpass: Option<PathBuf>,
-    /// Trust this root for the gateway's certificate, too; may be given several times
-    #[arg(long, value_name = "CA.pem", value_hint = ValueHint::FilePath)]
-    trust: Vec<PathBuf>,
+    #[command(flatten)]
+    login: Login,
     /// Do not try which attributes bring the session back: guess
     #[arg(long)]
     no_reconnect: bool,
@@ -52,24 +35,8 @@ pub(in crate::cli) struct Command {
 
 impl Command {
     pub(super) fn run(self, global: &Global) -> Result<Exit, Error> {
-        let sources = Sources {
-            password_stdin: self.password_stdin,
-            askpass: self.askpass,
-            desktop: false,
-            remember: false,
-            user: self.user.clone(),
-            config: global.config.clone(),
-        };
-        let wishes = Connect {
-            host: Some(self.host),
-            profile: self.profile,
-            user: self.user,
-            group: self.group,
-            trust: self.trust,
-            config: global.config.clone(),
-            ..Connect::default()
-        };
-        let answers = Answers::new(sources)?;
+        let answers = Answers::new(self.login.sources(global)?)?;
+        let wishes = self.login.wishes(Some(self.host), global)?;
         // The terminal is as it was, and a program that asks is ended, whatever ends this.
         let (_terminal, _program) = (AsItWas::remember(), answers.guard());
         let clock = Clock::system();
@@ -81,10 +48,8 @@ impl Command {
                 );
             }
             let mut signals = Signals::new()?;
-            tokio::select! {
-                learnt = learn::learn(&wishes, &inner, &clock, !self.no_reconnect, Typist(answers)) => learnt,
-                exit = signals.wait() => Err(Error::Ended(exit)),
-            }
+            let stop = async move { Error::Ended(signals.wait().await) };
+            learn::learn(&wishes, &inner, &clock, !self.no_reconnect, Typist(answers), stop).await
         })?;
         if self.json {
             output::json(&learnt::document(&learnt.report))?;
@@ -114,7 +79,7 @@ fn end(learnt: Learnt) -> Result<Exit, Error> {
         return Err(Error::Refused(Failure::new(FailureKind::Other, message)));
     };
     eprint!("{}", learnt::config(&learnt.walk.host_address, pair, learnt.report.proved));
-    Ok(Exit::Done)
+    Ok(if learnt.report.proved { Exit::Done } else { Exit::Unproved })
 }
 
 /// The person at the keyboard.

@@ -1,0 +1,77 @@
+//! What every command that logs in takes: the profile, whom to trust, and what needs not be asked for.
+
+use super::prompt::Sources;
+use super::{Error, Global};
+use crate::ipc::Connect;
+use clap::ValueHint;
+use std::path::{Path, PathBuf};
+
+/// The options of a login.
+#[derive(Debug, clap::Args)]
+pub(super) struct Login {
+    /// The AnyConnect profile; without it, the profiles of this user and of the vendor's folders are searched for HOST
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    profile: Option<PathBuf>,
+    /// The user's name, so that it is not asked for
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// The group, so that it is not asked for
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// Take each secret that is asked for from a line of standard input
+    #[arg(long)]
+    password_stdin: bool,
+    /// Where there is no terminal: a program that is asked for each secret, with the prompt as its argument; its first line of
+    /// output is the secret
+    #[arg(long, value_name = "PROGRAM")]
+    askpass: Option<PathBuf>,
+    /// Trust the roots in this PEM file too; may be given several times
+    #[arg(long = "trust", value_name = "CA.pem", value_hint = ValueHint::FilePath)]
+    trust: Vec<PathBuf>,
+    /// Your certificate, a PEM file, where the profile says IKE-RSA or IKE-ECDSA, or the gateway asks for it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    certificate: Option<PathBuf>,
+    /// The certificate's private key, a PEM file that nobody else can read; without it, it is in the certificate's file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "certificate")]
+    key: Option<PathBuf>,
+}
+
+impl Login {
+    /// Where the answers to the gateway's questions come from; nothing is shown on the desktop, nothing is kept.
+    ///
+    /// # Errors
+    /// As [`Login::wishes`].
+    pub(super) fn sources(&self, global: &Global) -> Result<Sources, Error> {
+        Ok(Sources {
+            password_stdin: self.password_stdin,
+            askpass: self.askpass.clone(),
+            desktop: false,
+            remember: false,
+            user: self.user.clone(),
+            config: global.config.as_deref().map(absolute).transpose()?,
+        })
+    }
+
+    /// The wishes, with whole names of files: the agent has another working folder.
+    ///
+    /// # Errors
+    /// This one is not known.
+    pub(super) fn wishes(self, host: Option<String>, global: &Global) -> Result<Connect, Error> {
+        let whole = |file: &Option<PathBuf>| file.as_deref().map(absolute).transpose();
+        Ok(Connect {
+            host,
+            profile: whole(&self.profile)?,
+            trust: self.trust.iter().map(|file| absolute(file)).collect::<Result<_, _>>()?,
+            certificate: whole(&self.certificate)?,
+            key: whole(&self.key)?,
+            config: whole(&global.config)?,
+            user: self.user,
+            group: self.group,
+            ..Connect::default()
+        })
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|source| Error::Read { file: path.to_owned(), source })
+}
