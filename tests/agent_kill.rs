@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use person::relay::Relay;
 use person::{Company, PATIENCE, Person, Stopwatch, said};
 use rustix::process::{Signal, kill_process};
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -176,5 +177,34 @@ fn killed_while_the_session_is_written() -> Result<()> {
             next_agent(&person, &company).with_context(|| format!("killed after {turns}000 turns"))?;
         ensure!(by_token, "killed after {turns}000 turns: a login was wanted though a token was stored");
     }
+    Ok(())
+}
+
+/// A gateway that gives no token: its ticket (RFC 5723) outlives the agent, is not read by who looks at the files, and serves once.
+#[test]
+fn killed_with_a_ticket_alone() -> Result<()> {
+    let company = Company::open(&["--tickets", "600", "--reconnect-timeout", "0"])?;
+    let person = Person::new(company.ports)?;
+    let config = person.path("config/ikeep/config.toml");
+    let text = fs::read_to_string(&config)?;
+    fs::write(&config, text + "resumption = \"after-token\"\n")?; // its last section is the gateway's
+    let login = person.log_in(&company.ca())?;
+    ensure!(login.status.success(), "{}", said(&login));
+    ensure!(!said(&login).contains("every reconnect will need a login"), "{}", said(&login));
+    for times in 0..3 {
+        let before: Vec<_> = whole(&person)?.iter().map(fs::read).collect::<Result<_, _>>()?;
+        ensure!(!before.is_empty(), "nothing is kept");
+        person.kill_agent()?;
+        let again = person.run(&["connect"])?;
+        ensure!(again.status.success(), "{times}: {}", said(&again));
+        let status = person.status()?;
+        ensure!(status["state"] == "connected" && status["auth"] == "ticket", "{times}: {status}");
+        let after: Vec<_> = whole(&person)?.iter().map(fs::read).collect::<Result<_, _>>()?;
+        ensure!(before != after, "{times}: a ticket that has served is still kept");
+    }
+    ensure!(person.events().contains("Using a ticket for reconnect."), "{}", person.events());
+    let bye = person.run(&["disconnect"])?;
+    ensure!(bye.status.success(), "{}", said(&bye));
+    ensure!(whole(&person)?.is_empty(), "the ticket is erased");
     Ok(())
 }

@@ -95,6 +95,7 @@ impl Reporter {
                 let place = Place { function: "Reporter::event", file: file!(), line: line!() };
                 self.log.write(Entry::using_ike_id(wall, place, id));
             }
+            Event::UsingTicket => self.tell(now, Kind::Information, "Using a ticket for reconnect."),
             Event::GatewayVerified(subject) => {
                 let text = format!("The certificate of the secure gateway was verified: {subject}");
                 self.tell(now, Kind::Information, &text);
@@ -109,7 +110,7 @@ impl Reporter {
                 self.tell(now, Kind::Information, &format!("Changed: {}.", changed.join(", ")));
             }
             Event::NoToken => {
-                let text = "The secure gateway gave no usable session token: there will be no reconnect without a login.";
+                let text = "The secure gateway gave neither a usable session token nor a ticket: there will be no reconnect without a login.";
                 self.tell(now, Kind::Warning, text);
             }
             Event::EraseSession => self.tell(now, Kind::Information, "The stored session was erased."),

@@ -141,7 +141,7 @@ pub fn idle(state: &str, message: Option<&str>, last: Option<&Connect>) -> Value
 /// The seed's letters: D dead peer detection, N NAT traversal, F fragmentation, R came back by token.
 fn capabilities(status: &Status) -> Option<String> {
     let ike = status.ike?;
-    let reconnected = status.auth == Some(AuthKind::Token);
+    let reconnected = status.auth.is_some_and(|auth| !auth.is_login());
     // DPD is always on, and after first contact everything goes through the port of NAT traversal.
     let letters = [('D', true), ('N', true), ('F', ike.fragments), ('R', reconnected)];
     Some(letters.iter().filter(|(_, on)| *on).map(|(letter, _)| letter).collect())
@@ -152,7 +152,7 @@ fn code(failure: &Failure) -> u16 {
     let reason = match failure {
         Failure::NoAnswer { .. } => Reason::NoAnswer,
         Failure::Certificate(_) | Failure::GatewayAuth => Reason::CertificateRefused,
-        Failure::Refused { what: "session token", .. } => Reason::TokenRefused,
+        Failure::Refused { what: "session token" | "ticket", .. } | Failure::Ticket => Reason::TokenRefused,
         _ => Reason::LoginFailed,
     };
     reason.code()
@@ -167,6 +167,7 @@ pub fn auth(kind: AuthKind) -> &'static str {
         AuthKind::Eap(EapMethod::Mschapv2) => "eap-mschapv2",
         AuthKind::Certificate => "certificate",
         AuthKind::Token => "psk",
+        AuthKind::Ticket => "ticket",
     }
 }
 

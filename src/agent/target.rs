@@ -321,6 +321,7 @@ impl Target {
         settings.nat_port = gateway.nat_port.get();
         settings.dialect = gateway.dialect.clone();
         settings.mobike = gateway.mobike;
+        settings.resumption = gateway.resumption;
         settings.ike_identity.clone_from(&gateway.identity);
         settings.ppk = ppk::read(&host.address, &gateway)?;
         let chosen = {
@@ -399,6 +400,7 @@ impl Target {
             && (a.port, a.nat_port) == (b.port, b.nat_port)
             && a.dialect == b.dialect
             && a.mobike == b.mobike
+            && a.resumption == b.resumption
             && a.families == b.families
             && a.rules == b.rules
             && self.automatic == other.automatic

@@ -140,6 +140,9 @@ pub(super) struct Serve {
     /// Offer MOBIKE (RFC 4555): clients move their tunnel to another address
     #[arg(long)]
     mobike: bool,
+    /// Give tickets that are good for so long, and take them (RFC 5723): IKE SAs are resumed without a login
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    tickets: Option<u32>,
     /// The network behind the gateway is this machine: make a device, with this address here; may be given for both families;
     /// needs CAP_NET_ADMIN [default: hosts in --include that answer pings]
     #[arg(long = "tun", value_name = "ADDR")]
@@ -315,6 +318,7 @@ impl Serve {
             },
             fragmentation: self.fragmentation,
             mobike: self.mobike,
+            tickets: self.tickets.map(|seconds| Duration::from_secs(seconds.into())),
             redirect: self
                 .redirect
                 .clone()

@@ -12,7 +12,7 @@ use crate::ike::eap::{Answers, EapError, Form, InputKind, Notice};
 use crate::ike::established::{Established, SaPolicy};
 use crate::ike::initiator::{Credentials, Failure, Initiator, InitiatorConfig, InitiatorEvent, Leg, Outcome};
 use crate::ike::sa::Retransmission;
-use crate::reconnect::{Failed, Proof, State, Trigger};
+use crate::reconnect::{Failed, Proof, Resumption, State, Trigger};
 use crate::time::{Instant, Now};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -116,7 +116,15 @@ impl Client {
     }
 
     pub(super) fn start_token(&mut self, now: Now) {
-        let Some(session) = &self.session else { return };
+        if let Some(ticket) = self.ticket_to_take(now).cloned() {
+            let Some(first) = self.candidate(self.token_candidates()) else { return self.no_candidate(now) };
+            self.events.push_back(Event::UsingTicket);
+            let credentials = Credentials::Ticket(Box::new(ticket));
+            return self.begin(now, credentials, AuthKind::Ticket, first, None);
+        }
+        let Some(session) = self.session.as_ref().filter(|session| session.has_token()) else {
+            return self.fail(now, Failure::Ticket);
+        };
         let credentials = Credentials::Token { id: session.id.clone(), token: session.token.clone() };
         let name = session.id_text();
         let Some(first) = self.candidate(self.token_candidates()) else { return self.no_candidate(now) };
@@ -133,7 +141,7 @@ impl Client {
         redirected_from: Option<IpAddr>,
     ) {
         let settings = &self.settings;
-        let session = self.session.as_ref().filter(|_| auth == AuthKind::Token);
+        let session = self.session.as_ref().filter(|_| !auth.is_login());
         let round_trip = self.serving.as_ref().and_then(|s| s.round_trip);
         let mut retransmission = Retransmission::from_round_trip(round_trip);
         if auth.is_login() {
@@ -154,6 +162,7 @@ impl Client {
             ipv4: settings.ipv4,
             ipv6: settings.ipv6,
             mobike: settings.mobike,
+            ticket: settings.tickets() != Resumption::Off,
             redirect: auth.is_login() && self.redirects.may_follow(),
             redirected_from,
             proof_only: false,
@@ -349,22 +358,25 @@ impl Client {
         }
         // Whoever never issued the session cannot tell that it is over: the one who did is asked again.
         let peer = self.session.as_ref().map(|session| session.peer.ip());
-        let elsewhere = attempt.auth == AuthKind::Token
+        let elsewhere = !attempt.auth.is_login()
             && peer.is_some_and(|peer| peer != attempt.nat.ip() && self.paths.to(peer).is_some());
-        self.strangers |= elsewhere && matches!(failure, Failure::Refused { .. });
-        self.fail_at(now, failure, elsewhere);
+        self.strangers |= elsewhere && matches!(failure, Failure::Refused { .. } | Failure::Ticket);
+        let other = if elsewhere { None } else { self.note_refusal(now, attempt.auth, &failure) };
+        self.fail_at(now, failure, elsewhere, other);
     }
 
     pub(super) fn fail(&mut self, now: Now, failure: Failure) {
-        self.fail_at(now, failure, false);
+        self.fail_at(now, failure, false, None);
     }
 
     /// `elsewhere`: not where the session comes from, though that can be reached.
-    fn fail_at(&mut self, now: Now, failure: Failure, elsewhere: bool) {
+    /// `other`: what it means, where there is another way back.
+    fn fail_at(&mut self, now: Now, failure: Failure, elsewhere: bool, other: Option<Failed>) {
         let failed = match &failure {
-            Failure::Refused { .. } if elsewhere => Failed::NoAnswer,
+            _ if let Some(other) = other => other,
+            Failure::Refused { .. } | Failure::Ticket if elsewhere => Failed::NoAnswer,
             Failure::NoAnswer { .. } | Failure::Protocol(_) => Failed::NoAnswer,
-            Failure::Refused { .. } => Failed::Refused,
+            Failure::Refused { .. } | Failure::Ticket => Failed::Refused,
             Failure::Certificate(_) | Failure::GatewayAuth | Failure::Ppk(_) => Failed::Untrusted,
             Failure::Child(_) => Failed::NoChild,
             Failure::Eap(_) | Failure::OwnCertificate(_) | Failure::Elsewhere(_) | Failure::Redirects(_) => {
@@ -404,8 +416,7 @@ impl Client {
             ike.set_mobike(addresses);
         }
         self.tell_esp_keys(&outcome.child);
-        let replaced =
-            self.serving.as_ref().filter(|_| auth == AuthKind::Token).and_then(|s| s.authentication);
+        let replaced = self.serving.as_ref().filter(|_| !auth.is_login()).and_then(|s| s.authentication);
         self.retire_serving(now);
         self.esp.install(SaPair::new(outcome.child));
         self.serving = Some(Serving {
@@ -421,6 +432,7 @@ impl Client {
             replaced,
         });
         self.doubt.renewed();
+        self.forget_refusals();
         if let Some(lifetime) = outcome.auth_lifetime {
             self.authentication_ends(now, lifetime);
         }
@@ -442,7 +454,8 @@ impl Client {
             outcome.session_id,
             outcome.session_token,
             outcome.window,
-            Some(outcome.gateway.root_key),
+            outcome.ticket,
+            outcome.gateway.map(|gateway| gateway.root_key),
             outcome.plan.addresses(),
         );
         self.refusal = None;

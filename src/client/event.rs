@@ -36,12 +36,14 @@ pub enum AuthKind {
     Certificate,
     /// The session token as PSK.
     Token,
+    /// A ticket of the IKE SA before (RFC 5723).
+    Ticket,
 }
 
 impl AuthKind {
     /// True where a person has logged in.
     pub fn is_login(self) -> bool {
-        self != Self::Token
+        !matches!(self, Self::Token | Self::Ticket)
     }
 }
 
@@ -79,10 +81,12 @@ pub enum Event {
     StoreSession(Box<Session>),
     /// Forget the session.
     EraseSession,
-    /// The gateway gave no usable token: no reconnect without the user.
+    /// The gateway gave neither a usable token nor a ticket: no reconnect without the user.
     NoToken,
     /// A reconnect begins with this IKE ID.
     UsingIkeId(String),
+    /// A reconnect begins with a ticket (RFC 5723).
+    UsingTicket,
     /// The gateway proved itself: subject of its certificate.
     GatewayVerified(String),
     /// A new IKE SA serves.

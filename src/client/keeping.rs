@@ -1,7 +1,8 @@
-//! What a new SA leaves of the session: ID and token, where they came from, how long they are worth trying.
+//! What a new SA leaves of the session: ID, token and ticket, where they came from, how long they are worth trying.
 
 use super::{AuthKind, Client, Event};
-use crate::session::Session;
+use crate::crypto::Secret;
+use crate::session::{Session, Ticket};
 use crate::time::Now;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,8 +17,9 @@ impl Client {
         peer: SocketAddr,
         group: u16,
         id: Option<Vec<u8>>,
-        token: Option<crate::crypto::Secret>,
+        token: Option<Secret>,
         window: Option<Duration>,
+        ticket: Option<Ticket>,
         root_key: Option<[u8; 20]>,
         addresses: Vec<IpAddr>,
     ) {
@@ -34,23 +36,23 @@ impl Client {
                 }
                 session.peer = peer;
                 session.group = group;
-                session.root_key = root_key;
+                session.root_key = root_key.or(session.root_key);
                 session.addresses = addresses;
                 session.window = window.unwrap_or(session.window);
                 session.last_contact = now.wall;
+                // The old one was for the IKE SA before, or has served.
+                session.ticket = ticket;
             }
             None => {
-                let (Some(id), Some(token)) = (id.filter(|id| !id.is_empty()), token) else {
-                    self.token_until = None;
-                    self.events.push_back(Event::NoToken);
-                    return;
-                };
+                let given = id.filter(|id| !id.is_empty()).zip(token);
+                let (id, token) = given.unwrap_or_else(|| (Vec::new(), Secret::new(Vec::new())));
                 let user = self.answers.iter().find_map(|(_, answers)| answers.get("username"));
                 self.session = Some(Session {
                     host_name: self.settings.host_name.clone(),
                     host_address: self.settings.host_address.clone(),
                     id,
                     token,
+                    ticket,
                     user: user.map(|u| String::from_utf8_lossy(u.expose()).into_owned()).unwrap_or_default(),
                     peer,
                     addresses,
@@ -62,9 +64,12 @@ impl Client {
                 });
             }
         }
-        if let Some(session) = &self.session {
-            self.token_until = Some(now.at + session.window.saturating_add(self.settings.dialect.horizon()));
+        if self.session.as_ref().is_some_and(|session| !session.has_token() && session.ticket.is_none()) {
+            self.session = None;
+            self.stored_at = None;
+            self.events.push_back(if auth.is_login() { Event::NoToken } else { Event::EraseSession });
         }
+        self.token_until = self.way_back_until(now);
         self.address = 0;
         self.store_session(now);
     }

@@ -15,6 +15,7 @@ mod proof;
 mod race;
 mod redirect;
 mod renew;
+mod resume;
 mod serving;
 mod settings;
 mod traffic;
@@ -32,13 +33,14 @@ use crate::ike::eap::{Answers, Form};
 use crate::ike::initiator::Failure;
 use crate::ike::message::Header;
 use crate::plan::Plan;
-use crate::reconnect::{Cause, Context, Pause, Policy, Proof, State, Trigger};
+use crate::reconnect::{Cause, Context, Pause, Policy, Proof, Resumption, State, Trigger};
 use crate::session::Session;
 use crate::time::{Instant, Now};
 use attempt::Attempt;
 use doubt::Doubt;
 use drops::DROP_REPORT;
 use redirect::Redirects;
+use resume::Refused;
 use serving::{Retiring, Serving};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -102,8 +104,10 @@ pub struct Client {
     /// Pairs that receive, and send once the peer used them.
     unproved: Vec<u32>,
     session: Option<Session>,
-    /// Until when the token is worth trying.
+    /// Until when token or ticket are worth trying.
     token_until: Option<Instant>,
+    /// What was refused since the last success, or change of path: the other one is tried then.
+    refused: Refused,
     stored_at: Option<Instant>,
     plan: Option<Plan>,
     liveness: Option<Liveness>,
@@ -160,6 +164,7 @@ impl Client {
             unproved: Vec::new(),
             session: None,
             token_until: None,
+            refused: Refused::default(),
             stored_at: None,
             plan: None,
             liveness: None,
@@ -191,14 +196,14 @@ impl Client {
 
     /// Takes over a stored session (law 10). False, and nothing kept, where it belongs to another gateway (law 5), is over,
     /// or a session exists already.
-    pub fn restore(&mut self, now: Now, session: Session) -> bool {
+    pub fn restore(&mut self, now: Now, mut session: Session) -> bool {
         let plain = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let same = plain(&session.host_address) == plain(&self.settings.host_address);
         if !same || self.session.is_some() {
             return false;
         }
-        let whole = session.window.saturating_add(self.settings.dialect.horizon());
-        let left = whole.saturating_sub(now.wall.since(session.last_contact));
+        session.ticket = session.ticket.filter(|_| self.settings.tickets() != Resumption::Off);
+        let left = session.remaining(now.wall, self.settings.dialect.horizon());
         if left.is_zero() {
             return false;
         }
@@ -393,7 +398,7 @@ impl Client {
             gateway: self.serving.as_ref().map(|s| s.remote),
             auth: self.serving.as_ref().map(|s| s.auth),
             since: self.since,
-            session_id: self.session.as_ref().map(Session::id_text),
+            session_id: self.session.as_ref().filter(|session| session.has_token()).map(Session::id_text),
             token_until: self.token_until,
             user: self.session.as_ref().map(|s| s.user.clone()),
             reconnects: self.reconnects,
@@ -424,7 +429,8 @@ impl Client {
     }
 
     fn context(&self) -> Context {
-        Context { token_until: self.token_until, old_sa: self.serving.is_some(), proof: self.proof }
+        let token_until = self.token_until.filter(|_| self.may_come_back());
+        Context { token_until, old_sa: self.serving.is_some(), proof: self.proof }
     }
 
     fn trigger(&mut self, now: Now, trigger: Trigger) {

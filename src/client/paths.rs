@@ -63,6 +63,9 @@ impl Client {
         if old == paths && usable == self.policy.has_path() {
             return; // told again, nothing new
         }
+        if old != paths {
+            self.forget_refusals();
+        }
         let troubled = matches!(self.policy.state(), State::Reconnecting(_) | State::CaptivePortal(_));
         if troubled && let Some(ipv4) = appeared(old, paths) {
             // What was tried so far may be a black hole: the family that came is tried now.

@@ -122,7 +122,7 @@ impl Client {
 
     /// Addresses of this family are tried first from here on, by the attempt under way too.
     pub(super) fn prefer_family(&mut self, ipv4: bool) {
-        let token = self.attempt.as_ref().map_or(self.session.is_some(), |a| a.auth == AuthKind::Token);
+        let token = self.attempt.as_ref().map_or(self.session.is_some(), |a| !a.auth.is_login());
         let mut candidates = if token { self.token_candidates() } else { self.login_candidates() };
         candidates.retain(|to| self.paths.to(to.ip()).is_some());
         let Some(at) = candidates.iter().position(|to| to.is_ipv4() == ipv4) else { return };
@@ -168,6 +168,8 @@ impl Client {
             AuthKind::AnyConnect | AuthKind::Eap(_) | AuthKind::Certificate => self.login_candidates(),
             AuthKind::Token if self.strangers || (proved && !silent) => Vec::new(),
             AuthKind::Token => self.token_candidates(),
+            // A ticket is shown to one after the other.
+            AuthKind::Ticket => Vec::new(),
         }
     }
 }

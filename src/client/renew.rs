@@ -54,7 +54,7 @@ impl Client {
 
     /// A new IKE SA by token before the old one's time; where that cannot help the person is told once.
     pub(super) fn renew_in_time(&mut self, now: Now) {
-        let token = self.token_until.is_some_and(|until| now.at < until);
+        let token = self.has_token(now);
         let Some(said) = self.serving.as_mut().and_then(|serving| serving.authentication.as_mut()) else {
             return;
         };

@@ -8,6 +8,7 @@ use crate::ike::established::{Established, SaEvent};
 use crate::ike::proposal::EspSuite;
 use crate::ike::sa::Retransmission;
 use crate::reconnect::{Proof, Trigger};
+use crate::session::Session;
 use crate::time::{Instant, Now};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -61,12 +62,12 @@ impl Client {
         self.liveness.get_or_insert_with(|| Liveness::new(now.at, wait)).heard(now.at);
         if let Some(session) = self.session.as_mut() {
             session.last_contact = now.wall;
-            self.token_until = Some(now.at + session.window.saturating_add(self.settings.dialect.horizon()));
             let every = (session.window / 3).min(STORE_EVERY);
             if self.stored_at.is_none_or(|at| now.at.since(at) >= every) {
                 self.store_session(now);
             }
         }
+        self.token_until = self.way_back_until(now).or(self.token_until);
         if Some(path) == self.serving_path() && proof > self.proof {
             self.proof = proof;
             self.trigger(now, Trigger::OldProved);
@@ -196,6 +197,7 @@ impl Client {
         self.proof = Proof::None;
         if let Some(mut serving) = self.serving.take()
             && delete
+            && self.session.as_ref().is_none_or(Session::has_token) // a ticket goes with its IKE SA
             && !self.settings.dialect.delete_ends_session
         {
             serving.ike.delete(now.at, &mut *self.random);

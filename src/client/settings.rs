@@ -11,7 +11,7 @@ use crate::ike::proposal::Algorithms;
 use crate::profile::{
     AuthMethod, AutoReconnectBehavior, HostEntry, IpProtocolSupport, NotUsable, Profile, TrustedNetworkPolicy,
 };
-use crate::reconnect::{OnSuspend, OnTrusted, Rules};
+use crate::reconnect::{OnSuspend, OnTrusted, Resumption, Rules};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +88,8 @@ pub struct Settings {
     pub ipv6: bool,
     /// Offer MOBIKE (RFC 4555): the SA moves with us where the gateway offers it too.
     pub mobike: bool,
+    /// Tickets beside the token, or in its place.
+    pub resumption: Resumption,
     /// Largest IKE message where RFC 7383 is in use, octets: fits a path of 1,280 octets.
     pub fragment: usize,
     /// We rekey the IKE SA after this.
@@ -113,6 +115,11 @@ impl Settings {
                 own: Arc::clone(own),
             }),
         }
+    }
+
+    /// How IKE SAs are resumed: not at all with a PPK, since nothing in IKE_SESSION_RESUME would show that it is still in the keys.
+    pub fn tickets(&self) -> Resumption {
+        if self.ppk.is_some() { Resumption::Off } else { self.resumption }
     }
 
     /// The first message of a login that says nothing about the user: for whoever only walks to the gateway.
@@ -174,6 +181,7 @@ impl Settings {
             ipv4: true,
             ipv6: true,
             mobike: true,
+            resumption: Resumption::Off,
             fragment: 1_200,
             ike_lifetime: Duration::from_secs(24 * 3600 - 1800),
             child_lifetime: Duration::from_secs(3600 - 300),

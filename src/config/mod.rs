@@ -30,6 +30,7 @@ use crate::ike::cert::{IdrCheck, Root, Trust};
 use crate::ike::dialect::Dialect;
 use crate::ike::message::Identity;
 use crate::profile::{HostEntry, PinHash};
+use crate::reconnect::Resumption;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -144,6 +145,8 @@ pub struct Gateway {
     pub nat_port: NonZeroU16,
     /// Offer MOBIKE (RFC 4555); without it every change of address makes a new SA.
     pub mobike: bool,
+    /// Tickets (RFC 5723) beside the token, or in its place.
+    pub resumption: Resumption,
     /// SHA-512 of the public keys of which one must be in the gateway's chain, beside the profile's.
     #[serde(deserialize_with = "load::pins")]
     pub pins: Vec<PinHash>,
@@ -177,6 +180,7 @@ impl Default for Gateway {
             port: NonZeroU16::MIN.saturating_add(499),
             nat_port: NonZeroU16::MIN.saturating_add(4499),
             mobike: true,
+            resumption: Resumption::Off,
             pins: Vec::new(),
             idr_check: IdrCheck::default(),
             certificate: None,

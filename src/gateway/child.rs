@@ -5,7 +5,7 @@ use super::modecfg::AddressRequest;
 use super::sessions::Session;
 use crate::esp::TrafficSelector;
 use crate::ike::established::mobike_offer;
-use crate::ike::message::{Configuration, Payload, Proposal, cfg_kind, notify};
+use crate::ike::message::{Configuration, Payload, Proposal, cfg_kind, find_notify, notify};
 use crate::ike::proposal::{Algorithms, EspSuite, proposals};
 
 /// Selectors of ours in one answer.
@@ -18,6 +18,8 @@ pub(super) struct ChildRequest {
     pub(super) addresses: AddressRequest,
     /// The client offers MOBIKE.
     pub(super) mobike: bool,
+    /// The client asks for a ticket.
+    pub(super) ticket: bool,
     offered: Vec<Proposal>,
     ts_i: Vec<TrafficSelector>,
     ts_r: Vec<TrafficSelector>,
@@ -50,8 +52,9 @@ impl ChildRequest {
         let cp = cp?;
         let addresses = AddressRequest::of(&cp);
         let mobike = mobike_offer(payloads).is_some();
+        let ticket = find_notify(payloads, notify::TICKET_REQUEST).is_some();
         let offered = proposals(payloads)?.to_vec();
-        Some(Self { cp, addresses, mobike, offered, ts_i: ts_i?, ts_r: ts_r? })
+        Some(Self { cp, addresses, mobike, ticket, offered, ts_i: ts_i?, ts_r: ts_r? })
     }
 
     /// Chooses a suite and narrows the selectors to the session's addresses (RFC 7296 2.9); the error notify otherwise.

@@ -127,6 +127,8 @@ pub struct GatewayConfig {
     /// Answer MOBIKE_SUPPORTED with the same (RFC 4555): a client that offers it moves by UPDATE_SA_ADDRESSES, and only by that
     /// (the seed's router says nothing of it: off).
     pub mobike: bool,
+    /// Give tickets that are good for so long (RFC 5723), and take them; `None`: neither.
+    pub tickets: Option<Duration>,
     /// Logins of clients that know RFC 5685 are sent to another gateway. No reconnect by token is.
     pub redirect: Option<Elsewhere>,
     /// A half-open login is forgotten after this long.
@@ -178,6 +180,7 @@ impl GatewayConfig {
             fragmentation: false,
             ppk: None,
             mobike: false,
+            tickets: None,
             redirect: None,
             auth_timeout: Duration::from_secs(30),
             cookie_threshold: 64,

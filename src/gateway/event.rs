@@ -45,6 +45,9 @@ pub enum Refusal {
     /// Wrong token, unknown session, or a session that may not be replaced.
     #[error("the reconnect was refused")]
     Token,
+    /// A ticket that we did not make, that is over, was shown before, or whose session was ended; or another one's.
+    #[error("the ticket was refused")]
+    Ticket,
     /// Wrong password, second factor or group; the form comes again.
     #[error("wrong user, password, second factor or group")]
     Password,
@@ -143,6 +146,17 @@ pub enum GatewayEvent {
         /// The session was still thought alive (lenient).
         replaced: bool,
     },
+    /// An IKE SA was resumed by ticket (RFC 5723).
+    Resumed {
+        /// Session ID, where reconnect is configured.
+        id: Option<String>,
+        /// Who.
+        user: String,
+        /// From where.
+        peer: SocketAddr,
+        /// The session was still thought alive.
+        replaced: bool,
+    },
     /// An IKE SA with its Child SA is up.
     SaUp {
         /// Number of the session as `show` prints it; a reconnect gets a new one.
@@ -155,7 +169,7 @@ pub enum GatewayEvent {
         peer: SocketAddr,
         /// Inner addresses.
         addresses: Vec<IpAddr>,
-        /// Came by token.
+        /// Came by token or ticket.
         reconnect: bool,
     },
     /// An IKE SA is gone.
@@ -205,11 +219,15 @@ pub struct Counters {
     pub active: usize,
     /// Reconnect capable inactive session count.
     pub inactive: usize,
+    /// Tickets given.
+    pub tickets: u64,
+    /// IKE SAs resumed by ticket.
+    pub resumed: u64,
     /// How often AAA was asked (every check of a password or second factor).
     pub aaa_requests: u64,
     /// Half-open logins now.
     pub half_open: usize,
-    /// IKE_SA_INIT requests answered with an IKE SA, repetitions not counted.
+    /// IKE_SA_INIT and IKE_SESSION_RESUME requests answered with an IKE SA, repetitions not counted.
     pub inits: u64,
     /// Datagrams thrown away, by reason.
     pub drops: BTreeMap<DropReason, u64>,

@@ -20,9 +20,9 @@ use crate::time::Now;
 use std::net::SocketAddr;
 
 /// Octets of our nonce: half the key of the longest PRF (RFC 7296 2.10).
-const NONCE_LEN: usize = 32;
+pub(super) const NONCE_LEN: usize = 32;
 /// Largest IKE message in one datagram where fragments are agreed: IPv6's 1280 octets less IP, UDP and marker.
-const FRAGMENT: usize = 1228;
+pub(super) const FRAGMENT: usize = 1228;
 
 /// A request that has what IKE_SA_INIT needs.
 struct Request<'a> {
@@ -55,21 +55,20 @@ impl<'a> Request<'a> {
     fn follows_redirects(&self) -> bool {
         self.has(notify::REDIRECT_SUPPORTED) || self.has(notify::REDIRECTED_FROM)
     }
+}
 
-    /// Is there a NAT between `from` and `local`? Every address the client names counts (RFC 7296 2.23).
-    fn nat(&self, from: SocketAddr, local: SocketAddr) -> bool {
-        let matches = |kind, address| {
-            let expected = nat_detection_hash(&self.spi_i, &[0; 8], address);
-            let mut said = self.payloads.iter().filter_map(|p| match p {
-                Payload::Notify(n) if n.kind == kind => Some(n.data == expected),
-                _ => None,
-            });
-            let first = said.next();
-            first.is_none_or(|m| m) || said.any(|m| m)
-        };
-        !matches(notify::NAT_DETECTION_SOURCE_IP, from)
-            || !matches(notify::NAT_DETECTION_DESTINATION_IP, local)
-    }
+/// Is there a NAT between `from` and `local`? Every address the client names counts (RFC 7296 2.23).
+pub(super) fn is_nat(payloads: &[Payload], spi_i: &Spi, from: SocketAddr, local: SocketAddr) -> bool {
+    let matches = |kind, address| {
+        let expected = nat_detection_hash(spi_i, &[0; 8], address);
+        let mut said = payloads.iter().filter_map(|p| match p {
+            Payload::Notify(n) if n.kind == kind => Some(n.data == expected),
+            _ => None,
+        });
+        let first = said.next();
+        first.is_none_or(|m| m) || said.any(|m| m)
+    };
+    !matches(notify::NAT_DETECTION_SOURCE_IP, from) || !matches(notify::NAT_DETECTION_DESTINATION_IP, local)
 }
 
 impl Gateway {
@@ -93,14 +92,8 @@ impl Gateway {
                 vec![],
             );
         };
-        if self.faults.cookie || self.half_open.len() >= self.config.cookie_threshold {
-            self.cookies.refresh(now.at, &mut *self.random);
-            let said = find_notify(&payloads, notify::COOKIE);
-            let ip = path.peer.ip();
-            if !said.is_some_and(|n| self.cookies.check(&n.data, request.nonce, ip, &request.spi_i)) {
-                let cookie = self.cookies.make(request.nonce, ip, &request.spi_i);
-                return self.refuse_init(now, path, request.spi_i, Refusal::Cookie, notify::COOKIE, cookie);
-            }
+        if let Some(cookie) = self.wanted_cookie(now, path, &payloads, request.nonce, &request.spi_i) {
+            return self.refuse_init(now, path, request.spi_i, Refusal::Cookie, notify::COOKIE, cookie);
         }
         if let Some(elsewhere) = self.config.redirect.as_ref().filter(|e| !e.after_login)
             && request.follows_redirects()
@@ -134,6 +127,25 @@ impl Gateway {
         self.open(now, path, &request, suite, answer, datagram, digest);
     }
 
+    /// The cookie that is missing, where one is wanted (RFC 7296 2.6).
+    pub(super) fn wanted_cookie(
+        &mut self,
+        now: Now,
+        path: Path,
+        payloads: &[Payload],
+        nonce: &[u8],
+        spi_i: &Spi,
+    ) -> Option<Vec<u8>> {
+        if !self.faults.cookie && self.half_open.len() < self.config.cookie_threshold {
+            return None;
+        }
+        self.cookies.refresh(now.at, &mut *self.random);
+        let said = find_notify(payloads, notify::COOKIE);
+        let ip = path.peer.ip();
+        let known = said.is_some_and(|n| self.cookies.check(&n.data, nonce, ip, spi_i));
+        (!known).then(|| self.cookies.make(nonce, ip, spi_i))
+    }
+
     /// The choice, in favour of the group whose public value is already here: another one costs the client a round trip.
     fn choose_suite(&self, request: &Request<'_>) -> Option<(IkeSuite, Proposal)> {
         let mut own = self.config.ike.clone();
@@ -162,12 +174,7 @@ impl Gateway {
             let (why, kind) = (Refusal::Syntax, notify::INVALID_SYNTAX);
             return self.refuse_init(now, path, request.spi_i, why, kind, vec![]);
         };
-        let spi_r = loop {
-            let spi = ike_spi(&mut *self.random);
-            if !self.half_open.contains_key(&spi) {
-                break spi;
-            }
-        };
+        let spi_r = self.fresh_spi();
         let mut nr = vec![0; NONCE_LEN];
         self.random.fill(&mut nr);
         let keys = SaKeys::derive(&suite, request.nonce, &nr, &shared, &request.spi_i, &spi_r);
@@ -198,7 +205,7 @@ impl Gateway {
         }
         payloads
             .extend(self.config.dialect.vendor_ids.iter().map(|v| Payload::VendorId(v.clone().into_bytes())));
-        let response = encode_message(&head(request.spi_i, spi_r), &payloads);
+        let response = encode_message(&head(Exchange::IkeSaInit, request.spi_i, spi_r), &payloads);
         self.out.send_ike(path, &response);
 
         let dpd = &self.config.dpd;
@@ -211,23 +218,41 @@ impl Gateway {
             nr,
             request: datagram.to_vec(),
             response,
-            digest: digest.clone(),
+            digest,
             path,
-            nat: request.nat(path.peer, local),
+            nat: is_nat(request.payloads, &request.spi_i, path.peer, local),
             client_hashes,
             follows_redirects: request.follows_redirects(),
             ppk,
             deadline: now.at + self.config.auth_timeout,
             stage: Stage::First,
         };
+        self.begin(spi_r, half);
+    }
+
+    /// A responder SPI that no half-open login has.
+    pub(super) fn fresh_spi(&mut self) -> Spi {
+        loop {
+            let spi = ike_spi(&mut *self.random);
+            if !self.half_open.contains_key(&spi) {
+                return spi;
+            }
+        }
+    }
+
+    /// The first exchange is answered.
+    pub(super) fn begin(&mut self, spi_r: Spi, half: HalfOpen) {
         self.timers.set(Timer::HalfOpen(spi_r), Some((half.deadline, "half-open login")));
-        self.by_request.insert(digest, spi_r);
+        self.by_request.insert(half.digest.clone(), spi_r);
         self.half_open.insert(spi_r, half);
         self.out.counters.inits += 1;
     }
 
     fn refuse_init(&mut self, now: Now, path: Path, spi_i: Spi, why: Refusal, kind: u16, data: Vec<u8>) {
-        let message = encode_message(&head(spi_i, [0; 8]), &[Payload::Notify(Notify::status(kind, data))]);
+        let message = encode_message(
+            &head(Exchange::IkeSaInit, spi_i, [0; 8]),
+            &[Payload::Notify(Notify::status(kind, data))],
+        );
         self.out.send_ike(path, &message);
         self.out.refused(now.at, path.peer, why);
     }
@@ -239,7 +264,7 @@ impl Gateway {
     }
 }
 
-fn head(spi_i: Spi, spi_r: Spi) -> Outgoing {
-    let exchange = Exchange::IkeSaInit;
+/// Of an answer that is not encrypted.
+pub(super) fn head(exchange: Exchange, spi_i: Spi, spi_r: Spi) -> Outgoing {
     Outgoing { spi_i, spi_r, exchange, initiator: false, response: true, message_id: 0 }
 }

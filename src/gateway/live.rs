@@ -469,6 +469,12 @@ impl Gateway {
         self.unlist_traffic(connection, &live);
         let id = self.sessions.get(live.session).and_then(|s| s.id());
         let ends = why == DownReason::Deleted && self.config.dialect.delete_ends_session;
+        if why == DownReason::Deleted {
+            // Tickets go with the IKE SA that is deleted (RFC 5723), also where the session waits for its token.
+            if let Some(number) = self.sessions.get(live.session).and_then(|s| s.ticket) {
+                self.tickets.spend(number, now.at + self.config.tickets.unwrap_or_default());
+            }
+        }
         let kept = if ends {
             self.sessions.forget(live.session);
             false

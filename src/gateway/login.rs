@@ -8,6 +8,7 @@ use super::event::{DropReason, GatewayEvent, Refusal};
 use super::live::Arrival;
 use super::outbox::Path;
 use super::sessions::Wanted;
+use super::ticket::Ticket;
 use super::timers::Timer;
 use crate::crypto::{Hash, Secret};
 use crate::ike::auth::{method, shared_key_auth, sign, signed_octets, verify_signature};
@@ -50,6 +51,8 @@ pub(super) struct HalfOpen {
 pub(super) enum Stage {
     /// IKE_SA_INIT is answered.
     First,
+    /// IKE_SESSION_RESUME is answered.
+    Resumed(Box<Ticket>),
     /// EAP goes on.
     Eap(Box<Login>),
     /// AAA outside is asked; the request with this ID waits for its answer.
@@ -212,6 +215,7 @@ impl Gateway {
         // Whatever goes wrong below leaves the exchange closed.
         match std::mem::replace(&mut half.stage, Stage::Closed) {
             Stage::First => self.first_auth(now, half, payloads),
+            Stage::Resumed(ticket) => self.resume(now, half, *ticket, payloads),
             Stage::Eap(login) => self.eap(now, half, login, payloads),
             Stage::Final(login) => self.final_auth(now, half, *login, payloads),
             // The request before it has no answer yet: no other one is taken by the IKE SA.
@@ -341,7 +345,8 @@ impl Gateway {
         };
         let arrival = self.settle_child(key, &login.child, proof);
         match arrival {
-            Ok((answer, child)) => {
+            Ok((mut answer, child)) => {
+                answer.extend(self.ticket(now, half, &login.id, key, login.child.ticket));
                 let arrival = Arrival { connection, session: key, id: login.id, reconnect: false, child };
                 Outcome::Up(answer, Box::new(arrival))
             }
@@ -391,7 +396,7 @@ fn error(kind: u16) -> Vec<Payload> {
     vec![Payload::Notify(Notify::status(kind, Vec::new()))]
 }
 
-fn auth(payloads: &[Payload]) -> Option<(u8, &[u8])> {
+pub(super) fn auth(payloads: &[Payload]) -> Option<(u8, &[u8])> {
     payloads.iter().find_map(|p| match p {
         Payload::Auth { method, data } => Some((*method, data.as_slice())),
         _ => None,

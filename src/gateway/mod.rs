@@ -5,7 +5,7 @@
 //!
 //! A datagram's way: [`Gateway::handle_datagram`] tells IKE from ESP; `init` answers IKE_SA_INIT and makes a half-open SA,
 //! `login` leads it through IKE_AUTH (with `conversation` for EAP and AAA, or `reconnect` for a token), `live` serves it from
-//! then on. `sessions` holds the databases and the address pools, `show` prints what the router's commands print.
+//! then on. `resume` takes tickets (RFC 5723), which `ticket` seals and opens. `sessions` holds the databases and the address pools, `show` prints what the router's commands print.
 
 pub mod aaa;
 mod behind;
@@ -25,11 +25,13 @@ mod outbox;
 mod pool;
 mod ppk;
 mod reconnect;
+mod resume;
 mod sessions;
 mod show;
 mod status;
 #[cfg(test)]
 mod testing;
+mod ticket;
 mod timers;
 mod untried;
 
@@ -57,6 +59,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
+use ticket::Tickets;
 use timers::{Timer, Timers};
 
 /// See the module.
@@ -79,6 +82,7 @@ pub struct Gateway {
     sessions: Sessions,
     timers: Timers,
     cookies: Cookies,
+    tickets: Tickets,
     behind: Behind,
     faults: Faults,
     out: Outbox,
@@ -101,6 +105,7 @@ impl Gateway {
             sessions: databases(&config),
             timers: Timers::default(),
             cookies: Cookies::new(now.at, &mut *random),
+            tickets: Tickets::new(&mut *random),
             behind: Behind::new(config.inside.iter().copied()),
             faults: Faults::default(),
             out: Outbox::default(),
@@ -165,6 +170,9 @@ impl Gateway {
         let Ok(header) = Header::decode(message) else { return self.out.dropped(DropReason::Malformed) };
         if header.exchange == Exchange::IkeSaInit && !header.response && header.spi_r == [0; 8] {
             self.handle_init(now, path, message);
+        } else if header.exchange == Exchange::IkeSessionResume && !header.response && header.spi_r == [0; 8]
+        {
+            self.handle_resume(now, path, message);
         } else if let Some(&connection) = self.by_ike.get(&(header.spi_i, header.spi_r)) {
             self.handle_live(now, path, connection, message);
         } else if self.half_open.contains_key(&header.spi_r) {
@@ -255,7 +263,7 @@ impl Gateway {
         self.config.ppk = ppk;
     }
 
-    /// All SAs are gone without a word. The sessions are kept as inactive, or lost with their addresses.
+    /// All SAs are gone without a word. The sessions are kept as inactive, or lost with their addresses; tickets are still taken.
     pub fn restart(&mut self, now: Now, keep_databases: bool) {
         self.expire(now);
         self.out.discard_transmits();
@@ -285,6 +293,11 @@ impl Gateway {
     /// A fault: every Child SA is forgotten, and nobody is told. The IKE SAs stay, so that liveness checks are answered.
     pub fn forget_children(&mut self, now: Now) {
         self.lose_children(now);
+    }
+
+    /// A fault: the key of the tickets is another one.
+    pub fn forget_tickets(&mut self) {
+        self.tickets.forget_key(&mut *self.random);
     }
 
     /// The counters.

@@ -58,7 +58,8 @@ impl Gateway {
         let connection = self.next_connection();
         match self.settle_child(key, &child, proof) {
             Err((why, kind)) => self.refuse_reconnect(now, half, why, kind),
-            Ok((answer, child)) => {
+            Ok((mut answer, settled)) => {
+                answer.extend(self.ticket(now, half, &id, key, child.ticket));
                 self.out.counters.reconnects_ok += 1;
                 if let Some(session) = self.sessions.get(key) {
                     let (id, user) = (session.id().unwrap_or_default(), session.user.clone());
@@ -67,7 +68,7 @@ impl Gateway {
                 }
                 Outcome::Up(
                     answer,
-                    Box::new(Arrival { connection, session: key, id, reconnect: true, child }),
+                    Box::new(Arrival { connection, session: key, id, reconnect: true, child: settled }),
                 )
             }
         }

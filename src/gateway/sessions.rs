@@ -51,6 +51,8 @@ pub(super) struct Session {
     pub(super) dpd_heard: bool,
     /// RADIUS Class, as AAA outside gave it at the login.
     pub(super) class: Vec<Vec<u8>>,
+    /// The number of the ticket that was given last.
+    pub(super) ticket: Option<u64>,
     /// Active or inactive.
     pub(super) state: State,
 }
@@ -156,7 +158,8 @@ impl Sessions {
         let state = State::Active(connection);
         let user = wanted.user;
         let class = grant.class;
-        let session = Session { credentials, user, address4, address6, dpd_heard: false, class, state };
+        let session =
+            Session { credentials, user, address4, address6, dpd_heard: false, class, ticket: None, state };
         self.sessions.insert(key, session);
         Some(key)
     }
@@ -196,6 +199,11 @@ impl Sessions {
         if let Some(session) = self.sessions.get_mut(&key) {
             session.dpd_heard = true;
         }
+    }
+
+    /// Notes the ticket that was given last; the one before it.
+    pub(super) fn note_ticket(&mut self, key: SessionKey, number: u64) -> Option<u64> {
+        self.sessions.get_mut(&key)?.ticket.replace(number)
     }
 
     /// Moves a session to the active database, served by this connection from now on.

@@ -33,6 +33,12 @@ pub fn shared_key_auth(prf: Prf, key: &[u8], octets: &[u8]) -> Secret {
     prf.compute(padded.expose(), &[octets])
 }
 
+/// prf(SK_p, octets): method 2 in a resumed IKE SA, SK_p being the maker's SK_pi or SK_pr of the new one. The octets are those
+/// of every AUTH, with IKE_SESSION_RESUME in the place of IKE_SA_INIT (RFC 5723 5.1).
+pub fn resumed_auth(prf: Prf, sk_p: &Secret, octets: &[u8]) -> Secret {
+    prf.compute(sk_p.expose(), &[octets])
+}
+
 /// Verifies an AUTH payload made with a certificate's key, whatever the method. Method 1: the DigestInfo names the hash, any
 /// of SHA-256/384/512, SHA-1 only where allowed. Method 14 only with a hash that we announced.
 ///

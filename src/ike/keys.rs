@@ -31,7 +31,24 @@ pub fn rekey_skeyseed(prf: Prf, sk_d: &Secret, ni: &[u8], nr: &[u8], shared: &Se
     prf.compute(sk_d.expose(), &[shared.expose(), ni, nr])
 }
 
+/// SKEYSEED of a resumed IKE SA: prf(SK_d (old), "Resumption" | Ni | Nr), `prf` being the old SA's (RFC 5723 5.1).
+pub fn resume_skeyseed(prf: Prf, sk_d: &Secret, ni: &[u8], nr: &[u8]) -> Secret {
+    prf.compute(sk_d.expose(), &[b"Resumption", ni, nr])
+}
+
 impl SaKeys {
+    /// Of a resumed IKE SA, which has the suite of the old one (RFC 5723 5.1).
+    pub fn derive_resumed(
+        suite: &IkeSuite,
+        old_sk_d: &Secret,
+        ni: &[u8],
+        nr: &[u8],
+        spi_i: &Spi,
+        spi_r: &Spi,
+    ) -> Self {
+        Self::expand(suite, &resume_skeyseed(suite.prf, old_sk_d, ni, nr), ni, nr, spi_i, spi_r)
+    }
+
     /// SKEYSEED = prf(Ni | Nr, g^ir), then prf+ (RFC 7296 2.14).
     pub fn derive(suite: &IkeSuite, ni: &[u8], nr: &[u8], shared: &Secret, spi_i: &Spi, spi_r: &Spi) -> Self {
         Self::expand(suite, &skeyseed(suite.prf, ni, nr, shared), ni, nr, spi_i, spi_r)

@@ -164,7 +164,7 @@ pub async fn run(
 
 /// A line for people; `None` for what nobody waits for.
 fn event_text(event: &GatewayEvent) -> Option<String> {
-    let token = |yes: bool| if yes { "by token" } else { "by password" };
+    let token = |yes: bool| if yes { "by token or ticket" } else { "by password" };
     Some(match event {
         GatewayEvent::Login { user, group, aaa_requests } => {
             let group = group.as_ref().map(|group| format!(" to group {group}")).unwrap_or_default();
@@ -173,6 +173,10 @@ fn event_text(event: &GatewayEvent) -> Option<String> {
         GatewayEvent::Reconnect { id, user, peer, replaced } => {
             let replaced = if *replaced { ", in place of an SA that was thought alive" } else { "" };
             format!("{user} came back by token from {peer}, session {id}{replaced}")
+        }
+        GatewayEvent::Resumed { user, peer, replaced, .. } => {
+            let replaced = if *replaced { ", in place of an SA that was thought alive" } else { "" };
+            format!("{user} came back by ticket from {peer}{replaced}")
         }
         GatewayEvent::SaUp { number, user, peer, addresses, reconnect, .. } => {
             let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();

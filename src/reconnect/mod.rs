@@ -10,6 +10,7 @@ mod tests;
 
 use crate::crypto::Random;
 use crate::time::Instant;
+use serde::Deserialize;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -43,6 +44,19 @@ pub enum OnTrusted {
     Disconnect,
     /// No tunnel while there; the session is kept.
     Pause,
+}
+
+/// Whether IKE SAs are resumed by ticket (RFC 5723): the config file's `resumption`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resumption {
+    /// No ticket is asked for.
+    #[default]
+    Off,
+    /// By ticket where there is no token, or the gateway refuses it.
+    AfterToken,
+    /// By ticket wherever there is one.
+    First,
 }
 
 /// The rules that profile and config set.
@@ -90,7 +104,8 @@ pub enum Proof {
 /// What the policy must know about the rest at the moment of a trigger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Context {
-    /// Until when the token is worth trying; `None` without a token.
+    /// Until when a way back that needs no person is worth trying, token or ticket; `None` without one. ("Token" stands for both
+    /// in this room.)
     pub token_until: Option<Instant>,
     /// An old SA exists.
     pub old_sa: bool,
@@ -111,6 +126,8 @@ pub enum Failed {
     NoAnswer,
     /// AUTHENTICATION_FAILED.
     Refused,
+    /// Of token and ticket one was refused, and the other was not tried yet.
+    OtherWay,
     /// Certificate or signature of the gateway.
     Untrusted,
     /// The IKE SA came up without a Child SA.
@@ -171,7 +188,7 @@ pub enum Action {
     CheckOld,
     /// A new attempt with a full login.
     StartLogin,
-    /// A new attempt with session ID and token.
+    /// A new attempt with session ID and token, or with a ticket.
     StartToken,
     /// The attempt under way sends its last octets again.
     RepeatAttempt,

@@ -1,8 +1,10 @@
 //! The record of a login: what a reconnect needs, and nothing else.
 
 mod encoding;
+mod ticket;
 
 pub use encoding::{MAX_ENCODED, SessionError};
+pub use ticket::Ticket;
 
 use crate::crypto::Secret;
 use crate::time::UnixTime;
@@ -16,10 +18,12 @@ pub struct Session {
     pub host_name: String,
     /// HostAddress that issued the token: it is offered to nobody else (law 5).
     pub host_address: String,
-    /// Session ID: the IDi of a reconnect, as octets.
+    /// Session ID: the IDi of a reconnect, as octets; empty where the gateway gave no token.
     pub id: Vec<u8>,
-    /// Session token: the PSK of a reconnect.
+    /// Session token: the PSK of a reconnect; empty where the gateway gave none, and there is a ticket.
     pub token: Secret,
+    /// A ticket to resume the IKE SA with (RFC 5723), the last one that the gateway gave: it serves once.
+    pub ticket: Option<Ticket>,
     /// The user who logged in.
     pub user: String,
     /// The address and port that answered last.
@@ -39,7 +43,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// Worth trying until last contact + window + horizon (PROTOCOL section 5).
+    /// There is a token to come back with.
+    pub fn has_token(&self) -> bool {
+        !self.id.is_empty() && !self.token.is_empty()
+    }
+
+    /// The token is worth trying until last contact + window + horizon (PROTOCOL section 5).
     pub fn expires(&self, horizon: Duration) -> UnixTime {
         self.last_contact + self.window + horizon
     }
@@ -47,6 +56,15 @@ impl Session {
     /// How long the session is still worth trying; zero once it is over. A wall clock that was set back to before the last
     /// contact counts as no time passed: a token tried too late costs a refusal, one not tried costs a login.
     pub fn remaining(&self, now: UnixTime, horizon: Duration) -> Duration {
+        let ticket = self.ticket.as_ref().map_or(Duration::ZERO, |ticket| ticket.remaining(now));
+        self.token_remaining(now, horizon).max(ticket)
+    }
+
+    /// How long the token is still worth trying; zero where there is none.
+    pub fn token_remaining(&self, now: UnixTime, horizon: Duration) -> Duration {
+        if !self.has_token() {
+            return Duration::ZERO;
+        }
         let whole = self.window.saturating_add(horizon);
         whole.saturating_sub(now.since(self.last_contact))
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::crypto::{Encr, Group, Integ, Prf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -10,6 +11,7 @@ fn session() -> Session {
         host_address: "flexvpn-c8kv.example.com".into(),
         id: b"rIUHKccDRiUtFTATwq".to_vec(),
         token: Secret::from(&b"not a real token"[..]),
+        ticket: None,
         user: "user1".into(),
         peer: "10.9.0.1:4500".parse().unwrap(),
         addresses: vec!["192.168.20.5".parse().unwrap()],
@@ -19,6 +21,73 @@ fn session() -> Session {
         issued: UnixTime::from_secs(1_796_000_000),
         last_contact: UnixTime::from_secs(1_796_000_100),
     }
+}
+
+fn ticket() -> Ticket {
+    Ticket {
+        opaque: Secret::from(&b"what only the gateway reads"[..]),
+        sk_d: Secret::from(&b"a key of the old IKE SA"[..]),
+        encr: Encr::AesGcm256,
+        integ: None,
+        prf: Prf::HmacSha384,
+        group: Group::Curve25519,
+        id: (201, b"*$AnyConnectClient$*".to_vec()),
+        gateway_id: (1, vec![10, 9, 0, 1]),
+        until: UnixTime::from_secs(1_796_000_500),
+    }
+}
+
+/// A session of a gateway that gives no token.
+fn ticket_only() -> Session {
+    let nothing = Secret::new(Vec::new());
+    Session { id: Vec::new(), token: nothing, ticket: Some(ticket()), ..session() }
+}
+
+#[test]
+fn a_ticket_is_kept_with_the_token_or_in_its_place() {
+    let both = Session { ticket: Some(ticket()), ..session() };
+    let cbc = Ticket { encr: Encr::AesCbc128, integ: Some(Integ::HmacSha256_128), ..ticket() };
+    let other = Session { ticket: Some(cbc), ..session() };
+    for kept in [both, ticket_only(), other] {
+        assert_eq!(Session::decode(kept.encode().expose()), Ok(kept.clone()));
+        // A program that knows of no tickets says that it is too old, and not that the file is damaged.
+        let json: Value = serde_json::from_slice(kept.encode().expose()).unwrap();
+        assert_eq!(json["version"], 2);
+    }
+    let json: Value = serde_json::from_slice(session().encode().expose()).unwrap();
+    assert_eq!((&json["version"], json.get("ticket")), (&json!(1), None));
+    let longest = Secret::new(vec![1; 8_192]);
+    let long = Session { ticket: Some(Ticket { opaque: longest, ..ticket() }), ..session() };
+    assert_eq!(Session::decode(long.encode().expose()), Ok(long));
+}
+
+#[test]
+fn a_ticket_counts_by_its_own_clock() {
+    let s = ticket_only();
+    assert!(!s.has_token());
+    assert_eq!(s.remaining(UnixTime::from_secs(1_796_000_100), HORIZON), Duration::from_secs(400));
+    assert!(!s.usable_at(UnixTime::from_secs(1_796_000_500), HORIZON));
+    let both = Session { ticket: s.ticket, ..session() };
+    assert_eq!(both.remaining(UnixTime::from_secs(1_796_000_500), HORIZON), Duration::from_secs(620));
+}
+
+#[test]
+fn a_ticket_that_makes_no_sense_is_none() {
+    let with = |member: &str, value: Value| {
+        let mut json: Value = serde_json::from_slice(ticket_only().encode().expose()).unwrap();
+        json["ticket"][member] = value;
+        Session::decode(json.to_string().as_bytes())
+    };
+    let wrong = Err(SessionError::Value("ticket"));
+    assert_eq!(with("opaque", json!("")), wrong);
+    assert_eq!(with("sk_d", json!("!")), wrong);
+    assert_eq!(with("encr", json!(99)), wrong);
+    assert_eq!(with("integ", json!(14)), wrong, "AEAD has none");
+    assert_eq!(with("prf", json!(1)), wrong);
+    assert_eq!(with("group", json!(0)), wrong);
+    let mut json: Value = serde_json::from_slice(ticket_only().encode().expose()).unwrap();
+    json["ticket"] = Value::Null;
+    assert_eq!(Session::decode(json.to_string().as_bytes()), Err(SessionError::Value("id")));
 }
 
 /// The encoding with one member changed.
@@ -68,7 +137,7 @@ fn the_encoding_of_version_1_stays_readable() {
 
 #[test]
 fn errors_say_what_is_wrong_and_nothing_of_the_content() {
-    assert_eq!(with("version", json!(2)), Err(SessionError::Newer { found: 2 }));
+    assert_eq!(with("version", json!(3)), Err(SessionError::Newer { found: 3 }));
     assert_eq!(with("version", json!(0)), Err(SessionError::Value("version")));
     assert_eq!(with("token", json!("")), Err(SessionError::Value("token")));
     assert_eq!(with("token", json!("not base64!")), Err(SessionError::Value("token")));
@@ -102,6 +171,7 @@ fn any_session() -> impl Strategy<Value = Session> {
         host_address: t.1,
         id: s.0,
         token: Secret::new(s.1),
+        ticket: None,
         user: t.2,
         peer: SocketAddr::new(a.0, a.1),
         addresses: a.2,

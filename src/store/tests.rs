@@ -17,6 +17,7 @@ fn session(host: &str, last_contact: u64) -> Session {
         host_address: host.into(),
         id: b"rIUHKccDRiUtFTATwq".to_vec(),
         token: Secret::from(TOKEN),
+        ticket: None,
         user: "user1".into(),
         peer: "10.9.0.1:4500".parse().unwrap(),
         addresses: vec!["192.168.20.5".parse().unwrap()],

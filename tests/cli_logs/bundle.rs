@@ -33,6 +33,7 @@ pub(crate) fn session() -> Session {
         host_address: "gw.example".into(),
         id: b"rIUHKccDRiUtFTATwq".to_vec(),
         token: Secret::from(format!("{CANARY} in the store").as_bytes()),
+        ticket: None,
         user: "user1".into(),
         peer: ([10, 9, 0, 1], 4500).into(),
         addresses: Vec::new(),

@@ -80,6 +80,7 @@ pub(crate) fn plant_session(person: &Person, gateway: SocketAddr, group: u16) ->
         host_address: GATEWAY_NAME.into(),
         id: SESSION_ID.into(),
         token: Secret::from(TOKEN),
+        ticket: None,
         user: "user1".into(),
         peer: gateway,
         addresses: Vec::new(),

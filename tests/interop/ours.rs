@@ -58,6 +58,7 @@ impl Ours {
             host_address: GATEWAY_NAME.into(),
             id: SESSION_ID.into(),
             token: Secret::from(token),
+            ticket: None,
             user: "user1".into(),
             peer: SocketAddr::new(gateway, 4500),
             addresses: Vec::new(),

@@ -13,6 +13,7 @@ mod mobike;
 mod ppk;
 mod race;
 mod redirect;
+mod resume;
 mod runner;
 mod scenarios;
 mod schedule;

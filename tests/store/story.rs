@@ -28,6 +28,7 @@ pub(crate) fn session(last_contact: u64) -> Session {
         host_address: HOST.into(),
         id: b"rIUHKccDRiUtFTATwq".to_vec(),
         token: Secret::from(TOKEN.as_bytes()),
+        ticket: None,
         user: "user1".into(),
         peer: ([10, 9, 0, 1], 4500).into(),
         addresses: vec![[192, 168, 20, 5].into()],

@@ -134,6 +134,7 @@ pub(super) fn failure(failure: &Failure) -> &'static str {
         Failure::GatewayAuth => "the gateway's signature does not verify",
         Failure::Refused { verified: true, .. } => "AUTHENTICATION_FAILED after the gateway's proof",
         Failure::Refused { verified: false, .. } => "AUTHENTICATION_FAILED before the gateway's proof",
+        Failure::Ticket => "TICKET_NACK",
         Failure::Eap(_) => "the EAP exchange ended without success",
         Failure::Ppk(what) | Failure::OwnCertificate(what) => what,
         Failure::Child(_) => "no Child SA, or no address",

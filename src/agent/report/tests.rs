@@ -83,6 +83,7 @@ fn neither_token_nor_password_can_be_told() {
         host_address: "h".into(),
         id: b"id".to_vec(),
         token: crate::crypto::Secret::from(&b"very-secret-token"[..]),
+        ticket: None,
         user: "u".into(),
         peer: ([127, 0, 0, 1], 4500).into(),
         addresses: Vec::new(),

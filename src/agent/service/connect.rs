@@ -245,7 +245,7 @@ pub(super) fn connected(connection: &Connection, already: bool) -> Connected {
     Connected {
         host: connection.target.settings.host_name.clone(),
         already,
-        by_token: connection.auth == Some(crate::client::AuthKind::Token),
+        by_token: connection.auth.is_some_and(|auth| !auth.is_login()),
         addresses: connection.addresses().iter().map(ToString::to_string).collect(),
         tunnel: connection.tunnel(),
     }

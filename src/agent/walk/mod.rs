@@ -356,6 +356,7 @@ pub(super) fn login(target: &Target, redirected_from: Option<IpAddr>) -> Initiat
         ipv4: settings.ipv4,
         ipv6: settings.ipv6,
         mobike: settings.mobike,
+        ticket: false,
         redirect: false,
         redirected_from,
         proof_only: false,

@@ -161,6 +161,13 @@ pub(super) const KEYS: &[About] = &[
     ),
     about(
         GATEWAY,
+        "resumption",
+        "\"off\", \"after-token\" or \"first\"",
+        "\"off\"",
+        "Ask the gateway for a ticket and come back with it (RFC 5723): where there is no session token or it is refused, or wherever there is a ticket.",
+    ),
+    about(
+        GATEWAY,
         "pins",
         "list of SHA-512 hashes",
         "[]",

@@ -127,8 +127,11 @@ fn next(model: &Model) -> Option<String> {
 
 fn login(model: &Model) -> Option<String> {
     let picture = model.picture()?;
-    let auth =
-        picture.text("/auth").map(|auth| if auth == "psk" { "by token (psk)".to_owned() } else { auth });
+    let auth = picture.text("/auth").map(|auth| match auth.as_str() {
+        "psk" => "by token (psk)".to_owned(),
+        "ticket" => "by ticket".to_owned(),
+        _ => auth,
+    });
     let user = picture.text("/user").map(|user| format!("as {user}"));
     let both: Vec<String> = [auth, user].into_iter().flatten().collect();
     (!both.is_empty()).then(|| both.join(", "))

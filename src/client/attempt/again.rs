@@ -30,7 +30,7 @@ impl Client {
         let Some(attempt) = &self.attempt else { return };
         if self.paths.to(attempt.remote()).is_none() {
             let candidates = match attempt.auth {
-                AuthKind::Token => self.token_candidates(),
+                AuthKind::Token | AuthKind::Ticket => self.token_candidates(),
                 AuthKind::AnyConnect | AuthKind::Eap(_) | AuthKind::Certificate => self.login_candidates(),
             };
             let Some(to) = self.candidate(candidates) else {

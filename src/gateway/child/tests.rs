@@ -11,6 +11,7 @@ fn session(address6: Option<Ipv6Addr>) -> Session {
         address6,
         dpd_heard: false,
         class: Vec::new(),
+        ticket: None,
         state: State::Active(1),
     }
 }

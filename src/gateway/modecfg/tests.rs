@@ -20,6 +20,7 @@ fn session(reconnect: bool) -> Session {
         address6: None,
         dpd_heard: false,
         class: Vec::new(),
+        ticket: None,
         state: State::Active(1),
     }
 }

@@ -15,6 +15,7 @@ use super::asked::asked;
 use super::heard::Heard;
 use super::init::{Keyed, describe};
 use super::ppk::Mixing;
+use super::resume;
 use super::{Credentials, Failure, InitiatorConfig, InitiatorEvent};
 use crate::crypto::{Random, Secret};
 use crate::esp::TrafficSelector;
@@ -48,6 +49,8 @@ pub(super) struct Auth {
     step: Phase,
     asking: bool,
     pub(super) gateway: Option<(Verified, Identity)>,
+    /// IDr of a resumed IKE SA whose gateway has proved itself.
+    pub(super) resumed: Option<Identity>,
     exchange_timeout: Duration,
     deadline: Instant,
     pub(super) round_trips: u32,
@@ -108,6 +111,7 @@ impl Auth {
             Credentials::Token { id, .. } => {
                 (Identity { kind: config.dialect.reconnect_id_type, data: id.clone() }, None)
             }
+            Credentials::Ticket(ticket) => (resume::identity(&ticket.id), None),
         };
         let mut auth = Self {
             ppk: Mixing::begin(config.ppk.as_ref(), &keyed)?,
@@ -118,6 +122,7 @@ impl Auth {
             step: Phase::Proof,
             asking: false,
             gateway: None,
+            resumed: None,
             exchange_timeout: config.exchange_timeout,
             deadline: now + config.exchange_timeout,
             round_trips: keyed.round_trips,
@@ -135,10 +140,12 @@ impl Auth {
             let certificate = |der: &Vec<u8>| Payload::Cert { encoding: CERT_X509, data: der.clone() };
             payloads.extend(own.chain().iter().map(certificate));
         }
-        payloads.push(Payload::CertReq {
-            encoding: CERT_X509,
-            authorities: config.trust.certreq(config.last_root),
-        });
+        if !matches!(config.credentials, Credentials::Ticket(_)) {
+            payloads.push(Payload::CertReq {
+                encoding: CERT_X509,
+                authorities: config.trust.certreq(config.last_root),
+            });
+        }
         match &config.credentials {
             Credentials::Token { token, .. } => {
                 payloads.extend(self.prove(|keys| Ok(self.auth_payload(keys, token)))?);
@@ -147,6 +154,7 @@ impl Auth {
                 let auth = |(method, data)| Payload::Auth { method, data };
                 payloads.extend(self.prove(|keys| self.signature(keys, own).map(auth))?);
             }
+            Credentials::Ticket(_) => payloads.push(self.resumed_auth_payload()),
             Credentials::AnyConnect { .. } | Credentials::Eap { .. } => {}
         }
         let mut selectors = Vec::new();
@@ -165,7 +173,15 @@ impl Auth {
         if config.mobike {
             payloads.push(Payload::Notify(Notify::status(notify::MOBIKE_SUPPORTED, Vec::new())));
         }
+        if config.ticket {
+            payloads.push(Payload::Notify(Notify::status(notify::TICKET_REQUEST, Vec::new())));
+        }
         Ok(payloads)
+    }
+
+    /// IDi as sent.
+    pub(super) fn id(&self) -> &Identity {
+        &self.id
     }
 
     /// Method and data of an AUTH payload by the key of the certificate: with a hash that the gateway has announced (RFC 7427),
@@ -245,7 +261,11 @@ impl Auth {
         if let Some(n) = error
             && !has_auth
         {
-            let what = if config.credentials.is_login() { "login" } else { "session token" };
+            let what = match &config.credentials {
+                Credentials::Token { .. } => "session token",
+                Credentials::Ticket(_) => "ticket",
+                _ => "login",
+            };
             let said = self.eap.as_mut().and_then(Peer::refusal);
             return Err(match (n.kind, said) {
                 (notify::AUTHENTICATION_FAILED, Some(said)) => Failure::Eap(said),
@@ -255,6 +275,13 @@ impl Auth {
                 _ => Failure::Child(describe(n)),
             }
             .into());
+        }
+        if let Credentials::Ticket(ticket) = &config.credentials {
+            if let Err(failure) = self.check_resumed(ticket, payloads) {
+                self.turn_away(now.at, random);
+                return Err(failure.into());
+            }
+            return self.finish_or_delete(now, config, payloads, events, random);
         }
         if self.eap.is_none() || matches!(self.step, Phase::Final) {
             self.ppk_answered(now.at, config, payloads, random)?;
@@ -278,7 +305,7 @@ impl Auth {
                 self.follow_redirect(now.at, config, payloads, random)?;
             }
             if self.eap.is_none() {
-                return self.finish_or_delete(now.at, config, payloads, events, random);
+                return self.finish_or_delete(now, config, payloads, events, random);
             }
             self.step = Phase::Eap;
         }
@@ -286,7 +313,7 @@ impl Auth {
             Phase::Final => {
                 self.check_final(payloads)?;
                 self.follow_redirect(now.at, config, payloads, random)?;
-                self.finish_or_delete(now.at, config, payloads, events, random)
+                self.finish_or_delete(now, config, payloads, events, random)
             }
             _ => {
                 let packet = payloads.iter().find_map(|p| match p {

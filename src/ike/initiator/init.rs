@@ -1,15 +1,16 @@
-//! IKE_SA_INIT: the request, COOKIE, another group, and the valid answer among the forged ones.
+//! IKE_SA_INIT: the request, COOKIE, another group, and the valid answer among the forged ones. What of IKE_SESSION_RESUME is
+//! different is in `resume`.
 
 use super::super::auth::our_hash_algorithms;
 use super::super::keys::SaKeys;
 use super::super::message::{
-    Exchange, GatewayId, Header, Notify, Payload, Redirect, Spi, decode_message, encode_message, find_notify,
-    notify,
+    GatewayId, Header, Notify, Payload, Redirect, Spi, decode_message, encode_message, find_notify, notify,
 };
 use super::super::proposal::{IkeSuite, proposals};
 use super::super::sa::{Dropped, Retransmission};
 use super::super::sk::Outgoing;
-use super::{Failure, InitiatorConfig};
+use super::resume;
+use super::{Credentials, Failure, InitiatorConfig};
 use crate::crypto::{Group, Hash, KeyExchange, Random, generate};
 use crate::time::Instant;
 use std::collections::VecDeque;
@@ -30,7 +31,8 @@ pub(super) struct Init {
     nonce: Vec<u8>,
     source_hash: [u8; 20],
     group: Group,
-    kex: Box<dyn KeyExchange>,
+    /// `None` where a ticket stands for it.
+    kex: Option<Box<dyn KeyExchange>>,
     cookie: Vec<u8>,
     request: Vec<u8>,
     restarts: u32,
@@ -45,6 +47,8 @@ pub(super) struct Init {
     hint: Option<String>,
     /// The gateway that sent us here (RFC 5685).
     redirected_from: Option<IpAddr>,
+    /// TICKET_NACK.
+    pub(super) ticket_refused: bool,
     /// Somebody wants us elsewhere.
     pub(super) redirect: Option<GatewayId>,
     outbox: VecDeque<Vec<u8>>,
@@ -97,7 +101,7 @@ impl Init {
             nonce,
             source_hash,
             group,
-            kex: generate(group, random),
+            kex: fresh_kex(config, group, random),
             cookie: Vec::new(),
             request: Vec::new(),
             restarts: 0,
@@ -111,6 +115,7 @@ impl Init {
             round_trips: 0,
             hint: None,
             redirected_from: config.redirected_from,
+            ticket_refused: false,
             redirect: None,
             outbox: VecDeque::new(),
         };
@@ -124,10 +129,16 @@ impl Init {
         if !self.cookie.is_empty() {
             payloads.push(Payload::Notify(Notify::status(notify::COOKIE, self.cookie.clone())));
         }
+        match (&config.credentials, &self.kex) {
+            (Credentials::Ticket(ticket), _) => payloads.extend(resume::request(ticket, &self.nonce)),
+            (_, None) => {}
+            (_, Some(kex)) => payloads.extend([
+                Payload::Sa(config.ike.ike_proposals(&[], Some(self.group))),
+                Payload::Ke { group: self.group.id(), data: kex.public_value().to_vec() },
+                Payload::Nonce(self.nonce.clone()),
+            ]),
+        }
         payloads.extend([
-            Payload::Sa(config.ike.ike_proposals(&[], Some(self.group))),
-            Payload::Ke { group: self.group.id(), data: self.kex.public_value().to_vec() },
-            Payload::Nonce(self.nonce.clone()),
             Payload::Notify(Notify::status(notify::NAT_DETECTION_SOURCE_IP, self.source_hash.to_vec())),
             Payload::Notify(Notify::status(
                 notify::NAT_DETECTION_DESTINATION_IP,
@@ -150,7 +161,7 @@ impl Init {
         let head = Outgoing {
             spi_i: self.spi_i,
             spi_r: [0; 8],
-            exchange: Exchange::IkeSaInit,
+            exchange: resume::exchange(&config.credentials),
             initiator: true,
             response: false,
             message_id: 0,
@@ -173,7 +184,7 @@ impl Init {
     ) -> Result<Option<Box<Keyed>>, Dropped> {
         let (header, payloads) = decode_message(datagram).map_err(|e| Dropped::Malformed(e.to_string()))?;
         if header.spi_i != self.spi_i
-            || header.exchange != Exchange::IkeSaInit
+            || header.exchange != resume::exchange(&config.credentials)
             || !header.response
             || header.initiator
             || header.message_id != 0
@@ -204,8 +215,14 @@ impl Init {
             self.send(now, config);
             return Ok(None);
         }
+        let resuming = matches!(config.credentials, Credentials::Ticket(_));
+        if resuming && notifies().any(|n| n.kind == notify::TICKET_NACK) {
+            self.ticket_refused = true;
+            return Ok(None);
+        }
         if let Some(error) = notifies().find(|n| n.kind < 16384) {
             if error.kind == notify::INVALID_KE_PAYLOAD
+                && !resuming
                 && let Some(group) =
                     error.data.as_slice().try_into().ok().map(u16::from_be_bytes).and_then(Group::from_id)
                 && group != self.group
@@ -213,7 +230,7 @@ impl Init {
             {
                 self.restart()?;
                 self.group = group;
-                self.kex = generate(group, random);
+                self.kex = fresh_kex(config, group, random);
                 self.send(now, config);
                 return Ok(None);
             }
@@ -245,9 +262,6 @@ impl Init {
         if header.spi_r == [0; 8] {
             return Err(wrong("no responder SPI"));
         }
-        let (suite, _) = proposals(payloads)
-            .and_then(|p| config.ike.accept_ike(p))
-            .ok_or_else(|| wrong("a proposal that was not offered"))?;
         let (mut ke, mut nr, mut peer_fragments) = (None, None, false);
         for payload in payloads {
             match payload {
@@ -259,13 +273,26 @@ impl Init {
                 _ => {}
             }
         }
-        let (group, public) = ke.ok_or_else(|| wrong("no KE payload"))?;
         let nr = nr.ok_or_else(|| wrong("no nonce"))?;
-        if suite.group != self.group || group != self.group.id() {
-            return Err(wrong("another group than the one sent"));
-        }
-        let shared = self.kex.agree(public).map_err(|e| wrong(&e.to_string()))?;
-        let keys = SaKeys::derive(&suite, &self.nonce, nr, &shared, &self.spi_i, &header.spi_r);
+        let (suite, keys) = match (&config.credentials, &self.kex) {
+            (Credentials::Ticket(ticket), _) => {
+                resume::keys(ticket, (&self.nonce, nr), (&self.spi_i, &header.spi_r))
+                    .ok_or_else(|| wrong("a nonce of wrong length"))?
+            }
+            (_, kex) => {
+                let (suite, _) = proposals(payloads)
+                    .and_then(|p| config.ike.accept_ike(p))
+                    .ok_or_else(|| wrong("a proposal that was not offered"))?;
+                let (group, public) = ke.ok_or_else(|| wrong("no KE payload"))?;
+                if suite.group != self.group || group != self.group.id() {
+                    return Err(wrong("another group than the one sent"));
+                }
+                let kex = kex.as_ref().ok_or_else(|| wrong("no key exchange of ours"))?;
+                let shared = kex.agree(public).map_err(|e| wrong(&e.to_string()))?;
+                let keys = SaKeys::derive(&suite, &self.nonce, nr, &shared, &self.spi_i, &header.spi_r);
+                (suite, keys)
+            }
+        };
         Ok(Keyed {
             spi_i: self.spi_i,
             spi_r: header.spi_r,
@@ -294,7 +321,7 @@ impl Init {
         self.redirected_from = Some(self.remote.ip());
         (self.spi_i, self.remote) = (spi_i, remote);
         random.fill(&mut self.nonce);
-        self.kex = generate(self.group, random);
+        self.kex = fresh_kex(config, self.group, random);
         self.cookie.clear();
         self.restarts = 0;
         self.round_trips += 1;
@@ -340,6 +367,15 @@ impl Init {
     pub(super) fn poll_datagram(&mut self) -> Option<Vec<u8>> {
         self.outbox.pop_front()
     }
+}
+
+/// None for whoever resumes: that takes no key exchange.
+fn fresh_kex(
+    config: &InitiatorConfig,
+    group: Group,
+    random: &mut dyn Random,
+) -> Option<Box<dyn KeyExchange>> {
+    (!matches!(config.credentials, Credentials::Ticket(_))).then(|| generate(group, random))
 }
 
 /// SHA-1(SPIi | SPIr | address | port), RFC 7296 2.23.

@@ -1,4 +1,5 @@
-//! The initiator: IKE_SA_INIT, then IKE_AUTH with EAP, a certificate or a session token (PROTOCOL section 1).
+//! The initiator: IKE_SA_INIT, then IKE_AUTH with EAP, a certificate or a session token (PROTOCOL section 1); or
+//! IKE_SESSION_RESUME and IKE_AUTH with a ticket (RFC 5723).
 //!
 //! One value is one attempt. It ends with `Established` or `Failed`; the owner moves its datagrams and decides when to
 //! drop it.
@@ -9,6 +10,7 @@ mod heard;
 mod init;
 mod outcome;
 mod ppk;
+mod resume;
 
 pub use heard::Heard;
 pub use init::nat_detection_hash;
@@ -23,6 +25,7 @@ use super::sa::{Dropped, IkeSa, Retransmission};
 use crate::crypto::{Group, Random, Secret};
 use crate::esp::SaParams;
 use crate::plan::{Plan, PlanNote};
+use crate::session::Ticket;
 use crate::time::{Instant, Now};
 use auth::Auth;
 use init::Init;
@@ -62,12 +65,14 @@ pub enum Credentials {
         /// The PSK.
         token: Secret,
     },
+    /// A reconnect: the IKE SA of the ticket is resumed (RFC 5723). Each side proves by the new keys that it knows the old ones.
+    Ticket(Box<Ticket>),
 }
 
 impl Credentials {
     /// True unless it is a session that comes back.
     pub fn is_login(&self) -> bool {
-        !matches!(self, Self::Token { .. })
+        !matches!(self, Self::Token { .. } | Self::Ticket(_))
     }
 }
 
@@ -100,6 +105,8 @@ pub struct InitiatorConfig {
     pub ipv6: bool,
     /// Offer MOBIKE (RFC 4555).
     pub mobike: bool,
+    /// Ask for a ticket to resume this IKE SA with (RFC 5723).
+    pub ticket: bool,
     /// A redirect is followed (RFC 5685): a login; a token belongs to the gateway that issued it (law 5).
     pub redirect: bool,
     /// The gateway that sent us to this one.
@@ -135,6 +142,8 @@ pub struct Outcome {
     pub session_id: Option<Vec<u8>>,
     /// Session token, where the gateway gave one that is long enough.
     pub session_token: Option<Secret>,
+    /// A ticket to resume this IKE SA with, where it was asked for and given (RFC 5723).
+    pub ticket: Option<Ticket>,
     /// The gateway's reconnect window, where the dialect knows its attribute.
     pub window: Option<Duration>,
     /// The gateway's DPD interval, where the dialect knows its attribute.
@@ -145,8 +154,8 @@ pub struct Outcome {
     pub mobike: Option<Vec<IpAddr>>,
     /// The gateway ends the IKE SA after this time unless we authenticate anew (RFC 4478).
     pub auth_lifetime: Option<Duration>,
-    /// The gateway's certificate.
-    pub gateway: Verified,
+    /// The gateway's certificate; `None` in a resumed IKE SA, which takes none.
+    pub gateway: Option<Verified>,
     /// IDr as people read it.
     pub gateway_id: String,
     /// Exchanges that got an answer: what the attempt took in round trips.
@@ -174,11 +183,14 @@ pub enum Failure {
     /// AUTHENTICATION_FAILED.
     #[error("the gateway refused the {what}{}", if *.verified { "" } else { " (it had not proved itself)" })]
     Refused {
-        /// "login" or "session token".
+        /// "login", "session token" or "ticket".
         what: &'static str,
         /// The gateway had proved itself before it refused.
         verified: bool,
     },
+    /// TICKET_NACK: it has come without proof, like every answer to IKE_SESSION_RESUME.
+    #[error("the gateway does not take the ticket")]
+    Ticket,
     /// The user's own certificate cannot be used.
     #[error("no login with a certificate: {0}")]
     OwnCertificate(&'static str),
@@ -338,6 +350,9 @@ impl Initiator {
                             self.events.push_back(InitiatorEvent::Failed(failure));
                         }
                     }
+                } else if init.ticket_refused {
+                    self.stage = Stage::Over;
+                    self.events.push_back(InitiatorEvent::Failed(Failure::Ticket));
                 } else if let Some(to) = init.redirect.take() {
                     self.events.push_back(InitiatorEvent::Redirected(to));
                 }

@@ -9,7 +9,7 @@ use super::init::describe;
 use super::{Failure, InitiatorConfig, InitiatorEvent, Outcome};
 use crate::crypto::{Random, Secret};
 use crate::plan::Plan;
-use crate::time::Instant;
+use crate::time::Now;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -18,31 +18,34 @@ impl Auth {
     /// that would end the session (dialect `delete_ends_session`).
     pub(super) fn finish_or_delete(
         &mut self,
-        now: Instant,
+        now: Now,
         config: &InitiatorConfig,
         payloads: &[Payload],
         events: &mut VecDeque<InitiatorEvent>,
         random: &mut dyn Random,
     ) -> Result<(), Stop> {
-        let finished = self.finish(config, payloads, events);
+        let finished = self.finish(now, config, payloads, events);
         let may_delete = config.credentials.is_login() || !config.dialect.delete_ends_session;
         if let (Err(Stop::Failed(Failure::Child(_))), true, Some(sa)) =
             (&finished, may_delete, self.sa.as_mut())
         {
             let delete = Delete { protocol: 1, spis: Vec::new() };
-            sa.request(now, Exchange::Informational, vec![Payload::Delete(delete)], random);
+            sa.request(now.at, Exchange::Informational, vec![Payload::Delete(delete)], random);
         }
         finished
     }
 
     fn finish(
         &mut self,
+        now: Now,
         config: &InitiatorConfig,
         payloads: &[Payload],
         events: &mut VecDeque<InitiatorEvent>,
     ) -> Result<(), Stop> {
-        let Some((gateway, gateway_id)) = self.gateway.clone() else {
-            return Err(Failure::GatewayAuth.into());
+        let (gateway, gateway_id) = match (self.gateway.clone(), self.resumed.clone()) {
+            (Some((gateway, id)), _) => (Some(gateway), id),
+            (None, Some(id)) => (None, id),
+            (None, None) => return Err(Failure::GatewayAuth.into()),
         };
         if let Some(n) = payloads.iter().find_map(|p| match p {
             Payload::Notify(n) if n.kind < 16384 => Some(n),
@@ -111,6 +114,7 @@ impl Auth {
             plan_notes,
             session_id: session_id.map(<[u8]>::to_vec),
             session_token,
+            ticket: self.ticket(now.wall, &gateway_id, payloads).filter(|_| config.ticket),
             window: seconds(dialect.window_attribute),
             dpd_interval: seconds(dialect.dpd_interval_attribute),
             ppk: self.ppk.is_mixed(),

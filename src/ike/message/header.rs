@@ -45,6 +45,8 @@ pub enum Exchange {
     CreateChildSa,
     /// 37
     Informational,
+    /// 38 (RFC 5723)
+    IkeSessionResume,
     /// Any other number.
     Other(u8),
 }
@@ -57,6 +59,7 @@ impl Exchange {
             Self::IkeAuth => 35,
             Self::CreateChildSa => 36,
             Self::Informational => 37,
+            Self::IkeSessionResume => 38,
             Self::Other(number) => number,
         }
     }
@@ -69,6 +72,7 @@ impl From<u8> for Exchange {
             35 => Self::IkeAuth,
             36 => Self::CreateChildSa,
             37 => Self::Informational,
+            38 => Self::IkeSessionResume,
             other => Self::Other(other),
         }
     }

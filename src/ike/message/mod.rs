@@ -4,8 +4,8 @@
 //! gives a message of the same meaning.
 //!
 //! `header`: the IKE header and whole unencrypted messages. `chain`: generic payload headers. `payload`: one payload of
-//! each type; `proposal`, `selector`, `config`, `identity`, `notify`: what is inside them; `redirect`, `lifetime`: what is inside
-//! a notify. `read`: octets and limits.
+//! each type; `proposal`, `selector`, `config`, `identity`, `notify`: what is inside them; `redirect`, `lifetime`, `ticket`: what is
+//! inside a notify. `read`: octets and limits.
 
 #[cfg(test)]
 pub(in crate::ike) mod arbitrary;
@@ -22,6 +22,7 @@ mod redirect;
 mod selector;
 #[cfg(test)]
 mod tests;
+mod ticket;
 
 pub(in crate::ike) use chain::{Chain, GENERIC_LEN};
 pub use chain::{decode_payloads, encode_payloads};
@@ -34,3 +35,4 @@ pub use payload::{Payload, payload_type};
 pub use proposal::{Proposal, Transform, protocol, transform_kind};
 pub use read::{DecodeError, limits};
 pub use redirect::{GatewayId, Redirect};
+pub use ticket::{TICKET_MAX, TicketGrant};

@@ -107,11 +107,14 @@ impl Policy {
         if !context.has_token(now) {
             // It has outlived the window: no other follows, and only the old SA may still say something.
             if !context.old_sa {
-                return self.give_up(Why::NoToken);
+                let refused = failed == Failed::Refused && !self.expired;
+                return self.give_up(if refused { Why::TokenRefused } else { Why::NoToken });
             }
             if context.proof == Proof::None {
                 self.act(Action::CheckOld);
             }
+        } else if failed == Failed::OtherWay {
+            self.start_token(now);
         } else if failed == Failed::Refused {
             // An extra try (the user's, or a new path's) does not use up a gap: the gaps together outlast the gateway's DPD.
             if let Some(at) = r.gap.filter(|at| *at > now) {

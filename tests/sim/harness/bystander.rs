@@ -2,7 +2,7 @@
 
 use super::lab::{Certificate, LAB};
 use super::random::Seeded;
-use super::wire::{IKE_SA_INIT, Ike, Seen, read};
+use super::wire::{IKE_SESSION_RESUME, Ike, Seen, read};
 use ikeep::crypto::Random;
 use ikeep::gateway::{Gateway, GatewayConfig, Port};
 use ikeep::ike::message::{Exchange, Notify, Outgoing, Payload, encode_message, notify};
@@ -62,8 +62,11 @@ impl Bystander {
         if ike.response {
             return Vec::new();
         }
-        let init = ike.exchange == IKE_SA_INIT;
+        let init = ike.begins();
         match self.forgery {
+            Forgery::InitError if ike.exchange == IKE_SESSION_RESUME => {
+                vec![(port, plain(port, ike, [0; 8], notify::TICKET_NACK, Vec::new()))]
+            }
             Forgery::InitError if init => {
                 let kinds =
                     [notify::NO_PROPOSAL_CHOSEN, notify::INVALID_SYNTAX, notify::AUTHENTICATION_FAILED];
@@ -128,6 +131,7 @@ fn plain(port: u16, to: Ike, spi_r: [u8; 8], kind: u16, data: Vec<u8>) -> Vec<u8
         34 => Exchange::IkeSaInit,
         35 => Exchange::IkeAuth,
         36 => Exchange::CreateChildSa,
+        38 => Exchange::IkeSessionResume,
         _ => Exchange::Informational,
     };
     let head =

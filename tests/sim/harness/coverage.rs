@@ -45,7 +45,9 @@ impl Told {
             Event::Trouble(Cause::Renewal) => "renewal",
             Event::Failed(Failure::NoAnswer { .. } | Failure::Protocol(_)) => "no answer",
             // A gateway that has another method than the profile's will not have us, either.
-            Event::Failed(Failure::Refused { .. } | Failure::Eap(EapError::NotOffered { .. })) => "refused",
+            Event::Failed(
+                Failure::Refused { .. } | Failure::Ticket | Failure::Eap(EapError::NotOffered { .. }),
+            ) => "refused",
             Event::Failed(Failure::Certificate(_) | Failure::GatewayAuth | Failure::Ppk(_)) => "untrusted",
             Event::Failed(Failure::Child(_)) => "no child",
             Event::Failed(Failure::Eap(_)) => "login refused",

@@ -3,8 +3,9 @@
 
 use super::lab::PASSWORD;
 use super::laptop::PLAINTEXT;
-use super::wire::{IKE_SA_INIT, Ike, Seen, read};
+use super::wire::{Ike, Seen, read};
 use ikeep::client::{Client, Event, OUTAGE_AFTER, Order, PathId, Settings, Signal, Transmit};
+use ikeep::crypto::Secret;
 use ikeep::ike::initiator::Failure;
 use ikeep::reconnect::{OnSuspend, OnTrusted, Why};
 use ikeep::session::Session;
@@ -64,6 +65,8 @@ pub(crate) struct Model {
     /// The store had one when it was read last.
     token_until: Option<Instant>,
     window: Duration,
+    /// What it has is a ticket alone, whose end no sign of the gateway moves.
+    ticket_only: bool,
     /// The person may be asked: a login was ordered.
     may_ask: bool,
     asks: u32,
@@ -107,6 +110,7 @@ impl Model {
             token: false,
             token_until: None,
             window: Duration::ZERO,
+            ticket_only: false,
             may_ask: false,
             asks: 0,
             attempts: VecDeque::new(),
@@ -188,6 +192,9 @@ impl Model {
         self.reasons.push_back(now.at);
         self.connected_last = now.at;
         let left = stored.map(|session| {
+            if let Some(ticket) = session.ticket.as_ref().filter(|_| !session.has_token()) {
+                return ticket.remaining(now.wall);
+            }
             let age = now.wall.since(session.last_contact);
             (session.window + self.horizon).saturating_sub(age)
         });
@@ -203,7 +210,9 @@ impl Model {
     pub(crate) fn heard(&mut self, now: Instant) {
         self.heard = Some(now);
         self.unanswered = None;
-        self.token_until = Some(now + self.window + self.horizon);
+        if !self.ticket_only {
+            self.token_until = Some(now + self.window + self.horizon);
+        }
     }
 
     /// A datagram arrives, forged or not.
@@ -250,7 +259,7 @@ impl Model {
             self.disconnect_sent += 1;
         }
         match seen {
-            Seen::Ike(ike) if ike.exchange == IKE_SA_INIT => {
+            Seen::Ike(ike) if ike.begins() => {
                 assert!(self.disconnected_at.is_none(), "law 1: an attempt after the user said disconnect");
                 self.attempt(now, ike.spi_i);
             }
@@ -314,10 +323,20 @@ impl Model {
             Event::StoreSession(session) => {
                 self.token = true;
                 self.window = session.window;
-                self.token_until.get_or_insert(now.at + self.window + self.horizon);
-                let token = session.token.expose();
-                if self.secrets.iter().all(|known| known != token) {
-                    self.secrets.push(token.to_vec());
+                self.ticket_only = !session.has_token();
+                match &session.ticket {
+                    Some(ticket) if self.ticket_only => {
+                        self.token_until = Some(now.at + ticket.remaining(now.wall));
+                    }
+                    _ => {
+                        self.token_until.get_or_insert(now.at + self.window + self.horizon);
+                    }
+                }
+                let ticket = session.ticket.iter().flat_map(|ticket| [&ticket.opaque, &ticket.sk_d]);
+                for secret in std::iter::once(&session.token).chain(ticket).map(Secret::expose) {
+                    if self.secrets.iter().all(|known| known != secret) {
+                        self.secrets.push(secret.to_vec());
+                    }
                 }
             }
             Event::EraseSession => {
@@ -341,11 +360,13 @@ impl Model {
                 self.refusals = 0;
                 self.arrived = Some(now.at);
                 self.unanswered = None;
-                self.token_until = self.token_until.map(|_| now.at + self.window + self.horizon);
+                if !self.ticket_only {
+                    self.token_until = self.token_until.map(|_| now.at + self.window + self.horizon);
+                }
             }
             Event::Plan { .. } => self.planned = true,
             Event::DeletedByGateway => self.reasons.push_back(now.at),
-            Event::Failed(Failure::Refused { .. }) => self.refusals += 1,
+            Event::Failed(Failure::Refused { .. } | Failure::Ticket) => self.refusals += 1,
             Event::Ended(why) => {
                 let fair = *why != Why::TokenRefused || self.refusals >= REFUSALS || !self.impatient;
                 assert!(fair, "law 5: given up after {} refusals", self.refusals);

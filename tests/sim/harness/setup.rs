@@ -6,9 +6,18 @@ use super::random::Seeded;
 use ikeep::client::Settings;
 use ikeep::crypto::{Encr, Group, Random};
 use ikeep::gateway::GatewayConfig;
-use ikeep::reconnect::{OnSuspend, OnTrusted};
+use ikeep::reconnect::{OnSuspend, OnTrusted, Resumption};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+/// Which way back is taken first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) enum Tickets {
+    #[default]
+    Off,
+    AfterToken,
+    First,
+}
 
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -51,6 +60,9 @@ pub(crate) struct Setup {
     /// The gateway wants a new authentication every ten minutes (RFC 4478).
     #[serde(default)]
     pub(crate) reauthenticate: bool,
+    /// The gateway gives tickets (RFC 5723), and the laptops ask for them.
+    #[serde(default)]
+    pub(crate) tickets: Tickets,
     /// Laptops, all with the same gateway.
     pub(crate) laptops: usize,
 }
@@ -77,6 +89,7 @@ impl Setup {
             ends_in_trusted: false,
             rekey: 3300,
             reauthenticate: false,
+            tickets: Tickets::Off,
             laptops: 1,
         }
     }
@@ -111,6 +124,11 @@ impl Setup {
             ends_in_trusted: r.chance(120),
             rekey: if r.chance(150) { r.between(20, 120) } else { 3300 },
             reauthenticate: seed % 16 == 6,
+            tickets: match seed % 9 {
+                4 => Tickets::AfterToken,
+                5 | 7 => Tickets::First,
+                _ => Tickets::Off,
+            },
             laptops: if seed % 50 == 49 { 10 } else { 1 },
         }
     }
@@ -122,6 +140,8 @@ impl Setup {
             config.reconnect_timeout = None;
         }
         config.mobike = self.mobike;
+        // Not longer than a token is worth trying: the model counts by that.
+        config.tickets = (self.tickets != Tickets::Off && self.tokens).then_some(Duration::from_secs(900));
         config.auth_lifetime = self.reauthenticate.then_some(Duration::from_secs(600));
         config.dialect.delete_ends_session = self.delete_ends;
         config.pool4 = ([192, 168, 20, 5].into(), [192, 168, 23, 250].into());
@@ -144,6 +164,11 @@ impl Setup {
         settings.rules.on_suspend =
             if self.ends_with_sleep { OnSuspend::Disconnect } else { OnSuspend::Reconnect };
         settings.rules.auto_reconnect = self.auto;
+        settings.resumption = match self.tickets {
+            Tickets::Off => Resumption::Off,
+            Tickets::AfterToken => Resumption::AfterToken,
+            Tickets::First => Resumption::First,
+        };
         settings.rules.on_trusted = match (self.pauses_in_trusted, self.ends_in_trusted) {
             (true, _) => OnTrusted::Pause,
             (_, true) => OnTrusted::Disconnect,

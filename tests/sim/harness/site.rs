@@ -75,7 +75,7 @@ impl Site {
                 GatewayEvent::Expired { id } => {
                     self.sessions.remove(&id);
                 }
-                GatewayEvent::Reconnect { .. } => self.returns.push(now),
+                GatewayEvent::Reconnect { .. } | GatewayEvent::Resumed { .. } => self.returns.push(now),
                 _ => {}
             }
         }

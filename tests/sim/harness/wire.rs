@@ -10,7 +10,16 @@ pub(crate) struct Ike {
     pub(crate) id: u32,
 }
 
+/// The exchanges that attempts begin with.
 pub(crate) const IKE_SA_INIT: u8 = 34;
+pub(crate) const IKE_SESSION_RESUME: u8 = 38;
+
+impl Ike {
+    /// A request, or an answer, that an attempt begins with.
+    pub(crate) fn begins(self) -> bool {
+        matches!(self.exchange, IKE_SA_INIT | IKE_SESSION_RESUME)
+    }
+}
 
 /// A datagram as its outside shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,5 +53,5 @@ fn ike(message: &[u8]) -> Seen {
 
 /// The beginning of an attempt?
 pub(crate) fn is_init(port: u16, payload: &[u8]) -> bool {
-    matches!(read(port, payload), Seen::Ike(ike) if ike.exchange == IKE_SA_INIT && !ike.response)
+    matches!(read(port, payload), Seen::Ike(ike) if ike.begins() && !ike.response)
 }

@@ -1,0 +1,204 @@
+//! IKE_SESSION_RESUME and what follows (RFC 5723): a client comes back with a ticket of ours. No AAA, no certificate, no key
+//! exchange, two round trips. The ticket serves once; a session that is still in a database goes on, one that is not begins anew
+//! with its user and, where they are free, its addresses.
+
+use super::Gateway;
+use super::aaa::Grant;
+use super::child::ChildRequest;
+use super::event::{DropReason, GatewayEvent, Refusal};
+use super::init::{FRAGMENT, NONCE_LEN, head, is_nat};
+use super::live::Arrival;
+use super::login::{HalfOpen, Outcome, Stage, auth};
+use super::outbox::Path;
+use super::sessions::{SessionKey, State, Wanted};
+use super::ticket::Ticket;
+use crate::crypto::{Hash, Secret};
+use crate::ike::auth::{method, resumed_auth};
+use crate::ike::initiator::nat_detection_hash;
+use crate::ike::keys::SaKeys;
+use crate::ike::message::{
+    Exchange, Identity, Notify, Payload, Spi, TicketGrant, decode_message, encode_message, find_notify,
+    notify,
+};
+use crate::ike::sa::{IkeSa, Retransmission};
+use crate::time::Now;
+use std::time::Duration;
+
+impl Gateway {
+    /// Takes an IKE_SESSION_RESUME request.
+    pub(super) fn handle_resume(&mut self, now: Now, path: Path, datagram: &[u8]) {
+        let digest = Hash::Sha256.digest(&[datagram]);
+        if let Some(half) = self.by_request.get(&digest).and_then(|spi| self.half_open.get(spi)) {
+            // The same octets, perhaps from a new path: the same answer, and no second state.
+            return self.out.send_ike(path, &half.response);
+        }
+        let decoded = decode_message(datagram).ok().filter(|(h, _)| h.initiator && h.message_id == 0);
+        let Some((header, payloads)) = decoded else { return self.out.dropped(DropReason::Malformed) };
+        let spi_i = header.spi_i;
+        let nonce =
+            payloads.iter().find_map(|p| if let Payload::Nonce(n) = p { Some(n.as_slice()) } else { None });
+        let opaque = find_notify(&payloads, notify::TICKET_OPAQUE).map(|n| n.data.as_slice());
+        let (Some(ni), Some(opaque)) = (nonce, opaque) else {
+            return self.refuse_resume(now, path, spi_i, Refusal::Syntax, notify::INVALID_SYNTAX, vec![]);
+        };
+        if let Some(cookie) = self.wanted_cookie(now, path, &payloads, ni, &spi_i) {
+            return self.refuse_resume(now, path, spi_i, Refusal::Cookie, notify::COOKIE, cookie);
+        }
+        if self.half_open.len() >= self.config.half_open_limit {
+            return self.out.dropped(DropReason::HalfOpenLimit);
+        }
+        let ticket = self.ticket_lifetime().and_then(|_| self.tickets.open(now.at, opaque));
+        let Some(ticket) = ticket else {
+            return self.refuse_resume(now, path, spi_i, Refusal::Ticket, notify::TICKET_NACK, vec![]);
+        };
+        if !(16.max(ticket.suite.prf.len() / 2)..=256).contains(&ni.len()) {
+            return self.refuse_resume(now, path, spi_i, Refusal::Syntax, notify::INVALID_SYNTAX, vec![]);
+        }
+        let spi_r = self.fresh_spi();
+        let mut nr = vec![0; NONCE_LEN];
+        self.random.fill(&mut nr);
+        let keys = SaKeys::derive_resumed(&ticket.suite, &ticket.sk_d, ni, &nr, &spi_i, &spi_r);
+        let fragment = self.config.fragmentation
+            && find_notify(&payloads, notify::IKEV2_FRAGMENTATION_SUPPORTED).is_some();
+        let local = self.local_address(path.port);
+        let status = |kind, data: Vec<u8>| Payload::Notify(Notify::status(kind, data));
+        let hash = |address| nat_detection_hash(&spi_i, &spi_r, address);
+        let mut answer = vec![
+            Payload::Nonce(nr.clone()),
+            status(notify::NAT_DETECTION_SOURCE_IP, hash(local)),
+            status(notify::NAT_DETECTION_DESTINATION_IP, hash(path.peer)),
+        ];
+        if fragment {
+            answer.push(status(notify::IKEV2_FRAGMENTATION_SUPPORTED, vec![]));
+        }
+        let response = encode_message(&head(Exchange::IkeSessionResume, spi_i, spi_r), &answer);
+        self.out.send_ike(path, &response);
+
+        let dpd = &self.config.dpd;
+        let rule = Retransmission { first: dpd.retry, cap: dpd.retry * 4, tries: dpd.tries };
+        let fragment = fragment.then_some(FRAGMENT);
+        let half = HalfOpen {
+            sa: IkeSa::new(false, spi_i, spi_r, ticket.suite, keys, (0, 1), fragment, rule),
+            ni: ni.to_vec(),
+            nr,
+            request: datagram.to_vec(),
+            response,
+            digest,
+            path,
+            nat: is_nat(&payloads, &spi_i, path.peer, local),
+            client_hashes: None,
+            ppk: false,
+            follows_redirects: false,
+            deadline: now.at + self.config.auth_timeout,
+            stage: Stage::Resumed(Box::new(ticket)),
+        };
+        self.begin(spi_r, half);
+    }
+
+    fn refuse_resume(&mut self, now: Now, path: Path, spi_i: Spi, why: Refusal, kind: u16, data: Vec<u8>) {
+        let notify = [Payload::Notify(Notify::status(kind, data))];
+        let message = encode_message(&head(Exchange::IkeSessionResume, spi_i, [0; 8]), &notify);
+        self.out.send_ike(path, &message);
+        self.out.refused(now.at, path.peer, why);
+    }
+
+    /// IKE_AUTH of a resumed IKE SA: the client proves that it knows SK_d of the old one.
+    pub(super) fn resume(
+        &mut self,
+        now: Now,
+        half: &HalfOpen,
+        ticket: Ticket,
+        payloads: &[Payload],
+    ) -> Outcome {
+        let id = payloads.iter().find_map(|p| if let Payload::IdI(id) = p { Some(id.clone()) } else { None });
+        let (Some(id), Some(request)) = (id, ChildRequest::read(payloads)) else {
+            return self.refuse(now, half, Refusal::Syntax, notify::INVALID_SYNTAX);
+        };
+        let (prf, keys) = (half.sa.suite().prf, half.sa.keys());
+        let expected = resumed_auth(prf, &keys.sk_pi, &half.client_octets(&id));
+        let proved =
+            matches!(auth(payloads), Some((method::SHARED_KEY, data)) if expected == Secret::from(data));
+        // It may have served another half-open IKE SA meanwhile.
+        if !proved || id != ticket.id || self.tickets.is_spent(ticket.number) {
+            return self.refuse(now, half, Refusal::Ticket, notify::AUTHENTICATION_FAILED);
+        }
+        self.tickets.spend(ticket.number, ticket.until);
+        let own = self.config.identity.clone();
+        let data = resumed_auth(prf, &keys.sk_pr, &half.our_octets(&own)).expose().to_vec();
+        let proof = vec![Payload::IdR(own), Payload::Auth { method: method::SHARED_KEY, data }];
+
+        let connection = self.next_connection();
+        let known = self.sessions.get(ticket.session).filter(|s| s.ticket == Some(ticket.number));
+        let (key, replaced) = match known.map(|session| session.state) {
+            Some(state) => (ticket.session, matches!(state, State::Active(_))),
+            None => {
+                let wanted = Wanted {
+                    user: ticket.user,
+                    address4: Some(ticket.address4),
+                    address6: ticket.address6.map(Some),
+                    reconnect: self.config.reconnect_timeout.is_some(),
+                    grant: Grant { class: ticket.class, ..Grant::default() },
+                };
+                match self.sessions.issue(wanted, connection, &mut *self.random) {
+                    Some(key) => (key, false),
+                    None => {
+                        return self.refuse(now, half, Refusal::PoolEmpty, notify::INTERNAL_ADDRESS_FAILURE);
+                    }
+                }
+            }
+        };
+        match self.settle_child(key, &request, proof) {
+            Err((why, kind)) => self.refuse(now, half, why, kind),
+            Ok((mut answer, child)) => {
+                self.out.counters.resumed += 1;
+                answer.extend(self.ticket(now, half, &id, key, request.ticket));
+                if let Some(session) = self.sessions.get(key) {
+                    let (id, user, peer) = (session.id(), session.user.clone(), half.path.peer);
+                    self.out.tell(GatewayEvent::Resumed { id, user, peer, replaced });
+                }
+                Outcome::Up(
+                    answer,
+                    Box::new(Arrival { connection, session: key, id, reconnect: true, child }),
+                )
+            }
+        }
+    }
+
+    /// Tickets are given and taken: not with a PPK, which a resumed IKE SA does not show.
+    fn ticket_lifetime(&self) -> Option<Duration> {
+        self.config.tickets.filter(|_| self.config.ppk.is_none())
+    }
+
+    /// A ticket for the IKE SA that comes up, where one is wanted and tickets are given; the one before it is over.
+    pub(super) fn ticket(
+        &mut self,
+        now: Now,
+        half: &HalfOpen,
+        id: &Identity,
+        key: SessionKey,
+        wanted: bool,
+    ) -> Option<Payload> {
+        let lifetime = self.ticket_lifetime().filter(|_| wanted)?;
+        let session = self.sessions.get(key)?;
+        let Some(number) = self.tickets.number(now.at) else {
+            return Some(Payload::Notify(Notify::status(notify::TICKET_NACK, Vec::new())));
+        };
+        let ticket = Ticket {
+            number,
+            until: now.at + lifetime,
+            session: key,
+            suite: *half.sa.suite(),
+            sk_d: half.sa.keys().sk_d.clone(),
+            id: id.clone(),
+            user: session.user.clone(),
+            address4: session.address4,
+            address6: session.address6,
+            class: session.class.clone(),
+        };
+        if let Some(before) = self.sessions.note_ticket(key, number) {
+            self.tickets.spend(before, now.at + lifetime);
+        }
+        self.out.counters.tickets += 1;
+        Some(TicketGrant { lifetime, opaque: self.tickets.seal(&ticket) }.payload())
+    }
+}

@@ -1,0 +1,232 @@
+//! Session resumption (RFC 5723) in virtual time: tickets beside the token and in its place, what a refusal costs, and what an
+//! independent program makes of the octets.
+
+mod check;
+
+use crate::harness::{Bystander, Forgery, Seeded, World};
+use ikeep::client::{AuthKind, Client, Event, Order};
+use ikeep::gateway::TokenFault;
+use ikeep::ike::initiator::Failure;
+use ikeep::reconnect::Resumption;
+use ikeep::session::Session;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const LIFETIME: Duration = Duration::from_secs(600);
+
+/// A gateway that gives tickets, with tokens beside them or without.
+fn world(seed: u64, tokens: bool, resumption: Resumption) -> World {
+    let mut world = World::with(
+        seed,
+        |gateway| {
+            gateway.tickets = Some(LIFETIME);
+            if !tokens {
+                gateway.reconnect_timeout = None;
+            }
+        },
+        |client| client.resumption = resumption,
+    );
+    world.link.jitter = 0;
+    world.connect(5 * SECOND);
+    world.run_for(SECOND);
+    world
+}
+
+/// How each IKE SA came to stand, and in how many round trips.
+fn ups(world: &World) -> Vec<(AuthKind, u32)> {
+    let up = |event: &Event| match event {
+        Event::Established { auth, round_trips } => Some((*auth, *round_trips)),
+        _ => None,
+    };
+    world.events.iter().filter_map(|(_, event)| up(event)).collect()
+}
+
+fn asked(world: &World) -> usize {
+    world.count(|event| matches!(event, Event::Ask(_)))
+}
+
+fn back(world: &mut World) {
+    world.order(Order::Reconnect);
+    world.run_for(SECOND);
+    assert_eq!(world.state(), "connected", "{}", world.history());
+}
+
+const LOGIN: (AuthKind, u32) = (AuthKind::AnyConnect, 6);
+const TICKET: (AuthKind, u32) = (AuthKind::Ticket, 2);
+const TOKEN: (AuthKind, u32) = (AuthKind::Token, 2);
+
+#[test]
+fn without_a_token_the_ticket_brings_it_back_again_and_again() {
+    let mut world = world(1, false, Resumption::AfterToken);
+    let before = world.client().status(world.now.at).addresses;
+    for _ in 0..3 {
+        back(&mut world);
+    }
+    assert_eq!(ups(&world), [LOGIN, TICKET, TICKET, TICKET]);
+    assert_eq!(asked(&world), 1, "the person is asked at the login only");
+    assert_eq!(world.gateway().counters().aaa_requests, 1);
+    assert_eq!((world.gateway().counters().resumed, world.gateway().counters().tickets), (3, 4));
+    assert_eq!(world.client().status(world.now.at).addresses, before);
+    assert_eq!(world.count(|e| matches!(e, Event::NoToken)), 0);
+    // Traffic goes through what was resumed, and both of its SAs can be rekeyed.
+    world.echo_every = Some(SECOND);
+    world.run_for(7200 * SECOND);
+    assert_eq!(world.state(), "connected");
+    assert!(world.echoes_back + 20 >= world.echoes_sent, "{} of {}", world.echoes_back, world.echoes_sent);
+    assert!(world.count(|e| matches!(e, Event::ChildRekeyed)) > 0);
+}
+
+#[test]
+fn a_gateway_without_tickets_costs_nothing() {
+    let mut world = World::with(2, |_| {}, |client| client.resumption = Resumption::First);
+    world.connect(5 * SECOND);
+    world.run_for(SECOND);
+    back(&mut world);
+    assert_eq!(ups(&world), [LOGIN, TOKEN]);
+    assert_eq!(world.client().session().and_then(|session| session.ticket.clone()), None);
+}
+
+#[test]
+fn nothing_is_asked_for_where_it_is_off() {
+    let mut world = world(3, true, Resumption::Off);
+    assert_eq!(world.gateway().counters().tickets, 0);
+    back(&mut world);
+    assert_eq!(ups(&world), [LOGIN, TOKEN]);
+}
+
+#[test]
+fn the_token_comes_first_unless_configured() {
+    let mut token = world(4, true, Resumption::AfterToken);
+    back(&mut token);
+    assert_eq!(ups(&token), [LOGIN, TOKEN]);
+    let mut ticket = world(4, true, Resumption::First);
+    back(&mut ticket);
+    assert_eq!(ups(&ticket), [LOGIN, TICKET]);
+}
+
+#[test]
+fn a_refused_token_is_followed_by_the_ticket_at_once() {
+    let mut world = world(5, true, Resumption::AfterToken);
+    world.gateway_mut().faults().tokens = TokenFault::All;
+    let start = world.now.at;
+    world.order(Order::Reconnect);
+    world.run_until_state("reconnecting", SECOND);
+    world.run_until_state("connected", SECOND);
+    assert_eq!(ups(&world), [LOGIN, TICKET]);
+    assert!(world.now.at.since(start) < SECOND / 2, "{:?}", world.now.at.since(start));
+}
+
+/// The agent dies, and another one starts with this in its store.
+fn start_with(world: &mut World, session: Session) {
+    world.stored = Some(session);
+    world.crash(SECOND);
+}
+
+#[test]
+fn an_unknown_ticket_is_followed_by_the_token_at_once() {
+    let mut world = world(6, true, Resumption::First);
+    world.gateway_mut().forget_tickets();
+    let start = world.now.at;
+    world.order(Order::Reconnect);
+    world.run_until_state("reconnecting", SECOND);
+    world.run_until_state("connected", SECOND);
+    assert_eq!(ups(&world), [LOGIN, TOKEN]);
+    assert!(world.now.at.since(start) < SECOND / 2, "{:?}", world.now.at.since(start));
+    assert_eq!(world.count(|e| matches!(e, Event::Failed(Failure::Ticket))), 1);
+    // The token's IKE SA came with a new one.
+    back(&mut world);
+    assert_eq!(ups(&world), [LOGIN, TOKEN, TICKET]);
+}
+
+#[test]
+fn an_unknown_ticket_without_a_token_ends_in_a_login_at_once() {
+    let mut world = world(7, false, Resumption::AfterToken);
+    world.gateway_mut().forget_tickets();
+    world.restart(true);
+    world.order(Order::Reconnect);
+    world.run_until_state("auth-required", 30 * SECOND);
+    assert_eq!(
+        world.count(|e| matches!(e, Event::Failed(Failure::Ticket))),
+        1,
+        "it is not tried again and again"
+    );
+    world.connect(5 * SECOND);
+    assert_eq!(ups(&world), [LOGIN, LOGIN]);
+}
+
+#[test]
+fn a_ticket_outlives_a_restart_of_the_gateway_that_forgets_every_session() {
+    let mut world = world(8, false, Resumption::AfterToken);
+    let before = world.client().status(world.now.at).addresses;
+    world.restart(false);
+    back(&mut world);
+    assert_eq!(ups(&world), [LOGIN, TICKET]);
+    assert_eq!(world.client().status(world.now.at).addresses, before, "they are in the ticket");
+}
+
+#[test]
+fn a_ticket_serves_once_and_no_other_gateway() {
+    let mut world = world(9, false, Resumption::AfterToken);
+    let first = world.client().session().cloned().expect("a session");
+    assert!(!first.has_token() && first.ticket.is_some());
+    back(&mut world);
+    let second = world.client().session().cloned().expect("a session");
+    assert_ne!(first.ticket, second.ticket);
+    // Whoever shows the first one again is refused, and the SA that stands is not touched.
+    let elsewhere = Session { host_address: "other.example.com".into(), ..second.clone() };
+    let mut stranger = Client::new(world.now, world.settings.clone(), Box::new(Seeded::new(1)));
+    assert!(!stranger.restore(world.now, elsewhere), "another gateway's ticket is not taken over (law 5)");
+    start_with(&mut world, first);
+    world.run_until_state("auth-required", 30 * SECOND);
+    assert_eq!(ups(&world), [LOGIN, TICKET]);
+    // The second one is still good.
+    start_with(&mut world, second);
+    world.run_until_state("connected", 5 * SECOND);
+    assert_eq!(ups(&world), [LOGIN, TICKET, TICKET]);
+}
+
+#[test]
+fn a_disconnect_ends_the_ticket_on_both_sides() {
+    let mut world = world(10, false, Resumption::AfterToken);
+    let session = world.client().session().cloned().expect("a session");
+    world.order(Order::Disconnect);
+    world.run_for(5 * SECOND);
+    assert_eq!(world.count(|e| matches!(e, Event::EraseSession)), 1);
+    assert!(world.client().session().is_none());
+    start_with(&mut world, session); // somebody has kept it
+    world.order(Order::Connect);
+    world.run_until_state("auth-required", 30 * SECOND);
+    assert_eq!(ups(&world), [LOGIN]);
+}
+
+#[test]
+fn a_ticket_ends_in_time() {
+    let mut world = world(11, false, Resumption::AfterToken);
+    world.run_for(LIFETIME);
+    assert_eq!(world.state(), "connected", "the SA needs none");
+    let start = world.now.at;
+    world.restart(true);
+    world.run_until_state("auth-required", 120 * SECOND);
+    assert_eq!(world.gateway().counters().refusals.len(), 0, "nobody was asked about what is over");
+    let ended = world.events.iter().any(|(at, e)| matches!(e, Event::Ended(_)) && *at >= start);
+    assert!(ended, "{}", world.history());
+}
+
+#[test]
+fn a_forged_refusal_costs_a_round_trip_and_no_login() {
+    let mut world = world(12, true, Resumption::First);
+    let (now, until) = (world.now, world.now.at + 5 * SECOND);
+    let gateway = world.sites[0].addresses[0];
+    world.bystander = Some(Bystander::new(Forgery::InitError, now, until, gateway, 1));
+    back(&mut world);
+    assert_eq!(ups(&world), [LOGIN, TOKEN]);
+    assert_eq!(asked(&world), 1);
+}
+
+#[test]
+fn a_cookie_is_given_back() {
+    let mut world = world(13, false, Resumption::AfterToken);
+    world.gateway_mut().faults().cookie = true;
+    back(&mut world);
+    assert_eq!(ups(&world), [LOGIN, (AuthKind::Ticket, 3)]);
+}
