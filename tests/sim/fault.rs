@@ -219,7 +219,7 @@ impl Fault {
                 world.at_gateway(site, |gateway, now| gateway.forget_children(now));
                 // The client doubts the Child SA after three answered liveness checks, but not twice in five minutes (longer
                 // where nothing came back in between).
-                world.disturb_all(site, now.at + ms(2_500_000));
+                world.lose_children(site, now.at + ms(2_500_000));
             }
             Self::Expire => world.at_gateway(site, |gateway, _| gateway.faults().window_over()),
             Self::RefuseTokens { times } => {

@@ -89,7 +89,7 @@ pub(crate) fn calm(world: &mut World) {
         laptop.crash_after = None;
         laptop.echo_every.get_or_insert(SECOND);
         laptop.next_echo = laptop.next_echo.min(now.at + SECOND);
-        laptop.disturbed = now.at;
+        laptop.disturbed = laptop.deceived.max(now.at);
         // Whoever sleeps for days is woken.
         laptop.asleep_until = laptop.asleep_until.map(|until| until.min(now.at + SECOND));
         laptop.resume_at = laptop.resume_at.map(|at| at.min(now.at + SECOND));
@@ -98,7 +98,8 @@ pub(crate) fn calm(world: &mut World) {
         world.touch(i);
     }
     // Whatever can come back by itself has come back: longer than any limit of the model.
-    world.run_for(12 * SECOND);
+    let deceived = world.laptops.iter().map(|laptop| laptop.deceived.since(now.at)).max();
+    world.run_for(deceived.unwrap_or_default().max(12 * SECOND));
     settle(world);
     let asks: Vec<usize> = world.laptops.iter().map(|l| l.count(|e| matches!(e, Event::Ask(_)))).collect();
     // The others need their person, and who is asked with a token that is dead without knowing it, twice.

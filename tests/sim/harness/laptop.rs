@@ -39,6 +39,8 @@ pub(crate) struct Laptop {
     pub(crate) troubles: Vec<(Instant, Bad)>,
     /// Whatever was done to it is over since then.
     pub(crate) disturbed: Instant,
+    /// By then it has noticed what its gateway has lost without a word.
+    pub(crate) deceived: Instant,
     pub(crate) asleep_until: Option<Instant>,
     pub(crate) revive_at: Option<Instant>,
     /// Sleep was announced and does not come: when it says that it is awake.
@@ -91,6 +93,7 @@ impl Laptop {
             link: Link::default(),
             troubles: Vec::new(),
             disturbed: now.at,
+            deceived: now.at,
             asleep_until: None,
             revive_at: None,
             resume_at: None,

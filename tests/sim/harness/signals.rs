@@ -11,6 +11,20 @@ use std::time::Duration;
 const PROBE: Duration = Duration::from_secs(2);
 
 impl World {
+    /// Everybody at a gateway is disturbed until then.
+    pub(crate) fn disturb_all(&mut self, site: usize, until: Instant) {
+        self.laptops.iter_mut().filter(|laptop| laptop.site == site).for_each(|laptop| laptop.disturb(until));
+    }
+
+    /// A gateway loses what only traffic shows to be lost: everybody there has noticed by then.
+    pub(crate) fn lose_children(&mut self, site: usize, until: Instant) {
+        self.disturb_all(site, until);
+        self.laptops
+            .iter_mut()
+            .filter(|laptop| laptop.site == site)
+            .for_each(|laptop| laptop.deceived = until);
+    }
+
     /// An order of the user's, to the first laptop.
     pub(crate) fn order(&mut self, order: Order) {
         self.order_of(0, order);

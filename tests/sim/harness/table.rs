@@ -71,6 +71,8 @@ pub(crate) const ALLOWED: &[(&str, &str, &str)] = &[
     // The old SA has answered on the new path meanwhile; after the attempt that is enough.
     ("reconnecting", "untrusted", "connected"),
     ("reconnecting", "gateway deleted", "reconnecting"),
+    // The answer that proves the old SA says that its Child SA is lost.
+    ("reconnecting", "child deleted", "reconnecting"),
     ("reconnecting", "session over", "auth-required"),
     ("reconnecting", "connect", "reconnecting"),
     ("reconnecting", "reconnect", "reconnecting"),

@@ -155,11 +155,6 @@ impl World {
         self.disturb_all(s, now.at);
     }
 
-    /// Everybody at a gateway is disturbed until then.
-    pub(crate) fn disturb_all(&mut self, site: usize, until: Instant) {
-        self.laptops.iter_mut().filter(|laptop| laptop.site == site).for_each(|laptop| laptop.disturb(until));
-    }
-
     /// Logs in and expects it to work within `limit`.
     pub(crate) fn connect(&mut self, limit: Duration) {
         self.order(Order::Connect);
