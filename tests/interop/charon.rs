@@ -244,7 +244,7 @@ impl CharonOptions {
 
 /// The daemon's log, read as it is written. It goes to stderr because the daemon does not flush a stdout that is a pipe.
 #[derive(Default)]
-struct Log {
+pub(super) struct Log {
     state: Mutex<LogState>,
     changed: Condvar,
 }
@@ -256,7 +256,7 @@ struct LogState {
 }
 
 impl Log {
-    fn follow(self: &Arc<Self>, stderr: ChildStderr) {
+    pub(super) fn follow(self: &Arc<Self>, stderr: ChildStderr) {
         let log = Arc::clone(self);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -268,19 +268,19 @@ impl Log {
         });
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         self.locked().lines.clone()
     }
 
     /// Waits at most `limit` for `wanted`; whether it came. A closed log ends the wait.
-    fn wait_until(&self, limit: Duration, wanted: impl Fn(&[String]) -> bool) -> bool {
+    pub(super) fn wait_until(&self, limit: Duration, wanted: impl Fn(&[String]) -> bool) -> bool {
         let pending = |state: &mut LogState| !state.closed && !wanted(&state.lines);
         let waited = self.changed.wait_timeout_while(self.locked(), limit, pending);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         wanted(&state.lines)
     }
 
-    fn wait_until_closed(&self, limit: Duration) {
+    pub(super) fn wait_until_closed(&self, limit: Duration) {
         let _ = self.changed.wait_timeout_while(self.locked(), limit, |state| !state.closed);
     }
 

@@ -10,6 +10,7 @@ mod charon;
 mod netns;
 mod ours;
 mod pki;
+mod pluto;
 mod swanctl;
 mod web;
 
@@ -17,6 +18,7 @@ pub(crate) use charon::{Charon, CharonOptions};
 pub(crate) use netns::{Netns, Pair, inside};
 pub(crate) use ours::Ours;
 pub(crate) use pki::Pki;
+pub(crate) use pluto::{Clients, Pluto};
 pub(crate) use swanctl::{ClientConfig, GatewayConfig, Suite};
 pub(crate) use web::WebServer;
 

@@ -7,6 +7,7 @@ mod eap;
 #[path = "../interop/mod.rs"]
 mod interop;
 mod learn;
+mod libreswan;
 mod mobike;
 #[path = "../person/mod.rs"]
 mod person;
