@@ -5,6 +5,7 @@ use super::lab::START;
 use super::world::World;
 use ikeep::client::{Order, Paths, Signal};
 use ikeep::reconnect::{OnSuspend, OnTrusted};
+use ikeep::time::Instant;
 use std::time::Duration;
 
 /// A portal is looked for so often.
