@@ -108,7 +108,7 @@ pub(super) struct Connection {
     pub(super) commands: mpsc::Sender<Command>,
     plan: watch::Sender<Option<Plan>>,
     proxy: Option<SocketAddr>,
-    tasks: Vec<AbortHandle>,
+    pub(super) tasks: Vec<AbortHandle>,
 }
 
 impl Drop for Connection {

@@ -64,6 +64,13 @@ pub enum Command {
     },
     /// The machine came into a network that the profile trusts, or left it.
     Trusted(bool),
+    /// What came of a scan of this machine: see [`Signal::Scanned`].
+    Scanned {
+        /// Of the scan.
+        id: u64,
+        /// What goes to the gateway, or why there is nothing.
+        token: Result<String, String>,
+    },
     /// The answer to [`Event::LookUp`].
     LookedUp {
         /// The host name.
@@ -335,6 +342,7 @@ impl Driver {
             Command::Suspend => self.client.signal(now, Signal::Suspend),
             Command::Resume => self.client.signal(now, Signal::Resume),
             Command::Addresses(addresses) => self.client.signal(now, Signal::Addresses(addresses)),
+            Command::Scanned { id, token } => self.client.signal(now, Signal::Scanned { id, token }),
             Command::LookedUp { name, addresses } => {
                 self.client.signal(now, Signal::LookedUp { name, addresses });
             }

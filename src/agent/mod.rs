@@ -19,6 +19,7 @@ pub(crate) mod pump;
 mod questions;
 pub mod report;
 pub mod run;
+mod scan;
 pub mod service;
 pub(crate) mod socket;
 pub mod standing;

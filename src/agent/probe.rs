@@ -4,7 +4,7 @@
 use super::clock::{Clock, OsRandom};
 use super::socket::{Inbox, Udp};
 use crate::ike::cert::Verified;
-use crate::ike::eap::{Answers, EapError, Form, Notice};
+use crate::ike::eap::{Answers, EapError, Form, HostScan, Notice};
 use crate::ike::initiator::{
     Failure, Heard, Initiator, InitiatorConfig, InitiatorEvent, Leg, Outcome, nat_detection_hash,
 };
@@ -82,6 +82,8 @@ pub(in crate::agent) enum Halt {
     Over,
     /// The gateway asks something.
     Asked(Form),
+    /// The gateway wants this machine scanned.
+    Scan(HostScan),
     /// It stands.
     Established(Box<Outcome>),
 }
@@ -152,6 +154,11 @@ impl<'a> Probe<'a> {
     /// Those that cannot be sent: ask again.
     pub(in crate::agent) fn answer(&mut self, answers: &Answers) -> Result<(), EapError> {
         self.initiator.answer(self.clock.now(), answers, &mut self.random)
+    }
+
+    /// What came of the scan that was wanted.
+    pub(in crate::agent) fn scanned(&mut self, token: Result<String, String>) {
+        self.initiator.scanned(self.clock.now(), token, &mut self.random);
     }
 
     /// Ends an IKE SA that stands, and waits for the gateway to say so.
@@ -285,6 +292,7 @@ impl<'a> Probe<'a> {
                 }
                 InitiatorEvent::Notice(notice) => tell(notice),
                 InitiatorEvent::Ask(form) => self.halt = Some(Halt::Asked(form)),
+                InitiatorEvent::Scan(scan) => self.halt = Some(Halt::Scan(scan)),
                 InitiatorEvent::Established(outcome) => self.halt = Some(Halt::Established(outcome)),
             }
         }

@@ -5,6 +5,7 @@ mod choose;
 mod ppk;
 
 use super::device::device;
+use super::scan::Scanner;
 use super::standing::Meaning;
 use crate::client::Settings;
 use crate::config::profiles::FileError;
@@ -63,6 +64,8 @@ pub struct Target {
     pub fixed_address: bool,
     /// A folder for the keys of every SA, for Wireshark.
     pub key_log: Option<PathBuf>,
+    /// The program for the scan of the host that a gateway may ask for, where one is named.
+    pub host_scan: Option<Scanner>,
     /// The desktop shows what a person must know.
     pub notifications: bool,
     /// What went wrong on the way without being in the way.
@@ -332,6 +335,7 @@ impl Target {
             Err(problem) if !to_log_in => warnings.push(format!("the next login will not work: {problem}")),
             chosen => chosen?,
         }
+        settings.login.scans = !gateway.host_scan.is_empty();
         if !gateway.address.is_empty() {
             settings.addresses.clone_from(&gateway.address);
         }
@@ -367,6 +371,7 @@ impl Target {
             helper: config.agent.helper,
             proxy: wishes.proxy.unwrap_or(config.agent.proxy),
             key_log: config.agent.key_log,
+            host_scan: Scanner::of(&gateway),
             notifications: config.agent.notifications,
             fixed_address: !gateway.address.is_empty(),
             settings,
@@ -413,6 +418,7 @@ impl Target {
             && a.ike_identity == b.ike_identity
             && a.ppk == b.ppk
             && (a.dpd_interval, a.reconnect_window) == (b.dpd_interval, b.reconnect_window)
+            && self.host_scan == other.host_scan
             && self.fixed_address == other.fixed_address
             && (!self.fixed_address || a.addresses == b.addresses)
             && self.key_log == other.key_log

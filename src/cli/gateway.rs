@@ -88,6 +88,9 @@ pub(super) struct Serve {
     /// The certificate is enough: its common name logs in, no password is asked for
     #[arg(long, requires = "client_ca", conflicts_with_all = ["users", "radius"])]
     certificate_only: bool,
+    /// Ask every login for a scan of the host, and take those that come back with this token
+    #[arg(long, value_name = "TOKEN")]
+    host_scan: Option<String>,
     /// A group to log in to; may be given several times: of more than one the user chooses
     #[arg(long = "group", value_name = "NAME")]
     groups: Vec<String>,
@@ -287,6 +290,7 @@ impl Serve {
             ports: (self.port, self.nat_port),
             users: users.unwrap_or_else(|| seed.users.clone()),
             certificate_only: self.certificate_only,
+            host_scan: self.host_scan.clone(),
             groups: self.groups.clone(),
             pool4: (self.pool.0, self.pool.1),
             pool6: self.pool6.map(|pool| (pool.0, pool.1)),

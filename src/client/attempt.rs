@@ -273,6 +273,10 @@ impl Client {
             }
             InitiatorEvent::Notice(notice) => self.events.push_back(Event::Notice(notice)),
             InitiatorEvent::Ask(form) => self.ask(now, form),
+            InitiatorEvent::Scan(scan) => {
+                self.scans += 1;
+                self.events.push_back(Event::Scan { id: self.scans, scan });
+            }
             InitiatorEvent::Established(outcome) => self.established(now, *outcome),
             InitiatorEvent::Failed(failure) => self.attempt_failed(now, failure),
         }
@@ -300,6 +304,13 @@ impl Client {
             form.error = refusal.unwrap_or(form.error);
         }
         self.events.push_back(Event::Ask(form));
+    }
+
+    /// A scan of an attempt before this one is none of it.
+    pub(super) fn scanned(&mut self, now: Now, id: u64, token: Result<String, String>) {
+        let Some(attempt) = self.attempt.as_mut().filter(|_| id == self.scans) else { return };
+        attempt.initiator.scanned(now, token, &mut *self.random);
+        self.pump_attempt(now);
     }
 
     pub(super) fn answer(&mut self, now: Now, answers: Answers) {

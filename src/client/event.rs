@@ -2,7 +2,7 @@
 
 use super::PathId;
 use crate::esp::{SaParams, SaStats};
-use crate::ike::eap::{EapMethod, Form, Notice};
+use crate::ike::eap::{EapMethod, Form, HostScan, Notice};
 use crate::ike::initiator::Failure;
 use crate::ike::keys::SaKeys;
 use crate::ike::proposal::{EspSuite, IkeSuite};
@@ -75,6 +75,13 @@ pub enum Event {
     Trouble(Cause),
     /// A question to the user; answer with `Order::Answer`.
     Ask(Form),
+    /// The gateway of a login wants this machine scanned: answer with [`super::Signal::Scanned`] and this number.
+    Scan {
+        /// Of this scan.
+        id: u64,
+        /// What the gateway says of it.
+        scan: HostScan,
+    },
     /// Something to tell the user.
     Notice(Notice),
     /// Keep this session.

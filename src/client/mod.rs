@@ -81,6 +81,13 @@ pub enum Signal {
         /// In the order to prefer them.
         addresses: Vec<IpAddr>,
     },
+    /// What came of [`Event::Scan`]: the token, or why there is none, for people.
+    Scanned {
+        /// Of the scan; another one's changes nothing.
+        id: u64,
+        /// What goes to the gateway.
+        token: Result<String, String>,
+    },
     /// A captive portal was found on the way, or is gone.
     Portal {
         /// Found.
@@ -130,6 +137,8 @@ pub struct Client {
     /// Why the login before this one was refused, until a form says so.
     refusal: Option<String>,
     logins: u32,
+    /// Scans that were asked for.
+    scans: u64,
     address: usize,
     /// Whoever answered last.
     answered_last: Option<IpAddr>,
@@ -181,6 +190,7 @@ impl Client {
             replay: Vec::new(),
             refusal: None,
             logins: 0,
+            scans: 0,
             address: 0,
             answered_last: None,
             strangers: false,
@@ -240,6 +250,7 @@ impl Client {
                 self.trigger(now, Trigger::Resume);
             }
             Signal::Addresses(addresses) => self.set_addresses(now, addresses),
+            Signal::Scanned { id, token } => self.scanned(now, id, token),
             Signal::LookedUp { name, addresses } => self.looked_up(now, &name, &addresses),
             Signal::Portal { captive } => self.trigger(now, Trigger::Portal { captive }),
             Signal::Trusted(trusted) => self.trigger(now, Trigger::Trusted(trusted)),

@@ -172,7 +172,7 @@ impl Settings {
             identity: host.ike_identity.clone().unwrap_or_else(|| ANYCONNECT_ID.into()),
             ike_identity: None,
             ppk: None,
-            login: LoginParams { device, group_access: host.user_group.clone(), own: None },
+            login: LoginParams { device, group_access: host.user_group.clone(), own: None, scans: false },
             exchange_timeout: preferences.authentication_timeout(),
             silence_limit: None,
             rules,

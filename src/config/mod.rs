@@ -159,6 +159,12 @@ pub struct Gateway {
     /// More certificates, of which the profile's CertificateMatch chooses: PEM files with certificate and key, or folders of such.
     #[serde(deserialize_with = "load::certificates")]
     pub certificates: Vec<PathBuf>,
+    /// The program that scans this machine where the gateway asks for that in a login, and its arguments; empty: none.
+    #[serde(deserialize_with = "load::program")]
+    pub host_scan: Vec<String>,
+    /// How long that program may take; 1 s to 120 s.
+    #[serde(deserialize_with = "duration::one::<1_000, 120_000, _>")]
+    pub host_scan_timeout: Duration,
     /// IDi of a login with a standard method or a certificate, instead of the profile's IKEIdentity or the certificate's
     /// subject; see [`Identity::from_text`].
     #[serde(deserialize_with = "load::identity")]
@@ -186,6 +192,8 @@ impl Default for Gateway {
             certificate: None,
             key: None,
             certificates: Vec::new(),
+            host_scan: Vec::new(),
+            host_scan_timeout: Duration::from_secs(20),
             identity: None,
             ppk_id: None,
             ppk_file: None,

@@ -78,6 +78,8 @@ pub struct GatewayConfig {
     pub client_roots: Vec<Vec<u8>>,
     /// The certificate is enough: no password is asked for, and its common name is who logs in.
     pub certificate_only: bool,
+    /// Logins are asked for a scan of the host, which has to give this token.
+    pub host_scan: Option<String>,
     /// Groups offered; more than one adds a `group_list` to the form.
     pub groups: Vec<String>,
     /// First and last address of the IPv4 pool.
@@ -157,6 +159,7 @@ impl GatewayConfig {
             aaa_outside: false,
             client_roots: Vec::new(),
             certificate_only: false,
+            host_scan: None,
             groups: Vec::new(),
             pool4: (Ipv4Addr::new(192, 168, 20, 5), Ipv4Addr::new(192, 168, 20, 10)),
             pool6: None,

@@ -6,7 +6,7 @@ use super::config::User;
 use super::event::Refusal;
 use crate::crypto::{Random, Secret};
 use crate::ike::eap::server::{self, ClientKind, ClientMessage, Complete};
-use crate::ike::eap::{EapError, Form, Input, InputKind, dbrp};
+use crate::ike::eap::{EapError, Form, HostScan, Input, InputKind, dbrp};
 
 /// Wrong answers before EAP-Failure.
 const TRIES: u32 = 3;
@@ -17,6 +17,9 @@ const LOGIN_FAILED: &str = "Login failed.";
 
 /// What `<error id="13">` says of a certificate (`ssl`).
 const CERTIFICATE_FAILED: &str = "Certificate Validation Failure";
+
+/// What it says of a scan of the host.
+const SCAN_FAILED: &str = "Host scan failed";
 
 /// What the client must say next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,6 +154,11 @@ impl Conversation {
         let echoed = said.opaque.as_ref() == Some(&self.opaque);
         let none = Secret::new(Vec::new());
         let password = said.password().unwrap_or(&none);
+        let first = matches!(self.awaiting, Awaiting::Password | Awaiting::Confirmation);
+        if first && config.host_scan != said.host_scan_token {
+            let packet = server::error(self.identifier, SCAN_FAILED)?;
+            return Ok(Turn::Failure { packet, why: Refusal::HostScan });
+        }
         match (self.awaiting, said.kind) {
             (Awaiting::Init, ClientKind::Init) => {
                 self.wanted_group = said.group_access.clone();
@@ -208,7 +216,8 @@ impl Conversation {
             Some(name) if config.certificate_only => {
                 self.awaiting = Awaiting::Confirmation;
                 self.user = name;
-                server::confirmation(self.identifier, &self.opaque).and_then(|packet| self.requested(packet))
+                server::confirmation(self.identifier, &self.opaque, scan(config).as_ref())
+                    .and_then(|packet| self.requested(packet))
             }
             Some(_) => {
                 self.awaiting = Awaiting::Password;
@@ -278,7 +287,8 @@ impl Conversation {
             _ => first_form(&config.groups, self.wanted_group.as_deref()),
         };
         form.error = error.to_owned();
-        let packet = server::auth_request(self.identifier, &self.opaque, &form)?;
+        let scan = scan(config).filter(|_| self.awaiting == Awaiting::Password);
+        let packet = server::auth_request_with(self.identifier, &self.opaque, &form, scan.as_ref())?;
         Ok(Turn::Ask { packet, wrong: !error.is_empty() })
     }
 
@@ -293,6 +303,12 @@ impl Conversation {
         };
         Ok(Turn::Accepted(server::complete(self.identifier, &complete)?))
     }
+}
+
+/// What a client is told of the scan that it has to make.
+fn scan(config: &GatewayConfig) -> Option<HostScan> {
+    let token = config.host_scan.clone()?;
+    Some(HostScan { ticket: "1".into(), token, base_uri: "/CACHE".into(), wait_uri: "/wait".into() })
 }
 
 fn form(id: &str, message: &str, inputs: Vec<Input>) -> Form {

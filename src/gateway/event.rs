@@ -57,6 +57,9 @@ pub enum Refusal {
     /// No certificate, one that nobody vouches for, or a signature that does not hold: an error, and the end.
     #[error("no certificate, or one that is not taken")]
     Certificate,
+    /// No token of a scan of the host, or another one: an error, and the end.
+    #[error("no host scan, or one that is not taken")]
+    HostScan,
     /// AAA outside does not answer: EAP-Failure.
     #[error("AAA does not answer")]
     AaaSilent,

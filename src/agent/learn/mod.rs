@@ -116,6 +116,11 @@ async fn visit<'a, P: Person>(
         let halt = probe.until_halt(&mut |notice| person.tell(text(&notice))).await;
         let form = match halt {
             Halt::Asked(form) => form,
+            Halt::Scan(scan) => {
+                let Some(scanner) = &reached.target.host_scan else { break None };
+                probe.scanned(scanner.run(&reached.target.settings.host_address, &scan).await);
+                continue;
+            }
             Halt::Established(outcome) => break Some(outcome),
             Halt::Over => break None,
         };
@@ -224,7 +229,7 @@ async fn comes_back<'a>(
     };
     match probe.until_halt(&mut |_| {}).await {
         Halt::Established(_) => None,
-        Halt::Asked(_) | Halt::Over => {
+        Halt::Asked(_) | Halt::Scan(_) | Halt::Over => {
             let why = probe.seen.failure.as_ref().map(report::failure);
             *open = None;
             Some(why.unwrap_or("it did not come to stand").to_owned())

@@ -90,6 +90,7 @@ impl Service {
             Event::Trouble(_) => self.look_up_again(),
             Event::Silent => self.ask_for_portal(Duration::ZERO),
             Event::LookUp(name) => connection.look_up(name),
+            Event::Scan { id, scan } => connection.scan(id, scan),
             Event::Ended(why) => self.ended(why).await,
             Event::Failed(Failure::Certificate(_) | Failure::GatewayAuth) => self.desktop_untrusted(),
             _ => {}

@@ -203,6 +203,20 @@ pub(super) const KEYS: &[About] = &[
     ),
     about(
         GATEWAY,
+        "host_scan",
+        "program, or list of it and its arguments",
+        "none",
+        "The program that looks this machine over where the gateway asks for a host scan. It is started without a shell, never as root, with IKEEP_HOST, IKEEP_HOST_SCAN_TICKET, IKEEP_HOST_SCAN_TOKEN, IKEEP_HOST_SCAN_BASE_URI and IKEEP_HOST_SCAN_WAIT_URI in its environment. The one line that it prints is sent to the gateway as the token.",
+    ),
+    about(
+        GATEWAY,
+        "host_scan_timeout",
+        "duration",
+        "\"20s\"",
+        "How long that program may take, at most 120 s; then it is killed with its children, and the login ends. Gateways drop a login that waits for about 30 s.",
+    ),
+    about(
+        GATEWAY,
         "identity",
         "text",
         "the profile's IKEIdentity, or the certificate's subject",

@@ -20,6 +20,8 @@ pub struct AnyConnect {
     complaint: Option<String>,
     /// The user's certificate was shown.
     shown: bool,
+    /// `<host-scan-token>` of the next answer.
+    scan: Option<String>,
 }
 
 /// Where a login is.
@@ -28,6 +30,8 @@ enum State {
     Waiting,
     /// The user is being asked.
     Asking { id: u8, inputs: Vec<Input> },
+    /// The host is scanned; then the rest of the request is answered.
+    Scanning { id: u8, certificate: bool, auth: Option<Auth> },
     /// The user's certificate is to be shown, and its key signs.
     Signing { id: u8 },
     /// `complete` was acknowledged: only success or failure may follow.
@@ -47,6 +51,7 @@ impl AnyConnect {
             notices: Vec::new(),
             complaint: None,
             shown: false,
+            scan: None,
         }
     }
 
@@ -94,17 +99,24 @@ impl AnyConnect {
             return Err(EapError::Refused(error));
         }
         match document.kind {
-            _ if document.host_scan => Err(EapError::HostScan),
+            Kind::Hello | Kind::AuthRequest
+                if document.client_cert_request && !self.shown && self.params.own.is_some() =>
+            {
+                self.certificate_request(message.id, document.auth)
+            }
+            Kind::Hello | Kind::AuthRequest if document.host_scan.is_some() => {
+                let Some(scan) = document.host_scan.filter(|_| self.params.scans) else {
+                    return Err(EapError::HostScan);
+                };
+                let (id, certificate, auth) = (message.id, document.client_cert_request, document.auth);
+                self.state = State::Scanning { id, certificate, auth };
+                Ok(Step::Scan(scan))
+            }
             Kind::Hello | Kind::AuthRequest if document.client_cert_request => {
                 self.certificate_request(message.id, document.auth)
             }
             Kind::Hello => reply(message.id, &xml::init(&self.params, None)?).map(Step::Reply),
-            Kind::AuthRequest => match document.auth {
-                Some(auth) => self.auth_request(message.id, auth),
-                // The certificate was all that it asked for.
-                None if self.shown => self.reply_with(message.id, &[], None).map(Step::Reply),
-                None => Err(EapError::Unsupported("a request that asks for nothing known".into())),
-            },
+            Kind::AuthRequest => self.rest(message.id, document.auth),
             Kind::Complete => {
                 if let Some(auth) = document.auth {
                     self.tell(auth.banner, auth.message);
@@ -113,6 +125,37 @@ impl AnyConnect {
                 reply(message.id, &xml::ack(&self.params.device)?).map(Step::Reply)
             }
         }
+    }
+
+    /// What a request asks for beside certificate and scan.
+    fn rest(&mut self, id: u8, auth: Option<Auth>) -> Result<Step, EapError> {
+        match auth {
+            Some(auth) => self.auth_request(id, auth),
+            // The certificate or the scan was all that it asked for.
+            None if self.shown || self.scan.is_some() => self.reply_with(id, &[], None).map(Step::Reply),
+            None => Err(EapError::Unsupported("a request that asks for nothing known".into())),
+        }
+    }
+
+    /// What came of [`Step::Scan`]: the token, or why there is none. What is next: the answer to the request, or a question to the
+    /// user.
+    ///
+    /// # Errors
+    /// No scan is due, there is no token, or it cannot be sent; the login is over.
+    pub fn scanned(&mut self, token: Result<String, String>) -> Result<Step, EapError> {
+        let step = match std::mem::replace(&mut self.state, State::Waiting) {
+            State::Scanning { id, certificate, auth } => {
+                token.map_err(EapError::NotScanned).and_then(|token| {
+                    self.scan = Some(token);
+                    if certificate { self.certificate_request(id, auth) } else { self.rest(id, auth) }
+                })
+            }
+            _ => Err(EapError::Unexpected("a scan while none is due")),
+        };
+        if step.is_err() {
+            self.state = State::Over;
+        }
+        step
     }
 
     /// The certificate, or where there is none, or it was not taken, the form that does instead of it.
@@ -180,16 +223,17 @@ impl AnyConnect {
         let State::Asking { id, inputs } = &self.state else {
             return Err(EapError::Unexpected("an answer while nothing is asked"));
         };
+        let (id, inputs) = (*id, inputs.clone());
         let mut fields = Vec::new();
         let mut group = None;
-        for input in inputs {
+        for input in &inputs {
             let Some((element, value)) = field(input, answers)? else { continue };
             match element {
                 Field::Group => group = Some(value),
                 Field::Element(name) => fields.push((name, value)),
             }
         }
-        let packet = self.reply_with(*id, &fields, group);
+        let packet = self.reply_with(id, &fields, group);
         // Characters that XML cannot carry are the user's to change; everything else is final.
         self.state = match packet {
             Err(EapError::NotXml) => return packet,
@@ -204,8 +248,19 @@ impl AnyConnect {
         std::mem::take(&mut self.notices)
     }
 
-    fn reply_with(&self, id: u8, fields: &[(&str, &str)], group: Option<&str>) -> Result<Vec<u8>, EapError> {
-        reply(id, &xml::auth_reply(&self.params.device, self.opaque.as_deref(), fields, group)?)
+    fn reply_with(
+        &mut self,
+        id: u8,
+        fields: &[(&str, &str)],
+        group: Option<&str>,
+    ) -> Result<Vec<u8>, EapError> {
+        let more = [("host-scan-token", self.scan.as_deref()), ("group-select", group)];
+        let packet = reply(id, &xml::auth_reply(&self.params.device, self.opaque.as_deref(), fields, more)?);
+        // An answer that cannot be sent is made anew.
+        if packet.is_ok() {
+            self.scan = None;
+        }
+        packet
     }
 
     fn tell(&mut self, banner: String, message: String) {

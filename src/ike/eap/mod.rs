@@ -92,10 +92,26 @@ pub enum Step {
     Reply(Vec<u8>),
     /// Ask the user, then call `answer`.
     Ask(Form),
+    /// Look this machine over, then call [`AnyConnect::scanned`].
+    Scan(HostScan),
     /// Sign the initiator's octets with this certificate's key, then call [`AnyConnect::signed`].
     Sign(Arc<OwnCertificate>),
     /// The gateway took the login (EAP-Success).
     Success,
+}
+
+/// What a gateway says of the scan of the host that it wants (`<host-scan>`, `seen`). Texts without control characters, empty where
+/// absent.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HostScan {
+    /// `<host-scan-ticket>`.
+    pub ticket: String,
+    /// `<host-scan-token>`: what a scan goes by, and in the recorded login what comes back.
+    pub token: String,
+    /// `<host-scan-base-uri>`.
+    pub base_uri: String,
+    /// `<host-scan-wait-uri>`.
+    pub wait_uri: String,
 }
 
 /// Things to tell the user during a login.
@@ -157,12 +173,15 @@ pub enum EapError {
          or ask the gateway's administrator which CA it trusts"
     )]
     CertificateNotTaken(String),
-    /// `<host-scan>`.
+    /// `<host-scan>`, and there is no program for it.
     #[error(
-        "the gateway asks for a host scan (posture check), which this version does not do: log in to a group without one, \
-         or ask the gateway's administrator"
+        "the gateway asks for a host scan (posture check), and no program is named that does it: host_scan in its section of the \
+         config file; or log in to a group without one, or ask the gateway's administrator"
     )]
     HostScan,
+    /// The program for `<host-scan>` has given no token: why, for people.
+    #[error("the gateway asks for a host scan (posture check), and {0}")]
+    NotScanned(String),
     /// It asks for something this version does not know.
     #[error("the gateway sent {0}, which this version does not understand")]
     Unsupported(String),
@@ -217,4 +236,6 @@ pub struct LoginParams {
     pub group_access: Option<String>,
     /// The user's certificate, shown to a gateway that asks for one inside EAP-AnyConnect.
     pub own: Option<Arc<OwnCertificate>>,
+    /// There is a program for the scan of the host that a gateway may ask for.
+    pub scans: bool,
 }

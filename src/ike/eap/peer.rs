@@ -55,6 +55,17 @@ impl Peer {
         }
     }
 
+    /// What came of [`Step::Scan`].
+    ///
+    /// # Errors
+    /// As [`AnyConnect::scanned`].
+    pub fn scanned(&mut self, token: Result<String, String>) -> Result<Step, EapError> {
+        match self {
+            Self::AnyConnect(login) => login.scanned(token),
+            Self::Standard(_) => Err(EapError::Unexpected("a host scan inside a standard method")),
+        }
+    }
+
     /// What to tell the user, drained.
     pub fn notices(&mut self) -> Vec<Notice> {
         match self {

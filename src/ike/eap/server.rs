@@ -2,7 +2,7 @@
 
 use super::dbrp::{Message, code, tlv};
 use super::xml::{self, Element, Writer};
-use super::{Device, EapError, Form, InputKind};
+use super::{Device, EapError, Form, HostScan, InputKind};
 use crate::crypto::Secret;
 use std::fmt;
 
@@ -13,6 +13,16 @@ pub fn hello(id: u8) -> Result<Vec<u8>, EapError> {
 
 /// `auth-request` with a form; title, message, banner and error are left out where empty. `opaque`: what [`opaque`] made.
 pub fn auth_request(id: u8, opaque: &[u8], form: &Form) -> Result<Vec<u8>, EapError> {
+    auth_request_with(id, opaque, form, None)
+}
+
+/// The same with a scan of the host.
+pub fn auth_request_with(
+    id: u8,
+    opaque: &[u8],
+    form: &Form,
+    scan: Option<&HostScan>,
+) -> Result<Vec<u8>, EapError> {
     let mut out = Writer::new("auth-request");
     out.raw(opaque);
     out.element("csport", &[], "443");
@@ -48,6 +58,9 @@ pub fn auth_request(id: u8, opaque: &[u8], form: &Form) -> Result<Vec<u8>, EapEr
     }
     out.close("form");
     out.close("auth");
+    if let Some(scan) = scan {
+        host_scan(&mut out, scan);
+    }
     request(id, out)
 }
 
@@ -61,11 +74,27 @@ pub fn certificate_request(id: u8, opaque: &[u8]) -> Result<Vec<u8>, EapError> {
 }
 
 /// `auth-request` without a form: `auth-reply` with an empty `<auth/>` comes back.
-pub fn confirmation(id: u8, opaque: &[u8]) -> Result<Vec<u8>, EapError> {
+pub fn confirmation(id: u8, opaque: &[u8], scan: Option<&HostScan>) -> Result<Vec<u8>, EapError> {
     let mut out = Writer::new("auth-request");
     out.raw(opaque);
     out.empty("auth", &[("id", "main")]);
+    if let Some(scan) = scan {
+        host_scan(&mut out, scan);
+    }
     request(id, out)
+}
+
+fn host_scan(out: &mut Writer, scan: &HostScan) {
+    out.open("host-scan", &[]);
+    for (name, text) in [
+        ("host-scan-ticket", &scan.ticket),
+        ("host-scan-token", &scan.token),
+        ("host-scan-base-uri", &scan.base_uri),
+        ("host-scan-wait-uri", &scan.wait_uri),
+    ] {
+        out.element(name, &[], text);
+    }
+    out.close("host-scan");
 }
 
 /// `auth-request` with an `<error>` under the root: the login is over, EAP-Failure follows.
@@ -149,6 +178,8 @@ pub struct ClientMessage {
     pub group_access: Option<String>,
     /// `<group-select>`.
     pub group_select: Option<String>,
+    /// `<host-scan-token>`.
+    pub host_scan_token: Option<String>,
     /// `<opaque is-for="sg">`, octets as received.
     pub opaque: Option<Vec<u8>>,
     /// The elements below `<auth>` in order: name and text.
@@ -184,6 +215,7 @@ impl ClientMessage {
             platform: text("device-id").unwrap_or_default(),
             group_access: text("group-access"),
             group_select: text("group-select"),
+            host_scan_token: text("host-scan-token"),
             opaque: opaque.and_then(|e| document.get(e.span.clone())).map(<[u8]>::to_vec),
             fields: fields.iter().map(|e| (e.name.clone(), Secret::from(e.text().as_bytes()))).collect(),
             certificates: message.tlv(tlv::CERTIFICATES).map(<[u8]>::to_vec),

@@ -48,6 +48,7 @@ pub(super) struct Auth {
     pub(super) eap: Option<Peer>,
     step: Phase,
     asking: bool,
+    scanning: bool,
     pub(super) gateway: Option<(Verified, Identity)>,
     /// IDr of a resumed IKE SA whose gateway has proved itself.
     pub(super) resumed: Option<Identity>,
@@ -121,6 +122,7 @@ impl Auth {
             eap,
             step: Phase::Proof,
             asking: false,
+            scanning: false,
             gateway: None,
             resumed: None,
             exchange_timeout: config.exchange_timeout,
@@ -214,7 +216,7 @@ impl Auth {
     }
 
     pub(super) fn is_asking(&self) -> bool {
-        self.asking
+        self.asking || self.scanning
     }
 
     pub(super) fn handle_datagram(
@@ -362,11 +364,40 @@ impl Auth {
         let Some(eap) = self.eap.as_mut() else { return Ok(()) };
         let step = eap.handle(packet, random);
         events.extend(eap.notices().into_iter().map(InitiatorEvent::Notice));
-        match step? {
+        self.take_step(now, step?, events, random)
+    }
+
+    /// What came of [`InitiatorEvent::Scan`].
+    pub(super) fn scanned(
+        &mut self,
+        now: Instant,
+        token: Result<String, String>,
+        events: &mut VecDeque<InitiatorEvent>,
+        random: &mut dyn Random,
+    ) -> Result<(), Stop> {
+        let Some(eap) = self.eap.as_mut().filter(|_| self.scanning) else { return Ok(()) };
+        self.scanning = false;
+        let step = eap.scanned(token);
+        events.extend(eap.notices().into_iter().map(InitiatorEvent::Notice));
+        self.take_step(now, step?, events, random)
+    }
+
+    fn take_step(
+        &mut self,
+        now: Instant,
+        step: Step,
+        events: &mut VecDeque<InitiatorEvent>,
+        random: &mut dyn Random,
+    ) -> Result<(), Stop> {
+        match step {
             Step::Reply(packet) => self.request(now, vec![Payload::Eap(packet)], random),
             Step::Ask(form) => {
                 self.asking = true;
                 events.push_back(InitiatorEvent::Ask(form));
+            }
+            Step::Scan(scan) => {
+                self.scanning = true;
+                events.push_back(InitiatorEvent::Scan(scan));
             }
             Step::Sign(own) => {
                 let packet = self.certificate(&own)?;
@@ -469,7 +500,7 @@ impl Auth {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Failure> {
-        if self.asking {
+        if self.is_asking() {
             return None;
         }
         let dead = self.sa.as_mut().is_some_and(|sa| sa.handle_timeout(now));
@@ -477,7 +508,7 @@ impl Auth {
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
-        if self.asking {
+        if self.is_asking() {
             return None;
         }
         let sa = self.sa.as_ref()?;

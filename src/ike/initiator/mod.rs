@@ -17,7 +17,7 @@ pub use init::nat_detection_hash;
 
 use super::cert::{CertError, OwnCertificate, Trust, Verified};
 use super::dialect::Dialect;
-use super::eap::{self, Answers, EapMethod, Form, LoginParams, Notice};
+use super::eap::{self, Answers, EapMethod, Form, HostScan, LoginParams, Notice};
 use super::message::{GatewayId, Identity, Spi};
 use super::ppk::Ppk;
 use super::proposal::{Algorithms, EspSuite};
@@ -228,6 +228,8 @@ pub enum InitiatorEvent {
     GatewayVerified(Box<Verified>),
     /// Ask the user, then call `answer`.
     Ask(Form),
+    /// The gateway wants this machine scanned: look it over, then call [`Initiator::scanned`].
+    Scan(HostScan),
     /// Tell the user.
     Notice(Notice),
     /// Done: take the SA with [`Initiator::finish`].
@@ -393,6 +395,15 @@ impl Initiator {
             self.events.push_back(InitiatorEvent::Failed(error.into()));
         }
         Ok(())
+    }
+
+    /// What came of [`InitiatorEvent::Scan`]: the token, or why there is none. Nothing where no scan is due.
+    pub fn scanned(&mut self, now: Now, token: Result<String, String>, random: &mut dyn Random) {
+        if let Stage::Auth(auth) = &mut self.stage
+            && let Err(auth::Stop::Failed(failure)) = auth.scanned(now.at, token, &mut self.events, random)
+        {
+            self.events.push_back(InitiatorEvent::Failed(failure));
+        }
     }
 
     /// Repeats what is unanswered at once, the same octets: after a change of path.

@@ -29,7 +29,12 @@ fn own() -> Arc<OwnCertificate> {
 
 fn with_certificate() -> AnyConnect {
     let own = Some(own());
-    AnyConnect::new(LoginParams { device: device(), group_access: Some("Staff & Co".into()), own })
+    AnyConnect::new(LoginParams {
+        device: device(),
+        group_access: Some("Staff & Co".into()),
+        own,
+        scans: true,
+    })
 }
 
 fn request(id: u8) -> Vec<u8> {
@@ -65,8 +70,10 @@ fn chain_and_signature_come_before_a_second_init_in_the_order_3_1_0() {
 
 #[test]
 fn after_the_certificate_comes_an_empty_auth_or_a_form_as_ever() {
-    let only =
-        [server::confirmation(3, OPAQUE).unwrap(), raw_request(3, "auth-request", "<csport>443</csport>")];
+    let only = [
+        server::confirmation(3, OPAQUE, None).unwrap(),
+        raw_request(3, "auth-request", "<csport>443</csport>"),
+    ];
     for request in only {
         let mut login = shown();
         let empty = reply(login.handle(&request));

@@ -1,7 +1,7 @@
 //! What the gateway's documents say: `hello`, `auth-request`, `complete`. Unknown elements are ignored.
 
 use super::super::text::printable;
-use super::super::{EapError, Input, InputKind};
+use super::super::{EapError, HostScan, Input, InputKind};
 use super::read::Element;
 
 /// Inputs of one form.
@@ -38,7 +38,7 @@ pub(in crate::ike::eap) struct Document {
     pub(in crate::ike::eap) error: Option<String>,
     pub(in crate::ike::eap) auth: Option<Auth>,
     pub(in crate::ike::eap) client_cert_request: bool,
-    pub(in crate::ike::eap) host_scan: bool,
+    pub(in crate::ike::eap) host_scan: Option<HostScan>,
 }
 
 /// `<auth>`. Texts are fit for a terminal; empty where absent.
@@ -75,7 +75,7 @@ impl Document {
             error: root.child("error").map(error_text),
             auth: root.child("auth").map(Auth::read).transpose()?,
             client_cert_request: root.child("client-cert-request").is_some(),
-            host_scan: root.child("host-scan").is_some(),
+            host_scan: root.child("host-scan").map(host_scan).transpose()?,
         })
     }
 }
@@ -93,6 +93,24 @@ impl Auth {
             form: auth.child("form").map(inputs).transpose()?,
         })
     }
+}
+
+/// It goes to a program: octets of a control character are no part of it.
+fn host_scan(scan: &Element) -> Result<HostScan, EapError> {
+    let text = |name: &str| {
+        let text = bounded(scan.child(name).map_or("", |element| element.text().trim()))?;
+        if text.chars().any(char::is_control) {
+            Err(malformed("a host scan with control characters"))
+        } else {
+            Ok(text)
+        }
+    };
+    Ok(HostScan {
+        ticket: text("host-scan-ticket")?,
+        token: text("host-scan-token")?,
+        base_uri: text("host-scan-base-uri")?,
+        wait_uri: text("host-scan-wait-uri")?,
+    })
 }
 
 fn inputs(form: &Element) -> Result<Vec<Input>, EapError> {

@@ -38,12 +38,12 @@ pub(in crate::ike::eap) fn init(
 }
 
 /// The answer to a form, or to an `auth-request` that wants none. `opaque`: octets as received. `fields`: element names and
-/// values below `<auth>`, in order.
+/// values below `<auth>`, in order. `more`: elements after it, those that there are.
 pub(in crate::ike::eap) fn auth_reply(
     device: &Device,
     opaque: Option<&[u8]>,
     fields: &[(&str, &str)],
-    group: Option<&str>,
+    more: [(&str, Option<&str>); 2],
 ) -> Result<Zeroizing<Vec<u8>>, EapError> {
     let mut out = begin("auth-reply", device);
     out.empty("session-id", &[]);
@@ -60,8 +60,10 @@ pub(in crate::ike::eap) fn auth_reply(
         }
         out.close("auth");
     }
-    if let Some(group) = group {
-        out.element("group-select", &[], group);
+    for (name, value) in more {
+        if let Some(value) = value {
+            out.element(name, &[], value);
+        }
     }
     out.finish("\n")
 }
