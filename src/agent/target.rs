@@ -72,6 +72,17 @@ pub struct Target {
     pub notes: Vec<String>,
     /// Where something else may be meant than what was found: whoever asked has to know.
     pub warnings: Vec<String>,
+    /// No login works before the passphrase of this key is known.
+    pub locked: Option<Locked>,
+}
+
+/// A key that is protected by a passphrase.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Locked {
+    /// The key's file.
+    pub file: PathBuf,
+    /// What was answered is not its passphrase.
+    pub wrong: bool,
 }
 
 /// Why a connect makes no sense.
@@ -331,11 +342,15 @@ impl Target {
             let rules = &profile.client.certificate_match;
             certificate::choose(&mut settings, rules, &host, &wishes, &gateway, &mut warnings)
         };
-        match chosen {
-            Err(problem) if !to_log_in => warnings.push(format!("the next login will not work: {problem}")),
+        let locked = match chosen {
+            Err(problem) if !to_log_in => {
+                warnings.push(format!("the next login will not work: {problem}"));
+                None
+            }
             chosen => chosen?,
-        }
+        };
         settings.login.scans = !gateway.host_scan.is_empty();
+        wishes.passphrase = None;
         if !gateway.address.is_empty() {
             settings.addresses.clone_from(&gateway.address);
         }
@@ -378,6 +393,7 @@ impl Target {
             wishes,
             notes,
             warnings,
+            locked,
         };
         target.settings.silence_limit = target.next_backup().map(|_| SILENCE);
         Ok(target)

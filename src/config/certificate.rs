@@ -2,6 +2,7 @@
 
 use crate::crypto::Secret;
 use crate::ike::cert::{OwnCertificate, OwnCertificateError as Wrong};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,22 +12,64 @@ use zeroize::Zeroizing;
 /// Largest file of a certificate or key, octets.
 const MAX_SIZE: usize = 256 << 10;
 
-/// Reads certificates and key; both may be in one file.
+/// Why a certificate cannot be used.
+#[derive(Debug)]
+pub enum Unusable {
+    /// Its key is protected by a passphrase.
+    Locked {
+        /// The key's file.
+        file: PathBuf,
+        /// A passphrase was given, and it is another one's.
+        wrong: bool,
+    },
+    /// For people: what is wrong with which file, and how to mend it.
+    Wrong(String),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked { file, wrong: false } => {
+                write!(f, "the key in {} is protected by a passphrase", file.display())
+            }
+            Self::Locked { file, wrong: true } => {
+                write!(f, "that is not the passphrase of the key in {}", file.display())
+            }
+            Self::Wrong(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Reads certificates and key; both may be in one file. `passphrase`: of the key, as far as it has one.
 ///
 /// # Errors
-/// For people: what is wrong with which file, and how to mend it. A key that others can read is refused.
-pub fn read_certificate(certificate: &Path, key: &Path) -> Result<OwnCertificate, String> {
-    let certificates = read(certificate)?.0;
-    let (secret, mode) = read(key)?;
-    let own = OwnCertificate::read(certificates.expose(), secret.expose()).map_err(|error| match &error {
-        Wrong::NoKey | Wrong::Encrypted | Wrong::Mismatch(_) => format!("{}: {error}", key.display()),
-        _ => format!("{}: {error}", certificate.display()),
-    })?;
-    if mode & 0o077 != 0 {
-        let name = key.display();
-        return Err(format!("the private key in {name} is open to others on this machine: chmod 600 {name}"));
-    }
-    Ok(own)
+/// See [`Unusable`]. A key that others can read is refused, with a passphrase too.
+pub fn read_certificate(
+    certificate: &Path,
+    key: &Path,
+    passphrase: Option<&Secret>,
+) -> Result<OwnCertificate, Unusable> {
+    let certificates = read(certificate).map_err(Unusable::Wrong)?.0;
+    let (secret, mode) = read(key).map_err(Unusable::Wrong)?;
+    let own = OwnCertificate::read(certificates.expose(), secret.expose(), passphrase);
+    let own = match own {
+        Ok(_) | Err(Wrong::Locked | Wrong::Passphrase) if mode & 0o077 != 0 => {
+            let name = key.display();
+            let what =
+                format!("the private key in {name} is open to others on this machine: chmod 600 {name}");
+            return Err(Unusable::Wrong(what));
+        }
+        own => own,
+    };
+    own.map_err(|error| match &error {
+        Wrong::Locked | Wrong::Passphrase => {
+            Unusable::Locked { file: key.to_owned(), wrong: error == Wrong::Passphrase }
+        }
+        Wrong::NoKey | Wrong::Protection(_) | Wrong::Mismatch(_) => {
+            Unusable::Wrong(format!("{}: {error}", key.display()))
+        }
+        _ => Unusable::Wrong(format!("{}: {error}", certificate.display())),
+    })
 }
 
 /// Most files of a folder that are looked at.

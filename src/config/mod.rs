@@ -16,7 +16,7 @@ mod ppk;
 mod preferences;
 pub mod profiles;
 
-pub use certificate::{certificate_files, read_certificate};
+pub use certificate::{Unusable, certificate_files, read_certificate};
 pub use duration::parse as parse_duration;
 pub use error::ConfigError;
 pub use keys::{Section, keys};

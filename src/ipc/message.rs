@@ -95,6 +95,9 @@ pub struct Connect {
     /// The agent's own: backup servers that the gateway named in the last session.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backups: Vec<String>,
+    /// The agent's own: the passphrase of the key, as it was answered; it leaves the agent's memory nowhere.
+    #[serde(skip)]
+    pub passphrase: Option<Secret>,
 }
 
 /// The answers to a [`Question`].

@@ -8,7 +8,7 @@ use std::fs;
 
 fn own(user: &User) -> OwnCertificate {
     let pem = fs::read(&user.both).unwrap();
-    OwnCertificate::read(&pem, &pem).unwrap()
+    OwnCertificate::read(&pem, &pem, None).unwrap()
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn certificate(profile: &Profile) {
     let key = rcgen::KeyPair::from_pem(TestKey::User.pem()).expect("a key of the tree");
     let issued = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate");
     let pem = TestKey::User.pem().as_bytes();
-    let own = Arc::new(OwnCertificate::read(issued.pem().as_bytes(), pem).expect("a pair"));
+    let own = Arc::new(OwnCertificate::read(issued.pem().as_bytes(), pem, None).expect("a pair"));
     let mut without = world(profile);
     let (now, client) = (without.now, without.client.as_mut().expect("the client runs"));
     client.order(now, Order::Connect);

@@ -23,6 +23,9 @@ impl Service {
             Err(failure) => return tell(&replies, Reply::Failed(failure)),
         };
         self.desktop.turn(target.notifications);
+        if let Some(locked) = target.locked.as_ref().filter(|_| self.may_log_in()) {
+            return self.ask_passphrase(locked, &target, wishes, replies);
+        }
         let Some(connection) = self.connection.as_mut() else {
             self.asker = Some(replies);
             let stored = self.stored(&target).await;
@@ -87,6 +90,12 @@ impl Service {
                 self.wait_too(replies);
             }
         }
+    }
+
+    /// A wish would be a login, as far as it can be known.
+    fn may_log_in(&self) -> bool {
+        let Some(connection) = &self.connection else { return true };
+        !connection.ending && matches!(connection.state, State::AuthRequired { .. })
     }
 
     /// A person asks for the connection that rests: in a trusted network they get it, and after a sleep whose end was missed they

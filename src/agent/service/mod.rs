@@ -10,6 +10,7 @@ mod find;
 mod gap;
 mod keep;
 mod machine;
+mod passphrase;
 mod picture;
 mod portal;
 mod profile;
@@ -21,6 +22,7 @@ mod ways;
 
 use crate::sense::portal::Verdict;
 use desktop::Desktop;
+use passphrase::Waiting;
 use portal::Portal;
 pub(super) use tunnel::Laid;
 use tunnel::Word;
@@ -111,6 +113,8 @@ pub struct Service {
     /// Who else waits for the connection.
     waiters: Vec<Way>,
     asked: Option<Asked>,
+    /// A wish that waits for the passphrase of its key.
+    waiting: Option<Waiting>,
     questions: u64,
     /// Gaps that were ever asked for.
     gaps: u64,
@@ -174,6 +178,7 @@ impl Service {
             asker: None,
             waiters: Vec::new(),
             asked: None,
+            waiting: None,
             questions: 0,
             gaps: 0,
             next: None,
@@ -313,6 +318,9 @@ impl Service {
 
     /// Only the client who was asked can answer.
     async fn answer(&mut self, answer: &Answer, from: &Way) {
+        if let Some((wishes, way)) = self.take_passphrase(answer, from) {
+            return self.connect(&wishes, way).await;
+        }
         let asker = self.asker.as_ref().is_some_and(|asker| asker.same_channel(from));
         let answers = self.asked.as_mut().filter(|_| asker).and_then(|asked| asked.take(answer));
         let (Some(answers), Some(connection)) = (answers, &self.connection) else { return };

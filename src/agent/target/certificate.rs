@@ -1,20 +1,26 @@
 //! Which certificate a login is made with.
 
-use super::TargetError;
+use super::{Locked, TargetError};
 use crate::agent::clock::Clock;
 use crate::client::{Settings, Way, choice};
-use crate::config::{Gateway, certificate_files, read_certificate};
+use crate::config::{Gateway, Unusable, certificate_files, read_certificate};
+use crate::crypto::Secret;
 use crate::ike::cert::{Facts, OwnCertificate};
 use crate::ipc::Connect;
 use crate::profile::{AuthMethod, CertificateMatch, HostEntry};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// From when on a certificate that expires is told.
+const SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// Reads the certificates that wishes or config name, and chooses the one to log in with, where the profile wants one or the
 /// gateway may ask for one. One that is named by the wishes is used whatever the profile's CertificateMatch says.
+/// The key whose passphrase has to be asked for first, where there is one.
 ///
 /// # Errors
 /// The profile wants one and none is named, none can be used, or its key is of another kind than the profile says; the one that
-/// the wishes name cannot be read.
+/// the wishes name cannot be read, or does not count now.
 pub(super) fn choose(
     settings: &mut Settings,
     rules: &CertificateMatch,
@@ -22,19 +28,24 @@ pub(super) fn choose(
     wishes: &Connect,
     gateway: &Gateway,
     warnings: &mut Vec<String>,
-) -> Result<(), TargetError> {
+) -> Result<Option<Locked>, TargetError> {
     let method = host.auth_method().unwrap_or_default();
     if let Way::Eap(_) = settings.way {
         if wishes.certificate.is_some() {
             warnings
                 .push(format!("the profile wants {method} for {}: the certificate is not used", host.name));
         }
-        return Ok(());
+        return Ok(None);
     }
     let wrong = |what: String| TargetError::Certificate { host: host.name.clone(), method, what };
     let needed = matches!(settings.way, Way::Certificate(_));
     let own = if let Some(file) = &wishes.certificate {
-        let own = read_certificate(file, wishes.key.as_ref().unwrap_or(file)).map_err(wrong)?;
+        let key = wishes.key.as_ref().unwrap_or(file);
+        let own = match read_certificate(file, key, wishes.passphrase.as_ref()) {
+            Ok(own) => own,
+            Err(Unusable::Locked { file, wrong }) => return Ok(Some(Locked { file, wrong })),
+            Err(Unusable::Wrong(what)) => return Err(wrong(what)),
+        };
         let fits =
             Facts::read(leaf(&own)).map(|facts| choice::fits(&facts, rules, Clock::system().now().wall));
         if let Ok(Err(misfit)) = fits {
@@ -43,20 +54,24 @@ pub(super) fn choose(
         }
         own
     } else {
-        let (found, problems) = configured(gateway, method, needed);
+        let Found { found, problems, locked } =
+            configured(gateway, method, needed, wishes.passphrase.as_ref());
+        if locked.is_some() {
+            return Ok(locked);
+        }
         let chosen = matching(&found, rules);
         match chosen {
             Ok(at) => {
                 warnings.extend(problems);
                 // It is one of them.
-                let Some(own) = found.into_iter().nth(at) else { return Ok(()) };
+                let Some(own) = found.into_iter().nth(at) else { return Ok(None) };
                 own
             }
             Err(misfits) => {
                 let all = [misfits, problems].concat();
                 if !needed {
                     warnings.extend(all.into_iter().map(|why| format!("a certificate is not used: {why}")));
-                    return Ok(());
+                    return Ok(None);
                 }
                 return Err(wrong(match &all[..] {
                     [] => format!(
@@ -70,19 +85,35 @@ pub(super) fn choose(
             }
         }
     };
+    match own.check_time(Clock::system().now().wall, SOON) {
+        Ok(warning) => warnings.extend(warning),
+        Err(error) if needed || wishes.certificate.is_some() => return Err(wrong(error.to_string())),
+        Err(error) => {
+            warnings.push(format!("a certificate is not used: {error}"));
+            return Ok(None);
+        }
+    }
     if needed {
         is_of_kind(&own, method).map_err(wrong)?;
         settings.way = Way::Certificate(Some(Arc::new(own)));
     } else {
         settings.login.own = Some(Arc::new(own));
     }
-    Ok(())
+    Ok(None)
 }
 
-/// Those of the config file that can be read and, where the login `needs` one, have a key of the kind that the profile says; and what
-/// is wrong with the others.
-fn configured(gateway: &Gateway, method: AuthMethod, needed: bool) -> (Vec<OwnCertificate>, Vec<String>) {
-    let (mut found, mut problems) = (Vec::new(), Vec::new());
+/// What the config file names.
+struct Found {
+    found: Vec<OwnCertificate>,
+    /// What is wrong with the others.
+    problems: Vec<String>,
+    /// The passphrase of the key that is named has to be asked for; of a folder's keys none is.
+    locked: Option<Locked>,
+}
+
+/// Those of the config file that can be read and, where the login `needs` one, have a key of the kind that the profile says.
+fn configured(gateway: &Gateway, method: AuthMethod, needed: bool, passphrase: Option<&Secret>) -> Found {
+    let (mut found, mut problems, mut locked) = (Vec::new(), Vec::new(), None);
     let mut take = |read: Result<OwnCertificate, String>| {
         let fit = read.and_then(|own| if needed { is_of_kind(&own, method).map(|()| own) } else { Ok(own) });
         match fit {
@@ -91,15 +122,20 @@ fn configured(gateway: &Gateway, method: AuthMethod, needed: bool) -> (Vec<OwnCe
         }
     };
     if let Some(file) = &gateway.certificate {
-        take(read_certificate(file, gateway.key.as_ref().unwrap_or(file)));
+        match read_certificate(file, gateway.key.as_ref().unwrap_or(file), passphrase) {
+            Err(Unusable::Locked { file, wrong }) => locked = Some(Locked { file, wrong }),
+            read => take(read.map_err(|error| error.to_string())),
+        }
     }
     for place in &gateway.certificates {
         match certificate_files(place) {
-            Ok(files) => files.iter().for_each(|file| take(read_certificate(file, file))),
+            Ok(files) => files.iter().for_each(|file| {
+                take(read_certificate(file, file, None).map_err(|error| error.to_string()));
+            }),
             Err(problem) => take(Err(problem)),
         }
     }
-    (found, problems)
+    Found { found, problems, locked }
 }
 
 /// The first that the profile's rules allow.

@@ -192,7 +192,7 @@ pub(super) const KEYS: &[About] = &[
         "key",
         "file",
         "the file of certificate",
-        "The certificate's private key, a PEM file without a passphrase that nobody else can read.",
+        "The certificate's private key, a PEM file that nobody else can read; a passphrase (PKCS#8) is asked for at each login.",
     ),
     about(
         GATEWAY,

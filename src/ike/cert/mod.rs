@@ -5,6 +5,7 @@
 
 mod error;
 mod facts;
+mod key;
 mod names;
 mod own;
 pub mod pkcs7;

@@ -2,11 +2,12 @@
 
 use super::super::message::{Identity, id_type};
 use super::names::show_name;
-use super::{MAX_CERTIFICATES, parse};
-use crate::crypto::{Signer, SigningKey};
+use super::{MAX_CERTIFICATES, UnixTime, check_validity, key, parse};
+use crate::crypto::{Secret, Signer, SigningKey};
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
+use std::time::Duration;
 use x509_parser::extensions::GeneralName;
 
 /// A certificate with those between it and its root, and its key.
@@ -44,18 +45,28 @@ pub enum OwnCertificateError {
     /// A certificate that cannot be read.
     #[error("its certificate is damaged: {0}")]
     Damaged(String),
-    /// The key is protected by a passphrase.
+    /// The key is protected by a passphrase, and none was given.
+    #[error("its key is protected by a passphrase")]
+    Locked,
+    /// The passphrase is another one's.
+    #[error("that is not the passphrase of its key")]
+    Passphrase,
+    /// The key is protected in a way that is not taken.
     #[error(
-        "its key is protected by a passphrase, for which this version does not ask: openssl pkey -in FILE -out OTHER, on an \
-         encrypted disk, and chmod 600 OTHER"
+        "its key is protected in a way that is not safe or not known ({0}): openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out OTHER, \
+         and chmod 600 OTHER"
     )]
-    Encrypted,
+    Protection(&'static str),
     /// No key in it, or none that can sign.
     #[error(
         "it holds no private key that can be used: RSA of 2048 bits or more, ECDSA on P-256 or P-384, or Ed25519, in PEM form as \
-         PKCS#8 (-----BEGIN PRIVATE KEY-----); openssl pkey -in FILE -out OTHER makes that"
+         PKCS#8 (-----BEGIN PRIVATE KEY-----, with a passphrase -----BEGIN ENCRYPTED PRIVATE KEY-----); openssl pkey -in FILE \
+         -out OTHER makes that"
     )]
     NoKey,
+    /// Its time is over, or has not begun.
+    #[error("{0}; ask whoever issued it for a new one, and look at this machine's clock")]
+    Time(String),
     /// The key is another one's.
     #[error("the key does not belong to the certificate of {0}")]
     Mismatch(String),
@@ -63,11 +74,16 @@ pub enum OwnCertificateError {
 
 impl OwnCertificate {
     /// Reads PEM. `certificates`: the user's own first, then those between it and the root; a root is left out. `key` may be the
-    /// same text.
+    /// same text. `passphrase`: of a key that is protected by one; for another key it does not count. With one it takes as long as
+    /// whoever made the file wanted, up to seconds.
     ///
     /// # Errors
     /// See [`OwnCertificateError`].
-    pub fn read(certificates: &[u8], key: &[u8]) -> Result<Self, OwnCertificateError> {
+    pub fn read(
+        certificates: &[u8],
+        key: &[u8],
+        passphrase: Option<&Secret>,
+    ) -> Result<Self, OwnCertificateError> {
         use OwnCertificateError::*;
         let mut chain: Vec<Vec<u8>> = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(certificates) {
@@ -79,7 +95,7 @@ impl OwnCertificate {
         }
         let leaf_der = chain.first().ok_or(NoCertificate)?;
         let leaf = parse(leaf_der).map_err(|error| Damaged(error.to_string()))?;
-        let key = signing_key(key)?;
+        let key = key::read(key, passphrase)?;
         let subject = show_name(leaf.subject());
         if !key.belongs_to(leaf.public_key().raw) {
             return Err(Mismatch(subject));
@@ -100,6 +116,25 @@ impl OwnCertificate {
         let rest: Vec<Vec<u8>> = chain.iter().skip(1).filter(|der| !is_root(der)).cloned().collect();
         let chain = std::iter::once(leaf_der.clone()).chain(rest).collect();
         Ok(Self { chain, key: Arc::new(key), identity, subject })
+    }
+
+    /// Whether it counts at `now`: `None` where it does for longer than `soon`, else a warning for people.
+    ///
+    /// # Errors
+    /// [`OwnCertificateError::Time`]: its time is over, or has not begun.
+    pub fn check_time(&self, now: UnixTime, soon: Duration) -> Result<Option<String>, OwnCertificateError> {
+        use OwnCertificateError::{Damaged, Time};
+        let leaf = parse(&self.chain[0]).map_err(|error| Damaged(error.to_string()))?;
+        check_validity(&leaf, now).map_err(|error| Time(error.to_string()))?;
+        let until = u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or(0);
+        let left = Duration::from_secs(until.saturating_sub(now.as_secs()));
+        let days = left.as_secs() / 86_400;
+        let subject = &self.subject;
+        Ok((left < soon).then(|| {
+            format!(
+                "your certificate, {subject}, expires in {days} days: ask whoever issued it for a new one"
+            )
+        }))
     }
 
     /// DER, the user's own first.
@@ -133,16 +168,5 @@ impl OwnCertificate {
     }
 }
 
-fn signing_key(pem: &[u8]) -> Result<SigningKey, OwnCertificateError> {
-    let has = |words: &[u8]| pem.windows(words.len()).any(|window| window == words);
-    if has(b"ENCRYPTED") {
-        return Err(OwnCertificateError::Encrypted);
-    }
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| OwnCertificateError::NoKey)?;
-    let key = match &key {
-        PrivateKeyDer::Pkcs8(key) => SigningKey::from_pkcs8(key.secret_pkcs8_der()),
-        PrivateKeyDer::Pkcs1(key) => SigningKey::from_pkcs1(key.secret_pkcs1_der()),
-        _ => return Err(OwnCertificateError::NoKey),
-    };
-    key.map_err(|_| OwnCertificateError::NoKey)
-}
+#[cfg(test)]
+mod tests;

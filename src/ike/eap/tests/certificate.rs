@@ -24,7 +24,9 @@ fn pem(label: &str, der: &[u8]) -> String {
 fn own() -> Arc<OwnCertificate> {
     let user = Pki::new(UnixTime::from_secs(1_800_000_000)).unwrap().user("anna").unwrap();
     let key = pem("PRIVATE KEY", &user.pkcs8);
-    Arc::new(OwnCertificate::read(pem("CERTIFICATE", &user.chain[0]).as_bytes(), key.as_bytes()).unwrap())
+    Arc::new(
+        OwnCertificate::read(pem("CERTIFICATE", &user.chain[0]).as_bytes(), key.as_bytes(), None).unwrap(),
+    )
 }
 
 fn with_certificate() -> AnyConnect {

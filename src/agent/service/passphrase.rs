@@ -1,0 +1,68 @@
+//! The passphrase of the user's private key: asked for before a login, like the gateway's questions.
+
+use super::super::target::{Locked, Target};
+use super::{Service, Way, failed, tell};
+use crate::ipc::{Answer, Connect, FailureKind, Input, InputKind, Question, Reply};
+
+/// How often a passphrase is asked for in one wish; a program that answers has the same one each time.
+const TRIES: u8 = 3;
+/// Name of the input. It is no gateway's password: it is neither filled in nor kept as one.
+const NAME: &str = "key_passphrase";
+
+/// A wish that waits for a passphrase.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Of the question.
+    id: u64,
+    wishes: Connect,
+    way: Way,
+    /// With this question.
+    tries: u8,
+    answered: bool,
+}
+
+impl Service {
+    /// Asks whoever has the wish, or tells that it was asked often enough.
+    pub(super) fn ask_passphrase(&mut self, locked: &Locked, target: &Target, wishes: &Connect, way: Way) {
+        let before = self.waiting.take().filter(|waiting| waiting.answered && waiting.way.same_channel(&way));
+        let tries = before.map_or(0, |waiting| waiting.tries);
+        let file = locked.file.display();
+        if tries == TRIES {
+            let text = format!(
+                "that is not the passphrase of the key in {file}; openssl pkey -in {file} -noout tells whether you know it"
+            );
+            return tell(&way, failed(FailureKind::Authentication, &text));
+        }
+        self.questions += 1;
+        let question = Question {
+            id: self.questions,
+            title: String::new(),
+            message: format!("The key in {file} is protected by a passphrase."),
+            error: if locked.wrong { "That is not its passphrase.".to_owned() } else { String::new() },
+            inputs: vec![Input {
+                name: NAME.to_owned(),
+                label: "Passphrase".to_owned(),
+                kind: InputKind::Secret,
+                value: String::new(),
+                options: Vec::new(),
+            }],
+            gateway: target.primary.1.clone(),
+            user: String::new(),
+            form: NAME.to_owned(),
+        };
+        let wishes = Connect { passphrase: None, ..wishes.clone() };
+        tell(&way, Reply::Ask(question));
+        self.waiting = Some(Waiting { id: self.questions, wishes, way, tries: tries + 1, answered: false });
+    }
+
+    /// The wish with its passphrase, where this is the answer, of the client who was asked.
+    pub(super) fn take_passphrase(&mut self, answer: &Answer, from: &Way) -> Option<(Connect, Way)> {
+        let waiting = self.waiting.as_mut()?;
+        if waiting.answered || waiting.id != answer.id || !waiting.way.same_channel(from) {
+            return None;
+        }
+        waiting.answered = true;
+        let passphrase = answer.values.get(NAME).map(|typed| typed.0.clone());
+        Some((Connect { passphrase, ..waiting.wishes.clone() }, waiting.way.clone()))
+    }
+}
