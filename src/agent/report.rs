@@ -1,7 +1,7 @@
 //! The event log of one connection: what the client tells, in the seed's words (PROTOCOL section 7).
 
 use crate::client::{Event, Reconnected};
-use crate::ike::eap::{Form, Notice};
+use crate::ike::eap::{EapError, Form, Notice};
 use crate::ike::initiator::Failure;
 use crate::journal::{Entry, Kind, Limiter, Place, Reason, Recorder, Source, Verdict};
 use crate::reconnect::{Cause, Pause, State, Why};
@@ -185,9 +185,10 @@ impl Reporter {
     /// A login fails for reasons that the person must tell apart.
     fn reason(&self, why: Why) -> Reason {
         match (why, &self.last_failure) {
-            (Why::LoginFailed, Some(Failure::Certificate(_) | Failure::GatewayAuth)) => {
-                Reason::CertificateRefused
-            }
+            (
+                Why::LoginFailed,
+                Some(Failure::Certificate(_) | Failure::GatewayAuth | Failure::Eap(EapError::Server(_))),
+            ) => Reason::CertificateRefused,
             (Why::LoginFailed, Some(Failure::NoAnswer { .. })) => Reason::NoAnswer,
             _ => why.into(),
         }

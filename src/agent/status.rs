@@ -2,7 +2,7 @@
 
 use super::driver::Picture;
 use crate::client::{AuthKind, Reconnected, Settings, Status};
-use crate::ike::eap::EapMethod;
+use crate::ike::eap::{EapError, EapMethod};
 use crate::ike::initiator::Failure;
 use crate::ipc::Connect;
 use crate::journal::Reason;
@@ -151,7 +151,9 @@ fn capabilities(status: &Status) -> Option<String> {
 fn code(failure: &Failure) -> u16 {
     let reason = match failure {
         Failure::NoAnswer { .. } => Reason::NoAnswer,
-        Failure::Certificate(_) | Failure::GatewayAuth => Reason::CertificateRefused,
+        Failure::Certificate(_) | Failure::GatewayAuth | Failure::Eap(EapError::Server(_)) => {
+            Reason::CertificateRefused
+        }
         Failure::Refused { what: "session token" | "ticket", .. } | Failure::Ticket => Reason::TokenRefused,
         _ => Reason::LoginFailed,
     };
@@ -165,6 +167,7 @@ pub fn auth(kind: AuthKind) -> &'static str {
         AuthKind::Eap(EapMethod::Md5) => "eap-md5",
         AuthKind::Eap(EapMethod::Gtc) => "eap-gtc",
         AuthKind::Eap(EapMethod::Mschapv2) => "eap-mschapv2",
+        AuthKind::Eap(EapMethod::Tls) => "eap-tls",
         AuthKind::Certificate => "certificate",
         AuthKind::Token => "psk",
         AuthKind::Ticket => "ticket",

@@ -7,13 +7,13 @@ mod ppk;
 use super::device::device;
 use super::scan::Scanner;
 use super::standing::Meaning;
-use crate::client::Settings;
+use crate::client::{EapServer, Settings, Way};
 use crate::config::profiles::FileError;
-use crate::config::{Config, Tunnel, paths};
+use crate::config::{Config, Login, Tunnel, paths};
 use crate::ipc::helper::MAX_GAP;
 use crate::ipc::{Connect, Failure, FailureKind};
 use crate::plan::Wishes as NetworkWishes;
-use crate::profile::{AuthMethod, AutomaticVpnPolicy, ConnectFailurePolicy, NotUsable};
+use crate::profile::{AutomaticVpnPolicy, ConnectFailurePolicy, NotUsable};
 use crate::sense::portal::Probe;
 use choose::Chosen;
 use std::net::{IpAddr, SocketAddr};
@@ -154,12 +154,12 @@ pub enum TargetError {
     #[error(transparent)]
     NotUsable(#[from] NotUsable),
     /// The host wants the user's certificate.
-    #[error("host {host} wants {method} (AuthMethodDuringIKENegotiation): {what}")]
+    #[error("host {host} wants {method}: {what}")]
     Certificate {
         /// HostName.
         host: String,
-        /// What the profile asks for.
-        method: AuthMethod,
+        /// What is asked for, and where.
+        method: String,
         /// What is missing or wrong, and what to do.
         what: String,
     },
@@ -331,6 +331,14 @@ impl Target {
             trust.roots.extend(roots);
         }
         settings.trust = trust;
+        if gateway.login == Some(Login::EapTls) {
+            settings.way = Way::EapTls(None);
+        }
+        let eap_roots = gateway.eap_ca.as_deref().map(crate::config::read_roots).transpose();
+        settings.eap_server = EapServer {
+            name: gateway.eap_server_name.clone(),
+            roots: eap_roots.map_err(|(what, mend)| TargetError::Trust { what, mend })?,
+        };
         settings.port = gateway.port.get();
         settings.nat_port = gateway.nat_port.get();
         settings.dialect = gateway.dialect.clone();
@@ -431,6 +439,7 @@ impl Target {
             && self.network == other.network
             && a.login == b.login
             && a.way == b.way
+            && a.eap_server == b.eap_server
             && a.ike_identity == b.ike_identity
             && a.ppk == b.ppk
             && (a.dpd_interval, a.reconnect_window) == (b.dpd_interval, b.reconnect_window)

@@ -25,7 +25,7 @@ pub use event::{
 };
 pub use liveness::{Liveness, OUTAGE_AFTER, PROBE_AFTER};
 pub use paths::{PathId, Paths};
-pub use settings::{Settings, Way};
+pub use settings::{EapServer, Settings, Way};
 
 use crate::crypto::Random;
 use crate::esp::SaSet;

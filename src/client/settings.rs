@@ -1,11 +1,11 @@
 //! What one connection needs to know, put together from profile and config by the shell.
 
 use super::AuthKind;
-use crate::ike::cert::{OwnCertificate, Trust};
+use crate::ike::cert::{OwnCertificate, Root, Trust, user_name};
 use crate::ike::dialect::{ANYCONNECT_ID, Dialect};
-use crate::ike::eap::{Device, EapMethod, LoginParams};
+use crate::ike::eap::{Device, EapMethod, LoginParams, TlsLogin};
 use crate::ike::initiator::Credentials;
-use crate::ike::message::Identity;
+use crate::ike::message::{Identity, id_type};
 use crate::ike::ppk::Ppk;
 use crate::ike::proposal::Algorithms;
 use crate::profile::{
@@ -16,13 +16,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How whoever logs in proves it: the profile's AuthMethodDuringIKENegotiation.
+/// How whoever logs in proves it: the profile's AuthMethodDuringIKENegotiation, or the config file's `login`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Way {
     /// EAP-AnyConnect.
     AnyConnect,
     /// A method of the standards.
     Eap(EapMethod),
+    /// EAP-TLS with a certificate, where one is named.
+    EapTls(Option<Arc<OwnCertificate>>),
     /// A certificate, where one is named.
     Certificate(Option<Arc<OwnCertificate>>),
 }
@@ -33,9 +35,19 @@ impl Way {
         match self {
             Self::AnyConnect => AuthKind::AnyConnect,
             Self::Eap(method) => AuthKind::Eap(*method),
+            Self::EapTls(_) => AuthKind::Eap(EapMethod::Tls),
             Self::Certificate(_) => AuthKind::Certificate,
         }
     }
+}
+
+/// Who the EAP server of a login with EAP-TLS has to be.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EapServer {
+    /// What its certificate must name; `None`: HostAddress, as the gateway's.
+    pub name: Option<String>,
+    /// Whom to believe about it; `None`: the roots that vouch for gateways.
+    pub roots: Option<Vec<Root>>,
 }
 
 /// The settings of a connection.
@@ -63,6 +75,8 @@ pub struct Settings {
     pub dialect: Dialect,
     /// How whoever logs in proves it.
     pub way: Way,
+    /// Who the EAP server has to be, where the way is EAP-TLS.
+    pub eap_server: EapServer,
     /// IDi of a login: the profile's IKEIdentity, else the usual one.
     pub identity: String,
     /// IDi of a login with a standard method or a certificate, where the config file names one.
@@ -104,10 +118,14 @@ impl Settings {
     /// How a login begins; `None` where it takes a certificate and none is named.
     pub fn credentials(&self) -> Option<Credentials> {
         let named = self.ike_identity.clone();
+        let usual = || Identity::new(self.dialect.initial_id_type, self.identity.as_str());
         match &self.way {
             Way::AnyConnect => Some(self.without_certificate()),
+            Way::EapTls(own) => own.as_ref().map(|own| Credentials::EapTls {
+                identity: named.clone().unwrap_or_else(usual),
+                login: Box::new(self.tls_login(own, named.as_ref())),
+            }),
             Way::Eap(method) => {
-                let usual = || Identity::new(self.dialect.initial_id_type, self.identity.as_str());
                 Some(Credentials::Eap { identity: named.unwrap_or_else(usual), method: *method })
             }
             Way::Certificate(own) => own.as_ref().map(|own| Credentials::Certificate {
@@ -120,6 +138,24 @@ impl Settings {
     /// How IKE SAs are resumed: not at all with a PPK, since nothing in IKE_SESSION_RESUME would show that it is still in the keys.
     pub fn tickets(&self) -> Resumption {
         if self.ppk.is_some() { Resumption::Off } else { self.resumption }
+    }
+
+    /// The gateway has proved itself with the profile's pins before the EAP server is heard, whose certificate may be another
+    /// one: they do not count for it.
+    fn tls_login(&self, own: &Arc<OwnCertificate>, named: Option<&Identity>) -> TlsLogin {
+        let text =
+            named.filter(|id| matches!(id.kind, id_type::FQDN | id_type::RFC822_ADDR | id_type::KEY_ID));
+        let text = text.and_then(|id| String::from_utf8(id.data.clone()).ok());
+        let of_certificate = || own.chain().first().and_then(|leaf| user_name(leaf));
+        TlsLogin {
+            own: Arc::clone(own),
+            name: text.or_else(of_certificate).unwrap_or_default(),
+            server: self.eap_server.name.clone().unwrap_or_else(|| self.host_address.clone()),
+            trust: Trust {
+                roots: self.eap_server.roots.clone().unwrap_or_else(|| self.trust.roots.clone()),
+                ..Trust::default()
+            },
+        }
     }
 
     /// The first message of a login that says nothing about the user: for whoever only walks to the gateway.
@@ -169,6 +205,7 @@ impl Settings {
             trust: Trust { pins: host.pins.iter().map(|pin| pin.hash.0).collect(), ..Trust::default() },
             dialect: Dialect::default(),
             way,
+            eap_server: EapServer::default(),
             identity: host.ike_identity.clone().unwrap_or_else(|| ANYCONNECT_ID.into()),
             ike_identity: None,
             ppk: None,

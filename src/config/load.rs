@@ -171,6 +171,7 @@ impl Config {
             gateway.key = gateway.key.take().map(here);
             gateway.certificates = gateway.certificates.drain(..).map(here).collect();
             gateway.ppk_file = gateway.ppk_file.take().map(here);
+            gateway.eap_ca = gateway.eap_ca.take().map(here);
         }
         Ok(Self { agent, portal: document.portal, preferences: document.preferences, trust, gateways })
     }

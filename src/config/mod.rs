@@ -132,6 +132,14 @@ impl Default for TrustConfig {
     }
 }
 
+/// A login that no profile can name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Login {
+    /// EAP-TLS.
+    EapTls,
+}
+
 /// `[gateway."HOST"]`: what is special about one gateway.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -165,6 +173,12 @@ pub struct Gateway {
     /// How long that program may take; 1 s to 120 s.
     #[serde(deserialize_with = "duration::one::<1_000, 120_000, _>")]
     pub host_scan_timeout: Duration,
+    /// How to log in, instead of what the profile says: the vendor's schema has no word for it.
+    pub login: Option<Login>,
+    /// What the certificate of the EAP server must name (EAP-TLS); `None`: HostAddress, as the gateway's.
+    pub eap_server_name: Option<String>,
+    /// A PEM file: the CAs that vouch for the EAP server, instead of those that do for gateways.
+    pub eap_ca: Option<PathBuf>,
     /// IDi of a login with a standard method or a certificate, instead of the profile's IKEIdentity or the certificate's
     /// subject; see [`Identity::from_text`].
     #[serde(deserialize_with = "load::identity")]
@@ -194,6 +208,9 @@ impl Default for Gateway {
             certificates: Vec::new(),
             host_scan: Vec::new(),
             host_scan_timeout: Duration::from_secs(20),
+            login: None,
+            eap_server_name: None,
+            eap_ca: None,
             identity: None,
             ppk_id: None,
             ppk_file: None,

@@ -189,6 +189,13 @@ fn a_certificate_and_an_identity_of_a_gateway_are_read() {
     assert_eq!(named.identity, Identity::from_text("me@a.example"));
     let none = gateway("port = 500");
     assert_eq!((none.certificate, none.key, none.identity), (None, None, None));
+    let tls = gateway("login = \"eap-tls\"\neap_server_name = \"radius.example\"\neap_ca = \"ca.pem\"");
+    assert_eq!(
+        (tls.login, tls.eap_server_name.as_deref()),
+        (Some(crate::config::Login::EapTls), Some("radius.example"))
+    );
+    assert_eq!(tls.eap_ca.as_deref(), Some(Path::new("/etc/none/ca.pem")));
+    assert!(bad("[gateway.\"a.example\"]\nlogin = \"eap-md5\"").contains("eap-tls"), "no other method");
     let wrong = bad("[gateway.\"a.example\"]\nidentity = \"two words\"");
     assert!(wrong.contains("key-id:"), "{wrong}");
 }

@@ -4,6 +4,7 @@
 mod agent;
 mod certificate;
 mod eap;
+mod eap_tls;
 #[path = "../interop/mod.rs"]
 mod interop;
 mod learn;

@@ -15,7 +15,7 @@ use super::probe::{Halt, Probe, Seen};
 use super::questions::{self, Step};
 use super::walk::{Reached, Walk, login, walk_there};
 use crate::crypto::Secret;
-use crate::ike::eap::Notice;
+use crate::ike::eap::{EapError, Notice};
 use crate::ike::initiator::{Credentials, Failure, InitiatorConfig};
 use crate::ipc::{Answer, Connect, FailureKind, Question};
 use std::net::IpAddr;
@@ -241,7 +241,9 @@ async fn comes_back<'a>(
 fn kind(failure: &Failure) -> FailureKind {
     match failure {
         Failure::NoAnswer { .. } => FailureKind::NoAnswer,
-        Failure::Certificate(_) | Failure::GatewayAuth => FailureKind::Certificate,
+        Failure::Certificate(_) | Failure::GatewayAuth | Failure::Eap(EapError::Server(_)) => {
+            FailureKind::Certificate
+        }
         Failure::Refused { .. } | Failure::Eap(_) => FailureKind::Authentication,
         _ => FailureKind::Other,
     }

@@ -5,7 +5,7 @@ use crate::agent::probe::Seen;
 use crate::agent::walk::Walk;
 use crate::facts::Health;
 use crate::ike::cert;
-use crate::ike::eap::{Outline, outline, session_elements};
+use crate::ike::eap::{EapError, Outline, outline, session_elements};
 use crate::ike::initiator::Failure;
 use crate::ike::message::{id_type, notify};
 use crate::time::UnixTime;
@@ -135,6 +135,7 @@ pub(super) fn failure(failure: &Failure) -> &'static str {
         Failure::Refused { verified: true, .. } => "AUTHENTICATION_FAILED after the gateway's proof",
         Failure::Refused { verified: false, .. } => "AUTHENTICATION_FAILED before the gateway's proof",
         Failure::Ticket => "TICKET_NACK",
+        Failure::Eap(EapError::Server(_)) => "the EAP server's certificate is refused here",
         Failure::Eap(_) => "the EAP exchange ended without success",
         Failure::Ppk(what) | Failure::OwnCertificate(what) => what,
         Failure::Child(_) => "no Child SA, or no address",

@@ -7,7 +7,7 @@ use super::{Idle, Service, tell, text};
 use crate::agent::desktop::{About, News};
 use crate::agent::driver::Command;
 use crate::client::{Event, Order};
-use crate::ike::eap::Notice;
+use crate::ike::eap::{EapError, Notice};
 use crate::ike::initiator::Failure;
 use crate::ipc::{FailureKind, NoticeKind, Reply};
 use crate::journal::Kind;
@@ -92,7 +92,9 @@ impl Service {
             Event::LookUp(name) => connection.look_up(name),
             Event::Scan { id, scan } => connection.scan(id, scan),
             Event::Ended(why) => self.ended(why).await,
-            Event::Failed(Failure::Certificate(_) | Failure::GatewayAuth) => self.desktop_untrusted(),
+            Event::Failed(
+                Failure::Certificate(_) | Failure::GatewayAuth | Failure::Eap(EapError::Server(_)),
+            ) => self.desktop_untrusted(),
             _ => {}
         }
     }

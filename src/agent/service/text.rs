@@ -64,9 +64,20 @@ pub(super) fn failure(why: Why, connection: &Connection) -> Failure {
                  config file's [trust]; else do not log in from this network"
             ),
         ),
-        (Why::LoginFailed, Some(cause @ (Cause::OwnCertificate(_) | Cause::Refused { .. })))
-            if matches!(settings.way, Way::Certificate(_)) =>
-        {
+        (Why::LoginFailed, Some(Cause::Eap(cause @ EapError::Server(_)))) => {
+            of(FailureKind::Certificate, format!("{host}: {cause}; your certificate was not shown to it"))
+        }
+        // They say themselves whom to ask; none is mended by typing anything again.
+        (
+            Why::LoginFailed,
+            Some(Cause::Eap(
+                cause @ (EapError::NotMutual | EapError::NotOffered { .. } | EapError::NoIndication),
+            )),
+        ) => Failure { password_stands: true, ..of(FailureKind::Authentication, format!("{host}: {cause}")) },
+        (
+            Why::LoginFailed,
+            Some(cause @ (Cause::OwnCertificate(_) | Cause::Refused { .. } | Cause::Eap(_))),
+        ) if matches!(settings.way, Way::Certificate(_) | Way::EapTls(_)) => {
             let mend = "ask the gateway's administrator whether it trusts your certificate's issuer and takes its subject, or the \
                         identity of the config file; openssl x509 -dates shows whether it has expired";
             of(FailureKind::Authentication, format!("{host}: {cause}; {mend}"))
@@ -78,10 +89,6 @@ pub(super) fn failure(why: Why, connection: &Connection) -> Failure {
                 password_stands: stands,
                 ..of(FailureKind::Authentication, format!("{host}: {cause}{mend}"))
             }
-        }
-        // Both say themselves whom to ask; neither is mended by typing anything again.
-        (Why::LoginFailed, Some(Cause::Eap(cause @ (EapError::NotMutual | EapError::NotOffered { .. })))) => {
-            Failure { password_stands: true, ..of(FailureKind::Authentication, format!("{host}: {cause}")) }
         }
         (
             Why::LoginFailed,

@@ -37,8 +37,16 @@ pub(super) fn choose(
         }
         return Ok(None);
     }
-    let wrong = |what: String| TargetError::Certificate { host: host.name.clone(), method, what };
-    let needed = matches!(settings.way, Way::Certificate(_));
+    let is_tls = matches!(settings.way, Way::EapTls(_));
+    let wanted = match is_tls {
+        true => "EAP-TLS (login in the config file)".to_owned(),
+        false => format!("{method} (AuthMethodDuringIKENegotiation)"),
+    };
+    let wrong =
+        |what: String| TargetError::Certificate { host: host.name.clone(), method: wanted.clone(), what };
+    // With TLS any kind of key will do.
+    let of_kind = matches!(settings.way, Way::Certificate(_));
+    let needed = of_kind || is_tls;
     let own = if let Some(file) = &wishes.certificate {
         let key = wishes.key.as_ref().unwrap_or(file);
         let own = match read_certificate(file, key, wishes.passphrase.as_ref()) {
@@ -55,7 +63,7 @@ pub(super) fn choose(
         own
     } else {
         let Found { found, problems, locked } =
-            configured(gateway, method, needed, wishes.passphrase.as_ref());
+            configured(gateway, method, of_kind, wishes.passphrase.as_ref());
         if locked.is_some() {
             return Ok(locked);
         }
@@ -93,7 +101,9 @@ pub(super) fn choose(
             return Ok(None);
         }
     }
-    if needed {
+    if is_tls {
+        settings.way = Way::EapTls(Some(Arc::new(own)));
+    } else if of_kind {
         is_of_kind(&own, method).map_err(wrong)?;
         settings.way = Way::Certificate(Some(Arc::new(own)));
     } else {
@@ -111,11 +121,11 @@ struct Found {
     locked: Option<Locked>,
 }
 
-/// Those of the config file that can be read and, where the login `needs` one, have a key of the kind that the profile says.
-fn configured(gateway: &Gateway, method: AuthMethod, needed: bool, passphrase: Option<&Secret>) -> Found {
+/// Those of the config file that can be read and, where it has to be `of_kind`, have a key of the kind that the profile says.
+fn configured(gateway: &Gateway, method: AuthMethod, of_kind: bool, passphrase: Option<&Secret>) -> Found {
     let (mut found, mut problems, mut locked) = (Vec::new(), Vec::new(), None);
     let mut take = |read: Result<OwnCertificate, String>| {
-        let fit = read.and_then(|own| if needed { is_of_kind(&own, method).map(|()| own) } else { Ok(own) });
+        let fit = read.and_then(|own| if of_kind { is_of_kind(&own, method).map(|()| own) } else { Ok(own) });
         match fit {
             Ok(own) => found.push(own),
             Err(problem) => problems.push(problem),

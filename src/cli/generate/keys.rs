@@ -185,7 +185,7 @@ pub(super) const KEYS: &[About] = &[
         "certificate",
         "file",
         "none",
-        "Your certificate and those between it and its root, a PEM file, where the profile says IKE-RSA or IKE-ECDSA, or the gateway asks for it inside EAP-AnyConnect. A relative name starts in the config file's folder.",
+        "Your certificate and those between it and its root, a PEM file, where the profile says IKE-RSA or IKE-ECDSA, login is \"eap-tls\", or the gateway asks for it inside EAP-AnyConnect. A relative name starts in the config file's folder.",
     ),
     about(
         GATEWAY,
@@ -217,10 +217,31 @@ pub(super) const KEYS: &[About] = &[
     ),
     about(
         GATEWAY,
+        "login",
+        "\"eap-tls\"",
+        "what the profile says",
+        "Log in with EAP-TLS and your certificate, which no profile can name; a gateway that offers another method is refused.",
+    ),
+    about(
+        GATEWAY,
+        "eap_server_name",
+        "DNS name or address",
+        "the profile's HostAddress",
+        "What the certificate of the EAP server must name, where logins (EAP-TLS) are checked by a RADIUS server behind the gateway.",
+    ),
+    about(
+        GATEWAY,
+        "eap_ca",
+        "file",
+        "the roots that vouch for gateways",
+        "The CAs that vouch for the EAP server (EAP-TLS), a PEM file. A relative name starts in the config file's folder.",
+    ),
+    about(
+        GATEWAY,
         "identity",
         "text",
         "the profile's IKEIdentity, or the certificate's subject",
-        "The IKE identity of a login with a standard method or a certificate: a DNS name, an e-mail address, an IP address, or key-id:TEXT.",
+        "The IKE identity of a login with a standard method or a certificate: a DNS name, an e-mail address, an IP address, or key-id:TEXT. With EAP-TLS also the name that the EAP server is told, unless it is an address.",
     ),
     about(
         GATEWAY,

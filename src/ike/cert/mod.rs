@@ -6,6 +6,7 @@
 mod error;
 mod facts;
 mod key;
+mod login_name;
 mod names;
 mod own;
 pub mod pkcs7;
@@ -15,6 +16,7 @@ mod user;
 
 pub use error::CertError;
 pub use facts::Facts;
+pub use login_name::user_name;
 pub use own::{OwnCertificate, OwnCertificateError};
 pub use shape::{Shape, shape};
 pub use test_keys::is_public_test_key;
@@ -22,6 +24,7 @@ pub use user::{VerifiedUser, verify_user};
 
 use crate::crypto::Hash;
 use crate::time::UnixTime;
+pub(super) use names::server_name;
 use names::{IdrMatch, Named, clean, show_name};
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor};
 use std::cell::RefCell;
@@ -114,6 +117,29 @@ impl Trust {
     /// A CA's certificate is refused as a leaf. A certificate that is none of a CA's but configured as a root vouches for itself
     /// only, and has to pass every other check.
     pub fn verify(&self, certs: &[Vec<u8>], host: &str, now: UnixTime) -> Result<Verified, CertError> {
+        self.verify_for(Usage::GATEWAY, certs, host, now)
+    }
+
+    /// The same for an EAP server: its extended key usage has to be that of a TLS server (or any, or absent: RFC 5216 5.3).
+    ///
+    /// # Errors
+    /// As [`Trust::verify`]; the texts speak of a gateway.
+    pub fn verify_tls_server(
+        &self,
+        certs: &[Vec<u8>],
+        host: &str,
+        now: UnixTime,
+    ) -> Result<Verified, CertError> {
+        self.verify_for(Usage::TLS_SERVER, certs, host, now)
+    }
+
+    fn verify_for(
+        &self,
+        usage: Usage,
+        certs: &[Vec<u8>],
+        host: &str,
+        now: UnixTime,
+    ) -> Result<Verified, CertError> {
         let (leaf_der, others) = certs.split_first().ok_or(CertError::Missing)?;
         if certs.len() > MAX_CERTIFICATES {
             return Err(CertError::TooMany(certs.len()));
@@ -148,7 +174,7 @@ impl Trust {
             &anchors,
             &others,
             time,
-            Usage::GATEWAY,
+            usage,
             None,
             Some(&|path: &VerifiedPath<'_>| check.path(path)),
         );
@@ -265,6 +291,8 @@ impl Usage {
     /// A gateway: any, serverAuth, 1.3.6.1.5.5.8.2.2 (ikeIntermediate) or 1.3.6.1.5.5.7.3.17 (id-kp-ipsecIKE, RFC 4945 5.1.3.12).
     const GATEWAY: Self =
         Self(&[ANY, kp(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01]), INTERMEDIATE, IPSEC_IKE]);
+    /// An EAP server: any or serverAuth.
+    const TLS_SERVER: Self = Self(&[ANY, kp(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01])]);
     /// A user: clientAuth instead.
     const USER: Self =
         Self(&[ANY, kp(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02]), INTERMEDIATE, IPSEC_IKE]);

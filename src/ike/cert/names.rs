@@ -25,7 +25,7 @@ pub(super) enum Named {
 }
 
 /// A reference identity: what the certificate must name.
-pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, CertError> {
+pub(in crate::ike) fn server_name(host: &str) -> Result<ServerName<'static>, CertError> {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(ServerName::IpAddress(address.into()));

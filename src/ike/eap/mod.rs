@@ -19,9 +19,9 @@ mod tests;
 pub use client::{AnyConnect, MAX_ROUNDS};
 pub use outline::{Outline, outline, session_elements};
 pub use peer::Peer;
-pub use standard::{EapMethod, Standard};
+pub use standard::{EapMethod, MAX_MESSAGE, MAX_TLS_ROUNDS, Standard, TlsLogin};
 
-use super::cert::OwnCertificate;
+use super::cert::{CertError, OwnCertificate};
 use crate::crypto::Secret;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -135,13 +135,13 @@ pub enum EapError {
     /// Another method than EAP-AnyConnect is offered. It is never negotiated down to.
     #[error(
         "the gateway offers {0} instead of EAP-AnyConnect, which is refused. If that is meant, the profile has to name the \
-         method (AuthMethodDuringIKENegotiation)"
+         method (AuthMethodDuringIKENegotiation), or for EAP-TLS the config file (login)"
     )]
     WrongMethod(String),
-    /// The gateway goes on with another method than the one that the profile names.
+    /// The gateway goes on with another method than the one that profile or config file names.
     #[error(
-        "the gateway offers {offered}, and the profile names {wanted} (AuthMethodDuringIKENegotiation): nothing else is done. Ask \
-         the gateway's administrator which of the two is meant"
+        "the gateway offers {offered}, and {}: nothing else is done. Ask the gateway's administrator which of the two is meant",
+        .wanted.named()
     )]
     NotOffered {
         /// What it offers.
@@ -161,6 +161,29 @@ pub enum EapError {
          one that the password belongs to; ask its administrator"
     )]
     NotMutual,
+    /// EAP-TLS: the server's certificate will not do.
+    #[error(
+        "the EAP server, which checks logins for the gateway, is not trusted: {}. Its name and CA, where they are not the \
+         gateway's, belong in the config file (eap_server_name, eap_ca)", of_server(.0)
+    )]
+    Server(Box<CertError>),
+    /// EAP-TLS: the server ended the session.
+    #[error("the EAP server refused the login: {0}")]
+    Alert(String),
+    /// EAP-TLS: the session cannot go on.
+    #[error("the TLS session with the EAP server failed: {0}")]
+    Tls(String),
+    /// EAP-TLS: a server that wants no certificate.
+    #[error(
+        "the EAP server did not ask for your certificate, so the login was ended: ask the gateway's administrator"
+    )]
+    NotAsked,
+    /// EAP-TLS: success without the word inside TLS 1.3 that RFC 9190 wants.
+    #[error(
+        "the EAP server did not say inside TLS 1.3 that it takes the certificate (RFC 9190 2.1.1), so the login was ended: ask \
+         the gateway's administrator for a newer EAP server, or for TLS 1.2"
+    )]
+    NoIndication,
     /// `<client-cert-request/>`, and there is none to show.
     #[error(
         "the gateway asks for your certificate, and none is named: name it with --certificate FILE --key FILE, or in the config file \
@@ -208,6 +231,14 @@ pub enum EapError {
     /// The packet would be larger than EAP allows (65,531 octets).
     #[error("the EAP message would be too long")]
     TooLong,
+}
+
+/// The reason in words about the EAP server: the rules are those for gateways.
+fn of_server(error: &CertError) -> String {
+    error
+        .to_string()
+        .replace("the gateway", "the EAP server")
+        .replace("HostAddress in the profile", "eap_server_name")
 }
 
 impl EapError {

@@ -1,7 +1,8 @@
 //! The client's side of an EAP login, whichever method it is.
 
-use super::{Answers, AnyConnect, EapError, EapMethod, LoginParams, Notice, Standard, Step};
+use super::{Answers, AnyConnect, EapError, EapMethod, LoginParams, Notice, Standard, Step, TlsLogin};
 use crate::crypto::{Random, Secret};
+use crate::time::UnixTime;
 
 /// One login.
 pub enum Peer {
@@ -20,6 +21,11 @@ impl Peer {
     /// A login with this method that has not begun.
     pub fn standard(method: EapMethod) -> Self {
         Self::Standard(Box::new(Standard::new(method)))
+    }
+
+    /// A login with EAP-TLS that has not begun. `now`: what the EAP server's certificate is checked at.
+    pub fn tls(login: TlsLogin, now: UnixTime) -> Self {
+        Self::Standard(Box::new(Standard::tls(login, now)))
     }
 
     /// Takes an EAP packet of the gateway. Call it only after the gateway's AUTH has been verified.

@@ -86,7 +86,7 @@ impl From<EapError> for Stop {
 
 impl Auth {
     pub(super) fn new(
-        now: Instant,
+        now: Now,
         config: &InitiatorConfig,
         keyed: Keyed,
         random: &mut dyn Random,
@@ -108,6 +108,9 @@ impl Auth {
                 (named(identity), Some(Peer::any_connect(params.clone())))
             }
             Credentials::Eap { identity, method } => (identity.clone(), Some(Peer::standard(*method))),
+            Credentials::EapTls { identity, login } => {
+                (identity.clone(), Some(Peer::tls(login.as_ref().clone(), now.wall)))
+            }
             Credentials::Certificate { identity, .. } => (identity.clone(), None),
             Credentials::Token { id, .. } => {
                 (Identity { kind: config.dialect.reconnect_id_type, data: id.clone() }, None)
@@ -126,13 +129,13 @@ impl Auth {
             gateway: None,
             resumed: None,
             exchange_timeout: config.exchange_timeout,
-            deadline: now + config.exchange_timeout,
+            deadline: now.at + config.exchange_timeout,
             round_trips: keyed.round_trips,
             round_trip: keyed.round_trip,
             keyed,
         };
         let first = auth.first_request(config)?;
-        auth.request(now, first, random);
+        auth.request(now.at, first, random);
         Ok(auth)
     }
 
@@ -157,7 +160,7 @@ impl Auth {
                 payloads.extend(self.prove(|keys| self.signature(keys, own).map(auth))?);
             }
             Credentials::Ticket(_) => payloads.push(self.resumed_auth_payload()),
-            Credentials::AnyConnect { .. } | Credentials::Eap { .. } => {}
+            Credentials::AnyConnect { .. } | Credentials::Eap { .. } | Credentials::EapTls { .. } => {}
         }
         let mut selectors = Vec::new();
         if config.ipv4 {

@@ -17,7 +17,7 @@ pub use init::nat_detection_hash;
 
 use super::cert::{CertError, OwnCertificate, Trust, Verified};
 use super::dialect::Dialect;
-use super::eap::{self, Answers, EapMethod, Form, HostScan, LoginParams, Notice};
+use super::eap::{self, Answers, EapMethod, Form, HostScan, LoginParams, Notice, TlsLogin};
 use super::message::{GatewayId, Identity, Spi};
 use super::ppk::Ppk;
 use super::proposal::{Algorithms, EspSuite};
@@ -50,6 +50,13 @@ pub enum Credentials {
         identity: Identity,
         /// The only method that is done.
         method: EapMethod,
+    },
+    /// A login with EAP-TLS.
+    EapTls {
+        /// IDi.
+        identity: Identity,
+        /// The certificate, and whom it is shown to.
+        login: Box<TlsLogin>,
     },
     /// A login with the user's certificate.
     Certificate {
@@ -345,7 +352,7 @@ impl Initiator {
                 if let Some(keyed) = answer {
                     self.round_trips = keyed.round_trips;
                     self.events.push_back(InitiatorEvent::InitAnswered);
-                    match Auth::new(now.at, &self.config, *keyed, random) {
+                    match Auth::new(now, &self.config, *keyed, random) {
                         Ok(auth) => self.stage = Stage::Auth(Box::new(auth)),
                         Err(failure) => {
                             self.stage = Stage::Over;

@@ -1,22 +1,27 @@
-//! Logins with a method of the standards: EAP-MD5, EAP-GTC (RFC 3748 5.4, 5.6) and EAP-MSCHAPv2, with EAP-Identity,
+//! Logins with a method of the standards: EAP-MD5, EAP-GTC (RFC 3748 5.4, 5.6), EAP-MSCHAPv2 and EAP-TLS, with EAP-Identity,
 //! EAP-Notification and EAP-Nak around them (RFC 3748 5.1 to 5.3). One value is one login; packets in, packets out.
 //!
-//! The method is the one that the profile names. A gateway that offers another one is told so once (Nak), and then the login is
+//! The method is the one that the profile or the config file names. A gateway that offers another one is told so once (Nak), and then the login is
 //! over: nothing is negotiated down to.
 
 mod mschapv2;
 mod proof;
 #[cfg(test)]
 mod tests;
+mod tls;
+
+pub use tls::{MAX_MESSAGE, MAX_TLS_ROUNDS, TlsLogin};
 
 use super::dbrp::{MAX_EAP, Packet, code};
 use super::text::printable;
 use super::{Answers, EapError, Form, Input, InputKind, MAX_ROUNDS, Notice, Step};
 use crate::crypto::legacy::md5;
 use crate::crypto::{Random, Secret};
+use crate::time::UnixTime;
 use mschapv2::Request;
 use proof::Proof;
 use std::fmt;
+use tls::Tls;
 
 /// EAP types (RFC 3748 5).
 mod kind {
@@ -25,6 +30,7 @@ mod kind {
     pub(super) const NAK: u8 = 3;
     pub(super) const MD5: u8 = 4;
     pub(super) const GTC: u8 = 6;
+    pub(super) const TLS: u8 = 13;
     pub(super) const MSCHAPV2: u8 = 26;
     pub(super) const EXPANDED: u8 = 254;
 }
@@ -47,14 +53,25 @@ pub enum EapMethod {
     Gtc,
     /// EAP-MSCHAPv2: both sides show that they know the password, and it makes a key.
     Mschapv2,
+    /// EAP-TLS: both sides show certificates, and it makes a key.
+    Tls,
 }
 
 impl EapMethod {
+    /// Who names it, for people.
+    pub(super) fn named(self) -> String {
+        match self {
+            Self::Tls => "the config file names EAP-TLS (login)".to_owned(),
+            _ => format!("the profile names {self} (AuthMethodDuringIKENegotiation)"),
+        }
+    }
+
     fn kind(self) -> u8 {
         match self {
             Self::Md5 => kind::MD5,
             Self::Gtc => kind::GTC,
             Self::Mschapv2 => kind::MSCHAPV2,
+            Self::Tls => kind::TLS,
         }
     }
 }
@@ -65,6 +82,7 @@ impl fmt::Display for EapMethod {
             Self::Md5 => "EAP-MD5",
             Self::Gtc => "EAP-GTC",
             Self::Mschapv2 => "EAP-MSCHAPv2",
+            Self::Tls => "EAP-TLS",
         })
     }
 }
@@ -82,6 +100,7 @@ pub struct Standard {
     complaint: Option<EapError>,
     notices: Vec<Notice>,
     key: Option<Secret>,
+    tls: Option<Box<Tls>>,
 }
 
 /// Where a login is.
@@ -92,6 +111,8 @@ enum State {
     Asking(Pending),
     /// All is said: success, failure, or (GTC) another question follows.
     Answered,
+    /// EAP-TLS has begun.
+    Tls,
     /// MS-CHAPv2: the gateway has to show that it knows the password.
     Proving(Proof),
     /// The gateway has refused, and knows that we heard it.
@@ -110,13 +131,13 @@ enum Pending {
 }
 
 impl Standard {
-    /// A login that has not begun.
+    /// A login that has not begun, with a method that takes a password.
     pub fn new(method: EapMethod) -> Self {
         let warning = "The profile wants EAP-MD5: whoever runs the gateway can guess the password from what it gets. Ask for \
                        a profile with EAP-MSCHAPv2 or EAP-AnyConnect.";
         let notices = match method {
             EapMethod::Md5 => vec![Notice::Message(warning.to_owned())],
-            EapMethod::Gtc | EapMethod::Mschapv2 => Vec::new(),
+            EapMethod::Gtc | EapMethod::Mschapv2 | EapMethod::Tls => Vec::new(),
         };
         Self {
             method,
@@ -128,12 +149,30 @@ impl Standard {
             complaint: None,
             notices,
             key: None,
+            tls: None,
         }
+    }
+
+    /// A login with EAP-TLS that has not begun. `now`: what certificates are checked at.
+    pub fn tls(login: TlsLogin, now: UnixTime) -> Self {
+        let user = login.name.clone();
+        let tls = Some(Box::new(Tls::new(login, now)));
+        Self { user, tls, ..Self::new(EapMethod::Tls) }
     }
 
     /// Takes an EAP packet of the gateway. Call it only after the gateway's AUTH has been verified. Any error ends the login.
     pub fn handle(&mut self, packet: &[u8], random: &mut dyn Random) -> Result<Step, EapError> {
-        let step = self.step(packet, random);
+        let again = match (&self.tls, &self.state) {
+            (Some(tls), State::Tls | State::Answered | State::Refused) => tls.again(packet),
+            _ => None,
+        };
+        let step = match again {
+            Some(answer) => self.count().map(|()| Step::Reply(answer)),
+            None => self.step(packet, random),
+        };
+        if let (Ok(Step::Reply(answer)), Some(tls)) = (&step, &mut self.tls) {
+            tls.answered(packet, answer);
+        }
         if step.is_err() {
             self.end();
         }
@@ -161,6 +200,14 @@ impl Standard {
         self.state = State::Over;
         self.password = None;
         self.key = None;
+        self.tls = None;
+    }
+
+    /// A gateway cannot go on for ever.
+    fn count(&mut self) -> Result<(), EapError> {
+        let most = if self.method == EapMethod::Tls { MAX_TLS_ROUNDS } else { MAX_ROUNDS };
+        self.rounds += 1;
+        if self.rounds > most { Err(EapError::TooManyRounds) } else { Ok(()) }
     }
 
     fn step(&mut self, packet: &[u8], random: &mut dyn Random) -> Result<Step, EapError> {
@@ -168,7 +215,8 @@ impl Standard {
         match (packet.code, &self.state) {
             (_, State::Over) => Err(EapError::Unexpected("a packet after the end of the login")),
             (_, State::Asking(_)) => Err(EapError::Unexpected("a packet while none was due")),
-            (code::FAILURE, _) => {
+            // Whatever the gateway thinks of a login that was ended here.
+            (code::FAILURE, _) | (code::SUCCESS, State::Refused) => {
                 Err(self.refusal().unwrap_or_else(|| EapError::Refused("it gave no reason".into())))
             }
             (code::SUCCESS, State::Answered) => {
@@ -177,12 +225,12 @@ impl Standard {
                 self.key = key;
                 Ok(Step::Success)
             }
+            (code::SUCCESS, State::Tls) if self.tls.as_ref().is_some_and(|tls| tls.lacks_indication()) => {
+                Err(EapError::NoIndication)
+            }
             (code::SUCCESS, _) => Err(EapError::Unexpected("EAP-Success before the login was complete")),
             (code::REQUEST, _) => {
-                self.rounds += 1;
-                if self.rounds > MAX_ROUNDS {
-                    return Err(EapError::TooManyRounds);
-                }
+                self.count()?;
                 let (kind, data) = packet.typed().ok_or(EapError::Unexpected("a request without a type"))?;
                 self.request(&packet, kind, data, random)
             }
@@ -208,7 +256,7 @@ impl Standard {
             }
             (kind::IDENTITY, State::Waiting) if self.user.is_empty() => {
                 let (form, names) = match self.method {
-                    EapMethod::Gtc => ("user", &[USER][..]),
+                    EapMethod::Gtc | EapMethod::Tls => ("user", &[USER][..]),
                     EapMethod::Md5 | EapMethod::Mschapv2 => ("main", &[USER, PASSWORD][..]),
                 };
                 Ok(self.ask(Pending::Identity { id }, form, "", "", names))
@@ -254,8 +302,30 @@ impl Standard {
                 Ok(self.ask(Pending::Gtc { id }, CHALLENGE_FORM, &text, "", &[PASSWORD]))
             }
             (EapMethod::Mschapv2, _) => self.mschapv2(id, Request::parse(data)?, random),
+            (EapMethod::Tls, State::Waiting | State::Tls) => self.tls_request(id, data),
+            // It goes on although it has refused.
+            (EapMethod::Tls, State::Refused) => {
+                Err(self.refusal().unwrap_or(EapError::Unexpected("a request after the end of EAP-TLS")))
+            }
             _ => Err(EapError::Unexpected("a request while none was due")),
         }
+    }
+
+    fn tls_request(&mut self, id: u8, data: &[u8]) -> Result<Step, EapError> {
+        let tls = self.tls.as_mut().ok_or(EapError::Unexpected("EAP-TLS without a certificate"))?;
+        let turn = tls.request(data)?;
+        self.state = match turn.end {
+            None => State::Tls,
+            Some(Ok(key)) => {
+                self.key = Some(key);
+                State::Answered
+            }
+            Some(Err(error)) => {
+                self.complaint = Some(error);
+                State::Refused
+            }
+        };
+        reply(id, kind::TLS, &turn.data).map(Step::Reply)
     }
 
     fn mschapv2(&mut self, id: u8, request: Request, random: &mut dyn Random) -> Result<Step, EapError> {
@@ -335,7 +405,8 @@ impl Standard {
             Pending::Mschapv2 { .. } => self.user.is_empty(),
             Pending::Md5 { .. } | Pending::Gtc { .. } => false,
         };
-        let is_identity_alone = matches!(&pending, Pending::Identity { .. }) && self.method == EapMethod::Gtc;
+        let is_identity_alone = matches!(&pending, Pending::Identity { .. })
+            && matches!(self.method, EapMethod::Gtc | EapMethod::Tls);
         let user = names_user.then(|| text(answers, USER.0, MAX_NAME)).transpose()?;
         if user.is_some_and(|user| user.chars().any(char::is_control)) {
             return Err(wrong(USER.0, "has control characters"));
