@@ -69,6 +69,18 @@ need_cargo() {
     have "$crate" || missing_programs[$crate]="none, but: cargo install --locked $crate"
 }
 
+# python_package VARIABLE PACKAGE VERSION: a package of PyPI's in a folder of this run's. VARIABLE names the folder then.
+python_package() {
+    local variable=$1 package=$2 version=$3 folder=$scratch/python-$2
+    [[ -z ${!variable:-} && -z ${IKEEP_NO_INSTALL:-} ]] || return 0
+    if python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --target "$folder" \
+        "$package==$version" >"$scratch/pip.log" 2>&1 </dev/null; then
+        declare -gx "$variable=$folder"
+    else
+        echo "$package $version could not be installed"
+    fi
+}
+
 # have PROGRAM..: whether all of them are there.
 have() {
     local program

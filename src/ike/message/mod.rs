@@ -19,6 +19,8 @@ mod payload;
 mod proposal;
 mod read;
 mod redirect;
+#[cfg(test)]
+mod scapy_tests;
 mod selector;
 #[cfg(test)]
 mod tests;
