@@ -47,6 +47,7 @@ fn connect() -> impl Strategy<Value = Connect> {
             trust,
             certificate,
             key,
+            passphrase: None,
             config,
             backup,
             backups,

@@ -38,7 +38,7 @@ fn own(pki: &Pki, leaf: &Leaf) -> Arc<OwnCertificate> {
     let issued = pki.issue(leaf).expect("a certificate");
     let key =
         format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64.encode(&issued.pkcs8));
-    Arc::new(OwnCertificate::read(pem(&issued.chain).as_bytes(), key.as_bytes()).expect("one's own"))
+    Arc::new(OwnCertificate::read(pem(&issued.chain).as_bytes(), key.as_bytes(), None).expect("one's own"))
 }
 
 fn anna(pki: &Pki) -> Leaf {
