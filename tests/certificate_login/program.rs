@@ -3,8 +3,10 @@
 use crate::openssl::{Ca, P256, RSA, User};
 use crate::person::{Company, PASSWORD, Person, said};
 use anyhow::{Result, ensure};
-use std::fs;
-use std::process::Output;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
 
 /// A connect to a gateway with the seed's profile.
 fn connect(person: &Person, company: &Company, more: &[&str], typed: &str) -> Result<Output> {
@@ -124,6 +126,40 @@ fn of_several_certificates_the_profiles_rules_choose() -> Result<()> {
                 ensure!(text.contains("anna: it lacks the extended key usage CodeSign"), "{text}");
             }
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_passphrase_of_a_key_is_asked_for_and_a_restore_does_without() -> Result<()> {
+    let ca = Ca::new("users");
+    let anna = ca.user("anna", RSA, "clientAuth");
+    let company = Company::open(&["--client-ca", &ca.pem(), "--certificate-only"])?;
+    let person = Person::new(company.ports)?;
+    let locked = ca.file("locked.pem");
+    let lock = Command::new("openssl")
+        .args(["pkey", "-aes256", "-passout", "pass:open sesame", "-in"])
+        .args([&anna.key, Path::new("-out"), &locked])
+        .status()?;
+    ensure!(lock.success(), "{lock}");
+    fs::set_permissions(&locked, Permissions::from_mode(0o600))?;
+    configure(
+        &person,
+        &format!("certificate = \"{}\"\nkey = \"{}\"\n", anna.certificate.display(), locked.display()),
+    )?;
+    let nobody = connect(&person, &company, &[], "")?;
+    ensure!(nobody.status.code() == Some(3) && said(&nobody).contains("assphrase"), "{}", said(&nobody));
+    let wrong = connect(&person, &company, &["--password-stdin"], "open barley\n")?;
+    let text = said(&wrong);
+    ensure!(wrong.status.code() == Some(3) && text.contains("That is not its passphrase."), "{text}");
+    let login = connect(&person, &company, &["--password-stdin"], "open sesame\n")?;
+    ensure!(login.status.success(), "{}\n{}", said(&login), person.events());
+    // Another agent of the same person, with nobody to ask.
+    person.kill_agent()?;
+    let back = connect(&person, &company, &[], "")?;
+    ensure!(back.status.success(), "{}", said(&back));
+    for secret in ["open sesame", "open barley"] {
+        ensure!(!person.events().contains(secret), "the event log");
     }
     Ok(())
 }

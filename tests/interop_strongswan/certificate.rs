@@ -196,7 +196,7 @@ fn certificates_that_will_not_do_are_told_apart() -> Result<()> {
         run(&mut lock)?;
         fs::set_permissions(&locked, Permissions::from_mode(0o600))?;
         let pair = ["--certificate", &text(&certificate), "--key", &text(&locked)];
-        refused("IKE-RSA", &pair, 1, "passphrase")?;
+        refused("IKE-RSA", &pair, 3, "Passphrase")?;
         ensure!(!world.gateway.log().contains("IKE_AUTH request"), "nothing was sent");
         // From the config file, by the e-mail address in the certificate.
         world.gateway.load(&config(EMAIL))?;

@@ -2,7 +2,7 @@
 
 use super::super::message::{Identity, id_type};
 use super::names::show_name;
-use super::{MAX_CERTIFICATES, UnixTime, check_validity, key, parse};
+use super::{CertError, MAX_CERTIFICATES, UnixTime, check_validity, key, parse};
 use crate::crypto::{Secret, Signer, SigningKey};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -65,7 +65,7 @@ pub enum OwnCertificateError {
     )]
     NoKey,
     /// Its time is over, or has not begun.
-    #[error("{0}; ask whoever issued it for a new one, and look at this machine's clock")]
+    #[error("{0}: ask whoever issued it for a new one, or set the clock where that is wrong")]
     Time(String),
     /// The key is another one's.
     #[error("the key does not belong to the certificate of {0}")]
@@ -125,7 +125,17 @@ impl OwnCertificate {
     pub fn check_time(&self, now: UnixTime, soon: Duration) -> Result<Option<String>, OwnCertificateError> {
         use OwnCertificateError::{Damaged, Time};
         let leaf = parse(&self.chain[0]).map_err(|error| Damaged(error.to_string()))?;
-        check_validity(&leaf, now).map_err(|error| Time(error.to_string()))?;
+        check_validity(&leaf, now).map_err(|error| {
+            Time(match error {
+                CertError::Expired { subject, since, now } => {
+                    format!("your certificate, {subject}, expired on {since}, and this machine's clock says {now}")
+                }
+                CertError::NotYetValid { subject, from, now } => {
+                    format!("your certificate, {subject}, is valid from {from}, and this machine's clock says {now}")
+                }
+                error => error.to_string(),
+            })
+        })?;
         let until = u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or(0);
         let left = Duration::from_secs(until.saturating_sub(now.as_secs()));
         let days = left.as_secs() / 86_400;

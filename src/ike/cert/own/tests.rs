@@ -91,7 +91,7 @@ fn the_time_of_a_certificate_is_told_before_it_is_over() {
     assert_eq!(own.check_time(at(0), day), Ok(None));
     let soon = own.check_time(at(2), day).expect("it counts");
     assert!(soon.is_some_and(|text| text.contains("expires in 0 days")));
-    for (when, word) in [(-1, "not valid"), (3, "expired")] {
+    for (when, word) in [(-1, "is valid from"), (3, "expired on")] {
         let error = own.check_time(at(when), day).expect_err(word).to_string();
         assert!(error.contains(word), "{error}");
     }
