@@ -334,11 +334,15 @@ impl Target {
         if gateway.login == Some(Login::EapTls) {
             settings.way = Way::EapTls(None);
         }
-        let eap_roots = gateway.eap_ca.as_deref().map(crate::config::read_roots).transpose();
-        settings.eap_server = EapServer {
-            name: gateway.eap_server_name.clone(),
-            roots: eap_roots.map_err(|(what, mend)| TargetError::Trust { what, mend })?,
+        let eap_ca = gateway.eap_ca.as_deref().filter(|_| matches!(settings.way, Way::EapTls(_)));
+        let eap_roots = match eap_ca.map(crate::config::read_roots).transpose() {
+            Err((what, _)) if !to_log_in => {
+                warnings.push(format!("the next login will not work: {what}"));
+                Some(Vec::new())
+            }
+            read => read.map_err(|(what, mend)| TargetError::Trust { what, mend })?,
         };
+        settings.eap_server = EapServer { name: gateway.eap_server_name.clone(), roots: eap_roots };
         settings.port = gateway.port.get();
         settings.nat_port = gateway.nat_port.get();
         settings.dialect = gateway.dialect.clone();

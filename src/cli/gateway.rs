@@ -143,7 +143,8 @@ pub(super) struct Serve {
     /// Offer MOBIKE (RFC 4555): clients move their tunnel to another address
     #[arg(long)]
     mobike: bool,
-    /// Give tickets that are good for so long, and take them (RFC 5723): IKE SAs are resumed without a login
+    /// Give tickets that are good for so long, and take them (RFC 5723): IKE SAs are resumed without a login; not with
+    /// --ppk-id
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     tickets: Option<u32>,
     /// The network behind the gateway is this machine: make a device, with this address here; may be given for both families;

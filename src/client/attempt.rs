@@ -443,7 +443,7 @@ impl Client {
             replaced,
         });
         self.doubt.renewed();
-        self.forget_refusals();
+        self.forget_refusals(now);
         if let Some(lifetime) = outcome.auth_lifetime {
             self.authentication_ends(now, lifetime);
         }

@@ -64,7 +64,7 @@ impl Client {
             return; // told again, nothing new
         }
         if old != paths {
-            self.forget_refusals();
+            self.forget_refusals(now);
         }
         let troubled = matches!(self.policy.state(), State::Reconnecting(_) | State::CaptivePortal(_));
         if troubled && let Some(ipv4) = appeared(old, paths) {

@@ -13,6 +13,8 @@ pub(super) struct Refused {
     token: bool,
     /// Not tried again until another path: whoever forges a TICKET_NACK shall not gain more than that.
     ticket: bool,
+    /// A ticket was not answered: while there is a token, that is tried.
+    silent: bool,
 }
 
 impl Client {
@@ -28,7 +30,8 @@ impl Client {
             Resumption::Off => false,
             _ if self.refused.ticket => false,
             _ if !token => true,
-            Resumption::AfterToken => self.refused.token,
+            _ if self.refused.silent => false,
+            Resumption::AfterToken => self.refused.token && !renewal,
             Resumption::First => !renewal,
         };
         take.then_some(ticket)
@@ -48,13 +51,17 @@ impl Client {
     /// There is a token for a new authentication.
     pub(super) fn has_token(&self, now: Now) -> bool {
         let horizon = self.settings.dialect.horizon();
-        let left = self.session.as_ref().map(|session| session.token_remaining(now.wall, horizon));
-        left.is_some_and(|left| !left.is_zero()) && self.token_until.is_some_and(|until| now.at < until)
+        let Some(session) = self.session.as_ref().filter(|session| session.has_token()) else { return false };
+        // With a ticket `token_until` is the end of whichever lasts longer.
+        let over = session.ticket.is_some() && session.token_remaining(now.wall, horizon).is_zero();
+        !over && self.token_until.is_some_and(|until| now.at < until)
     }
 
     /// Nothing is refused any more: a new SA, or a new path.
-    pub(super) fn forget_refusals(&mut self) {
-        self.refused = Refused::default();
+    pub(super) fn forget_refusals(&mut self, now: Now) {
+        if std::mem::take(&mut self.refused).ticket {
+            self.token_until = self.way_back_until(now);
+        }
     }
 
     /// A reconnect of this kind has failed. Where the other way is left it is the next one, at once.
@@ -62,11 +69,16 @@ impl Client {
         match (auth, failure) {
             (AuthKind::Ticket, Failure::Ticket | Failure::Refused { .. } | Failure::GatewayAuth) => {
                 self.refused.ticket = true;
+                // From here on the token's time counts alone.
+                let horizon = self.settings.dialect.horizon();
+                let left = self.session.as_ref().map(|session| session.token_remaining(now.wall, horizon));
+                let end = now.at + left.unwrap_or_default();
+                self.token_until = self.token_until.map(|until| until.min(end));
                 (self.has_token(now) && !self.refused.token).then_some(Failed::OtherWay)
             }
             // A gateway that knows no IKE_SESSION_RESUME says nothing: the next try is the token's.
             (AuthKind::Ticket, _) => {
-                self.refused.ticket |= self.has_token(now);
+                self.refused.silent = true;
                 None
             }
             (AuthKind::Token, Failure::Refused { .. }) => {

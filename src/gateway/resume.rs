@@ -129,8 +129,8 @@ impl Gateway {
 
         let connection = self.next_connection();
         let known = self.sessions.get(ticket.session).filter(|s| s.ticket == Some(ticket.number));
-        let (key, replaced) = match known.map(|session| session.state) {
-            Some(state) => (ticket.session, matches!(state, State::Active(_))),
+        let (key, replaced, issued) = match known.map(|session| session.state) {
+            Some(state) => (ticket.session, matches!(state, State::Active(_)), false),
             None => {
                 let wanted = Wanted {
                     user: ticket.user,
@@ -140,7 +140,7 @@ impl Gateway {
                     grant: Grant { class: ticket.class, ..Grant::default() },
                 };
                 match self.sessions.issue(wanted, connection, &mut *self.random) {
-                    Some(key) => (key, false),
+                    Some(key) => (key, false, true),
                     None => {
                         return self.refuse(now, half, Refusal::PoolEmpty, notify::INTERNAL_ADDRESS_FAILURE);
                     }
@@ -148,7 +148,13 @@ impl Gateway {
             }
         };
         match self.settle_child(key, &request, proof) {
-            Err((why, kind)) => self.refuse(now, half, why, kind),
+            Err((why, kind)) => {
+                // Nobody will take it up: the ticket is spent.
+                if issued {
+                    self.sessions.forget(key);
+                }
+                self.refuse(now, half, why, kind)
+            }
             Ok((mut answer, child)) => {
                 self.out.counters.resumed += 1;
                 answer.extend(self.ticket(now, half, &id, key, request.ticket));

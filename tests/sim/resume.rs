@@ -16,10 +16,14 @@ const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A gateway that gives tickets, with tokens beside them or without.
 fn world(seed: u64, tokens: bool, resumption: Resumption) -> World {
+    with_tickets(LIFETIME, seed, tokens, resumption)
+}
+
+fn with_tickets(lifetime: Duration, seed: u64, tokens: bool, resumption: Resumption) -> World {
     let mut world = World::with(
         seed,
         |gateway| {
-            gateway.tickets = Some(LIFETIME);
+            gateway.tickets = Some(lifetime);
             if !tokens {
                 gateway.reconnect_timeout = None;
             }
@@ -136,6 +140,28 @@ fn an_unknown_ticket_is_followed_by_the_token_at_once() {
     // The token's IKE SA came with a new one.
     back(&mut world);
     assert_eq!(ups(&world), [LOGIN, TOKEN, TICKET]);
+}
+
+#[test]
+fn a_silence_that_outlasts_the_token_leaves_the_ticket() {
+    let mut world = with_tickets(36 * LIFETIME, 61, true, Resumption::First);
+    world.link.cut = true;
+    world.order(Order::Reconnect);
+    world.run_for(3 * LIFETIME);
+    world.link.cut = false;
+    world.run_until_state("connected", 60 * SECOND);
+    assert_eq!(ups(&world), [LOGIN, TICKET], "{}", world.history());
+    assert_eq!(asked(&world), 1);
+}
+
+#[test]
+fn after_an_unknown_ticket_a_token_that_is_over_is_tried_no_more() {
+    let mut world = with_tickets(36 * LIFETIME, 62, true, Resumption::First);
+    world.gateway_mut().forget_tickets();
+    world.sleep(6 * LIFETIME, true);
+    // The old SA is asked to the end, and the gaps between refusals of a token (132 s) are not waited for.
+    world.run_until_state("auth-required", 40 * SECOND);
+    assert_eq!(world.count(|event| matches!(event, Event::UsingIkeId(_))), 0, "{}", world.history());
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub use report::{Attribute, Report, Tried};
 use super::clock::Clock;
 use super::probe::{Halt, Probe, Seen};
 use super::questions::{self, Step};
+use super::target::Target;
 use super::walk::{Reached, Walk, login, walk_there};
 use crate::crypto::Secret;
 use crate::ike::eap::{EapError, Notice};
@@ -85,6 +86,19 @@ pub async fn learn<P: Person>(
 /// What is to be said goodbye to in the end: the login, and the reconnect under way.
 type Open<'a> = (Option<Probe<'a>>, Option<Probe<'a>>);
 
+/// Why the login that is wanted cannot be made: another kind of login is none instead.
+fn no_certificate(target: &Target) -> Option<String> {
+    if let Some(locked) = &target.locked {
+        let file = locked.file.display();
+        return Some(format!(
+            "the key in {file} is protected by a passphrase, which is not asked for here: openssl pkey -in {file} -out OTHER makes \
+             one without, for --key OTHER"
+        ));
+    }
+    let lacking = target.settings.credentials().is_none();
+    lacking.then(|| "this login takes a certificate: name it with --certificate FILE --key FILE".to_owned())
+}
+
 async fn visit<'a, P: Person>(
     wishes: &Connect,
     inner: &[IpAddr],
@@ -99,6 +113,9 @@ async fn visit<'a, P: Person>(
         let stop = walk.stop.as_ref().map(|stop| (stop.kind, format!("the way stops at: {}", stop.at)));
         return Ok(Learnt { walk, report, failure: stop, pair: None });
     };
+    if let Some(stop) = no_certificate(&reached.target) {
+        return Ok(Learnt { walk, report, failure: Some((FailureKind::Other, stop)), pair: None });
+    }
     let config = InitiatorConfig {
         learn: true,
         exchange_timeout: login(&reached.target, None).exchange_timeout.max(EXCHANGE),

@@ -329,6 +329,7 @@ impl Service {
     }
 
     async fn disconnect(&mut self, replies: Way) {
+        self.give_up_passphrase("`ikeep disconnect` came after this `ikeep connect`");
         // What is not up may always be given up.
         let up = self.connection.as_ref().filter(|connection| {
             !matches!(

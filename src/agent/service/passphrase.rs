@@ -24,7 +24,10 @@ pub(super) struct Waiting {
 impl Service {
     /// Asks whoever has the wish, or tells that it was asked often enough.
     pub(super) fn ask_passphrase(&mut self, locked: &Locked, target: &Target, wishes: &Connect, way: Way) {
-        let before = self.waiting.take().filter(|waiting| waiting.answered && waiting.way.same_channel(&way));
+        if self.waiting.as_ref().is_some_and(|waiting| !waiting.way.same_channel(&way)) {
+            self.give_up_passphrase("another `ikeep connect` came after this one");
+        }
+        let before = self.waiting.take().filter(|waiting| waiting.answered);
         let tries = before.map_or(0, |waiting| waiting.tries);
         let file = locked.file.display();
         if tries == TRIES {
@@ -53,6 +56,13 @@ impl Service {
         let wishes = Connect { passphrase: None, ..wishes.clone() };
         tell(&way, Reply::Ask(question));
         self.waiting = Some(Waiting { id: self.questions, wishes, way, tries: tries + 1, answered: false });
+    }
+
+    /// Nobody waits for a passphrase any more; whoever was asked is told why.
+    pub(super) fn give_up_passphrase(&mut self, why: &str) {
+        if let Some(waiting) = self.waiting.take().filter(|waiting| !waiting.answered) {
+            tell(&waiting.way, failed(FailureKind::Other, why));
+        }
     }
 
     /// The wish with its passphrase, where this is the answer, of the client who was asked.

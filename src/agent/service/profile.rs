@@ -34,7 +34,9 @@ impl Connection {
         }
         let standing = target.meaning.since(&self.target.meaning);
         // A backup server has settings of its own.
-        let other_settings = self.target.wishes.backup.is_none() && !self.target.has_settings_of(target);
+        // A key that is still locked has not shown its certificate.
+        let comparable = self.target.wishes.backup.is_none() && target.locked.is_none();
+        let other_settings = comparable && !self.target.has_settings_of(target);
         standing.text(file).or_else(|| {
             let text = "the config file, or a CA, says something else than at the login: this connection and its reconnects go \
                         on as they are; what it says now counts from the next login on: `ikeep disconnect`, then `ikeep connect`";

@@ -15,7 +15,8 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// Reads the certificates that wishes or config name, and chooses the one to log in with, where the profile wants one or the
-/// gateway may ask for one. One that is named by the wishes is used whatever the profile's CertificateMatch says.
+/// gateway may ask for one. One that is named by the wishes, or alone by the config file, is used whatever the
+/// profile's CertificateMatch says.
 /// The key whose passphrase has to be asked for first, where there is one.
 ///
 /// # Errors
@@ -67,7 +68,16 @@ pub(super) fn choose(
         if locked.is_some() {
             return Ok(locked);
         }
-        let chosen = matching(&found, rules);
+        let chosen = match (matching(&found, rules), &found[..]) {
+            // The only one, which the config file names: as one that the wishes name.
+            (Err(misfits), [_]) if gateway.certificates.is_empty() => {
+                warnings.extend(
+                    misfits.iter().map(|why| format!("not what the profile wants: the certificate, {why}")),
+                );
+                Ok(0)
+            }
+            (chosen, _) => chosen,
+        };
         match chosen {
             Ok(at) => {
                 warnings.extend(problems);

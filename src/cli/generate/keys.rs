@@ -164,7 +164,7 @@ pub(super) const KEYS: &[About] = &[
         "resumption",
         "\"off\", \"after-token\" or \"first\"",
         "\"off\"",
-        "Ask the gateway for a ticket and come back with it (RFC 5723): where there is no session token or it is refused, or wherever there is a ticket.",
+        "Ask the gateway for a ticket and come back with it (RFC 5723): where there is no session token or it is refused, or wherever there is a ticket. Not where a PPK is configured.",
     ),
     about(
         GATEWAY,
