@@ -54,6 +54,8 @@ impl TrafficSelector {
             (ALL_PORTS, any) | (any, ALL_PORTS) => any,
             (OPAQUE_PORTS, OPAQUE_PORTS) => OPAQUE_PORTS,
             (OPAQUE_PORTS, _) | (_, OPAQUE_PORTS) => return None,
+            // Apart, [65535, 65535] and [0, 0] would give (65535, 0): OPAQUE, which neither of them is.
+            (a, b) if a.0.max(b.0) > a.1.min(b.1) => return None,
             (a, b) => (a.0.max(b.0), a.1.min(b.1)),
         };
         let addresses = (self.addresses.0.max(other.addresses.0), self.addresses.1.min(other.addresses.1));
