@@ -7,6 +7,7 @@ pub mod choice;
 mod doubt;
 mod drops;
 mod event;
+mod input;
 mod keeping;
 mod liveness;
 pub mod nat64;
@@ -23,6 +24,7 @@ mod traffic;
 pub use event::{
     AuthKind, ChildStatus, Event, IkeKeys, IkeStatus, Next, Reconnected, Status, Transmit, Weight,
 };
+pub use input::{Order, Signal};
 pub use liveness::{Liveness, OUTAGE_AFTER, PROBE_AFTER};
 pub use paths::{PathId, Paths};
 pub use settings::{EapServer, Settings, Way};
@@ -49,53 +51,6 @@ use std::time::Duration;
 
 /// One byte FF after this long without sending keeps the NAT's mapping (RFC 3948 4).
 const KEEPALIVE: Duration = Duration::from_secs(20);
-
-/// What the user wants.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Order {
-    /// A connection.
-    Connect,
-    /// None.
-    Disconnect,
-    /// A new SA now.
-    Reconnect,
-    /// The answers to the last form.
-    Answer(Answers),
-}
-
-/// What the machine says.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Signal {
-    /// The ways to the gateway now.
-    Paths(Paths),
-    /// Sleep is near.
-    Suspend,
-    /// Sleep is over.
-    Resume,
-    /// The gateway's name was looked up anew.
-    Addresses(Vec<IpAddr>),
-    /// The answer to [`Event::LookUp`]: the addresses of this name, none where it has none.
-    LookedUp {
-        /// As it was asked.
-        name: String,
-        /// In the order to prefer them.
-        addresses: Vec<IpAddr>,
-    },
-    /// What came of [`Event::Scan`]: the token, or why there is none, for people.
-    Scanned {
-        /// Of the scan; another one's changes nothing.
-        id: u64,
-        /// What goes to the gateway.
-        token: Result<String, String>,
-    },
-    /// A captive portal was found on the way, or is gone.
-    Portal {
-        /// Found.
-        captive: bool,
-    },
-    /// The machine came into a network that the profile trusts, or left it.
-    Trusted(bool),
-}
 
 /// The connection.
 pub struct Client {
