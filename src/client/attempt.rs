@@ -441,6 +441,7 @@ impl Client {
             round_trip: outcome.round_trip,
             authentication: None,
             replaced,
+            tickets: None,
         });
         self.doubt.renewed();
         self.forget_refusals(now);
@@ -465,7 +466,7 @@ impl Client {
             outcome.session_id,
             outcome.session_token,
             outcome.window,
-            outcome.ticket,
+            outcome.resumable,
             outcome.gateway.map(|gateway| gateway.root_key),
             outcome.plan.addresses(),
         );

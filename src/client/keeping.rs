@@ -2,7 +2,8 @@
 
 use super::{AuthKind, Client, Event};
 use crate::crypto::Secret;
-use crate::session::{Session, Ticket};
+use crate::ike::initiator::Resumable;
+use crate::session::Session;
 use crate::time::Now;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -19,10 +20,11 @@ impl Client {
         id: Option<Vec<u8>>,
         token: Option<Secret>,
         window: Option<Duration>,
-        ticket: Option<Ticket>,
+        resumable: Option<Resumable>,
         root_key: Option<[u8; 20]>,
         addresses: Vec<IpAddr>,
     ) {
+        let ticket = self.serve_with_tickets(now, resumable.as_ref());
         let rotate = auth.is_login() || self.settings.dialect.token_rotation;
         if auth.is_login() {
             // A new login ends the old session (law 5).
@@ -64,7 +66,9 @@ impl Client {
                 });
             }
         }
-        if self.session.as_ref().is_some_and(|session| !session.has_token() && session.ticket.is_none()) {
+        if self.session.as_ref().is_some_and(|session| !session.has_token() && session.ticket.is_none())
+            && resumable.is_none()
+        {
             self.session = None;
             self.stored_at = None;
             self.events.push_back(if auth.is_login() { Event::NoToken } else { Event::EraseSession });

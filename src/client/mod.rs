@@ -19,6 +19,7 @@ mod renew;
 mod resume;
 mod serving;
 mod settings;
+mod tickets;
 mod traffic;
 
 pub use event::{
@@ -285,6 +286,7 @@ impl Client {
             anew.map(|at| (at, "the login over the new network")),
             serving.and(self.liveness.as_ref()).and_then(Liveness::poll_timeout),
             serving.and_then(|serving| Some((serving.renew_at()?, "end of the authentication"))),
+            reached.and_then(|serving| Some((serving.ticket_at()?, "another ticket"))),
             reached.and_then(|serving| serving.ike.poll_timeout()),
             reached.map(|_| (self.last_out + KEEPALIVE, "NAT keepalive")),
             retiring.map(|retiring| (retiring.until, "end of the old SA")),

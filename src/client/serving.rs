@@ -3,6 +3,7 @@
 use super::{AuthKind, Client, Event, IkeKeys, KEEPALIVE, Liveness, PathId};
 use crate::client::liveness::Due;
 use crate::client::renew::Authentication;
+use crate::client::tickets::Tickets;
 use crate::esp::{SaPair, SaParams};
 use crate::ike::established::{Established, SaEvent};
 use crate::ike::proposal::EspSuite;
@@ -35,6 +36,8 @@ pub(super) struct Serving {
     pub(super) authentication: Option<Authentication>,
     /// That of the IKE SA which this one replaced by token.
     pub(super) replaced: Option<Authentication>,
+    /// Where the gateway gives tickets.
+    pub(super) tickets: Option<Tickets>,
 }
 
 /// The old SA after a new one took over.
@@ -75,9 +78,13 @@ impl Client {
     }
 
     pub(super) fn store_session(&mut self, now: Now) {
-        if let Some(session) = &self.session {
+        let Some(session) = &self.session else { return };
+        if session.has_token() || session.ticket.is_some() {
             self.stored_at = Some(now.at);
             self.events.push_back(Event::StoreSession(Box::new(session.clone())));
+        } else if self.stored_at.take().is_some() {
+            // A ticket is promised and not given yet: there is nothing to come back with.
+            self.events.push_back(Event::EraseSession);
         }
     }
 
@@ -137,6 +144,7 @@ impl Client {
                     self.events.push_back(Event::IkeKeys(IkeKeys::of(serving.ike.sa())));
                 }
                 self.events.push_back(Event::IkeRekeyed);
+                self.ticket_is_stale(now);
             }
             SaEvent::Answered { round_trip } => {
                 if let (Some(serving), Some(round_trip)) = (self.serving.as_mut(), round_trip) {
@@ -158,7 +166,8 @@ impl Client {
             }
             SaEvent::AuthLifetime(lifetime) => self.authentication_ends(now, lifetime),
             // Only the gateway follows.
-            SaEvent::PeerMoved => {}
+            SaEvent::PeerMoved | SaEvent::TicketWanted => {}
+            SaEvent::TicketAnswered(answer) => self.ticket_answered(now, answer),
             SaEvent::WantedElsewhere(to) => {
                 self.events.push_back(Event::WantedElsewhere { to: to.to_string() });
             }
@@ -166,6 +175,7 @@ impl Client {
             SaEvent::DeletedByPeer => {
                 self.flush_serving(now);
                 self.events.push_back(Event::DeletedByGateway);
+                self.ticket_is_over(now);
                 self.drop_serving(now, false);
                 self.trigger(now, Trigger::GatewayDeleted);
             }
@@ -204,6 +214,7 @@ impl Client {
             while let Some(datagram) = serving.ike.poll_datagram() {
                 self.send_ike(now.at, serving.remote, true, &datagram);
             }
+            self.ticket_is_over(now);
         }
     }
 
@@ -227,6 +238,7 @@ impl Client {
         if self.serving_path().is_none() {
             return; // only the time passes that an answer may take
         }
+        self.ask_for_ticket(now);
         if let Some(serving) = self.serving.as_mut() {
             serving.ike.handle_timeout(now.at, &mut *self.random);
         }

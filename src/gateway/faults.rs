@@ -14,6 +14,18 @@ pub enum TokenFault {
     All,
 }
 
+/// How a request for a ticket is answered (RFC 5723 4.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TicketFault {
+    /// As it should be.
+    #[default]
+    None,
+    /// TICKET_ACK: later.
+    Later,
+    /// TICKET_NACK.
+    Refused,
+}
+
 /// The faults of one gateway; everything off by default.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
@@ -21,6 +33,8 @@ pub struct Faults {
     pub silent: bool,
     /// What happens to tokens.
     pub tokens: TokenFault,
+    /// What happens to requests for tickets.
+    pub tickets: TicketFault,
     /// Every IKE_SA_INIT needs a COOKIE.
     pub cookie: bool,
     /// Only this group is taken, INVALID_KE_PAYLOAD asks for it (the client must have offered it).

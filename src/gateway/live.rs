@@ -169,6 +169,9 @@ impl Gateway {
         if mobike {
             established.set_mobike(Vec::new());
         }
+        if self.ticket_lifetime().is_some() {
+            established.give_tickets();
+        }
         let ike_spis = vec![established.spis()];
         let mut live = Live {
             session,
@@ -398,7 +401,11 @@ impl Gateway {
                     live.send_on(newer);
                     live.children.retire(spi_in, now.at + RETIRED);
                 }
-                SaEvent::Rekeyed => live.message_ids = (0, 0),
+                SaEvent::Rekeyed => {
+                    live.message_ids = (0, 0);
+                    self.end_ticket(now, live.session);
+                }
+                SaEvent::TicketWanted => self.give_ticket(now, &mut live),
                 SaEvent::Answered { .. } => live.hear(now.at),
                 SaEvent::PeerMoved => {
                     if let Some(path) = reply.filter(|path| live.path != *path && !self.faults.pinned) {
@@ -407,7 +414,10 @@ impl Gateway {
                     }
                 }
                 // Only a client sends updates, only a gateway redirects.
-                SaEvent::UpdateRefused(_) | SaEvent::WantedElsewhere(_) | SaEvent::AuthLifetime(_) => {}
+                SaEvent::UpdateRefused(_)
+                | SaEvent::WantedElsewhere(_)
+                | SaEvent::AuthLifetime(_)
+                | SaEvent::TicketAnswered(_) => {}
                 SaEvent::UnknownToPeer { spi_in } => {
                     live.established.rekey_child(now.at, spi_in, &mut *self.random);
                 }
@@ -471,9 +481,7 @@ impl Gateway {
         let ends = why == DownReason::Deleted && self.config.dialect.delete_ends_session;
         if why == DownReason::Deleted {
             // Tickets go with the IKE SA that is deleted (RFC 5723), also where the session waits for its token.
-            if let Some(number) = self.sessions.get(live.session).and_then(|s| s.ticket) {
-                self.tickets.spend(number, now.at + self.config.tickets.unwrap_or_default());
-            }
+            self.end_ticket(now, live.session);
         }
         let kept = if ends {
             self.sessions.forget(live.session);

@@ -346,7 +346,7 @@ impl Gateway {
         let arrival = self.settle_child(key, &login.child, proof);
         match arrival {
             Ok((mut answer, child)) => {
-                answer.extend(self.ticket(now, half, &login.id, key, login.child.ticket));
+                answer.extend(self.ticket(now, &half.sa, &login.id, key, login.child.ticket));
                 let arrival = Arrival { connection, session: key, id: login.id, reconnect: false, child };
                 Outcome::Up(answer, Box::new(arrival))
             }

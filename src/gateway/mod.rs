@@ -39,7 +39,7 @@ pub use crate::ike::proposal::EspChoice;
 pub use behind::Behind;
 pub use config::{Dpd, Elsewhere, GatewayConfig, User, address_identity};
 pub use event::{Counters, DownReason, DropReason, GatewayEvent, GatewayTransmit, Port, Refusal};
-pub use faults::{Faults, TokenFault};
+pub use faults::{Faults, TicketFault, TokenFault};
 
 pub use crate::ike::message::GatewayId;
 

@@ -59,7 +59,7 @@ impl Gateway {
         match self.settle_child(key, &child, proof) {
             Err((why, kind)) => self.refuse_reconnect(now, half, why, kind),
             Ok((mut answer, settled)) => {
-                answer.extend(self.ticket(now, half, &id, key, child.ticket));
+                answer.extend(self.ticket(now, &half.sa, &id, key, child.ticket));
                 self.out.counters.reconnects_ok += 1;
                 if let Some(session) = self.sessions.get(key) {
                     let (id, user) = (session.id().unwrap_or_default(), session.user.clone());

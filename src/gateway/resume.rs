@@ -6,8 +6,9 @@ use super::Gateway;
 use super::aaa::Grant;
 use super::child::ChildRequest;
 use super::event::{DropReason, GatewayEvent, Refusal};
+use super::faults::TicketFault;
 use super::init::{FRAGMENT, NONCE_LEN, head, is_nat};
-use super::live::Arrival;
+use super::live::{Arrival, Live};
 use super::login::{HalfOpen, Outcome, Stage, auth};
 use super::outbox::Path;
 use super::sessions::{SessionKey, State, Wanted};
@@ -157,7 +158,7 @@ impl Gateway {
             }
             Ok((mut answer, child)) => {
                 self.out.counters.resumed += 1;
-                answer.extend(self.ticket(now, half, &id, key, request.ticket));
+                answer.extend(self.ticket(now, &half.sa, &id, key, request.ticket));
                 if let Some(session) = self.sessions.get(key) {
                     let (id, user, peer) = (session.id(), session.user.clone(), half.path.peer);
                     self.out.tell(GatewayEvent::Resumed { id, user, peer, replaced });
@@ -171,7 +172,7 @@ impl Gateway {
     }
 
     /// Tickets are given and taken: not with a PPK, which a resumed IKE SA does not show.
-    fn ticket_lifetime(&self) -> Option<Duration> {
+    pub(super) fn ticket_lifetime(&self) -> Option<Duration> {
         self.config.tickets.filter(|_| self.config.ppk.is_none())
     }
 
@@ -179,22 +180,26 @@ impl Gateway {
     pub(super) fn ticket(
         &mut self,
         now: Now,
-        half: &HalfOpen,
+        sa: &IkeSa,
         id: &Identity,
         key: SessionKey,
         wanted: bool,
     ) -> Option<Payload> {
         let lifetime = self.ticket_lifetime().filter(|_| wanted)?;
         let session = self.sessions.get(key)?;
-        let Some(number) = self.tickets.number(now.at) else {
-            return Some(Payload::Notify(Notify::status(notify::TICKET_NACK, Vec::new())));
-        };
+        let refusal = |kind| Some(Payload::Notify(Notify::status(kind, Vec::new())));
+        match self.faults.tickets {
+            TicketFault::None => {}
+            TicketFault::Later => return refusal(notify::TICKET_ACK),
+            TicketFault::Refused => return refusal(notify::TICKET_NACK),
+        }
+        let Some(number) = self.tickets.number(now.at) else { return refusal(notify::TICKET_NACK) };
         let ticket = Ticket {
             number,
             until: now.at + lifetime,
             session: key,
-            suite: *half.sa.suite(),
-            sk_d: half.sa.keys().sk_d.clone(),
+            suite: *sa.suite(),
+            sk_d: sa.keys().sk_d.clone(),
             id: id.clone(),
             user: session.user.clone(),
             address4: session.address4,
@@ -206,5 +211,18 @@ impl Gateway {
         }
         self.out.counters.tickets += 1;
         Some(TicketGrant { lifetime, opaque: self.tickets.seal(&ticket) }.payload())
+    }
+    /// The client asks for a ticket for the IKE SA that stands.
+    pub(super) fn give_ticket(&mut self, now: Now, live: &mut Live) {
+        let refusal = || Payload::Notify(Notify::status(notify::TICKET_NACK, Vec::new()));
+        let answer = self.ticket(now, live.established.sa(), &live.id, live.session, true);
+        live.established.answer_ticket(answer.unwrap_or_else(refusal), &mut *self.random);
+    }
+
+    /// The ticket goes with its IKE SA, which is deleted or rekeyed, also where the session waits for its token (RFC 5723 6.2).
+    pub(super) fn end_ticket(&mut self, now: Now, key: SessionKey) {
+        if let Some(number) = self.sessions.get(key).and_then(|session| session.ticket) {
+            self.tickets.spend(number, now.at + self.config.tickets.unwrap_or_default());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Tickets by value (RFC 5723 5): what it takes to resume an IKE SA, sealed with a key that only this gateway has.
 //!
-//! Octets: a version, the ticket's number as IV, the content encrypted, the ICV (AES-256-GCM). The number is never given twice, so
-//! that a ticket which has served, or whose IKE SA was deleted, can be told.
+//! Octets: a version, the name of the key (6.1 asks for it), the ticket's number as IV, the content encrypted, the ICV (AES-256-GCM).
+//! The number is never given twice, so that a ticket which has served, or whose IKE SA was deleted or rekeyed, can be told.
 
 use super::sessions::SessionKey;
 use crate::crypto::{Encr, Group, Integ, PacketProtection, Prf, Random, Secret};
@@ -14,7 +14,9 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The format.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Version and name of the key.
+const HEAD: usize = 5;
 /// Numbers of tickets that may not be shown again are kept until the tickets are over; with so many of them no new ticket is given.
 const SPENT: usize = 100_000;
 
@@ -46,6 +48,8 @@ pub(super) struct Ticket {
 /// The key, and the tickets that may not be shown again.
 pub(super) struct Tickets {
     protection: PacketProtection,
+    /// Names it.
+    key: [u8; 4],
     /// Numbers given so far.
     given: u64,
     spent: BTreeMap<u64, Instant>,
@@ -54,12 +58,13 @@ pub(super) struct Tickets {
 impl Tickets {
     /// With a fresh key.
     pub(super) fn new(random: &mut dyn Random) -> Self {
-        Self { protection: fresh(random), given: 0, spent: BTreeMap::new() }
+        let (protection, key) = fresh(random);
+        Self { protection, key, given: 0, spent: BTreeMap::new() }
     }
 
     /// Another key: what was given so far opens no more.
     pub(super) fn forget_key(&mut self, random: &mut dyn Random) {
-        self.protection = fresh(random);
+        (self.protection, self.key) = fresh(random);
     }
 
     /// A number for a new ticket; `None` where too many are to be remembered.
@@ -77,20 +82,24 @@ impl Tickets {
     pub(super) fn seal(&self, ticket: &Ticket) -> Secret {
         let content = ticket.encode();
         let iv = ticket.number.to_be_bytes();
-        let start = 1 + iv.len();
+        let start = HEAD + iv.len();
         let mut octets = Zeroizing::new(vec![0; start + content.len() + self.protection.icv_len()]);
         octets[0] = VERSION;
+        octets[1..HEAD].copy_from_slice(&self.key);
         octets[start..start + content.len()].copy_from_slice(&content);
-        self.protection.seal(&mut octets, 1, &iv, None);
+        self.protection.seal(&mut octets, HEAD, &iv, None);
         Secret::from(&octets[..])
     }
 
     /// Reads a ticket of ours that is good at `now`.
     pub(super) fn open(&self, now: Instant, octets: &[u8]) -> Option<Ticket> {
-        let (&VERSION, rest) = octets.split_first()? else { return None };
+        let (&[VERSION, ref key @ ..], rest) = octets.split_first_chunk::<HEAD>()? else { return None };
+        if *key != self.key {
+            return None;
+        }
         let number = u64::from_be_bytes(*rest.first_chunk()?);
         let mut octets = Zeroizing::new(octets.to_vec());
-        let content = self.protection.open(&mut octets, 1, None).ok()?;
+        let content = self.protection.open(&mut octets, HEAD, None).ok()?;
         let ticket = Ticket::decode(number, octets.get(content)?)?;
         (now < ticket.until && !self.spent.contains_key(&number)).then_some(ticket)
     }
@@ -106,10 +115,12 @@ impl Tickets {
     }
 }
 
-fn fresh(random: &mut dyn Random) -> PacketProtection {
+fn fresh(random: &mut dyn Random) -> (PacketProtection, [u8; 4]) {
     let mut key = Zeroizing::new(vec![0; Encr::AesGcm256.key_len()]);
     random.fill(&mut key);
-    PacketProtection::new(Encr::AesGcm256, None, &key, &[])
+    let mut name = [0; 4];
+    random.fill(&mut name);
+    (PacketProtection::new(Encr::AesGcm256, None, &key, &[]), name)
 }
 
 impl Ticket {

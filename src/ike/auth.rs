@@ -34,7 +34,7 @@ pub fn shared_key_auth(prf: Prf, key: &[u8], octets: &[u8]) -> Secret {
 }
 
 /// prf(SK_p, octets): method 2 in a resumed IKE SA, SK_p being the maker's SK_pi or SK_pr of the new one. The octets are those
-/// of every AUTH, with IKE_SESSION_RESUME in the place of IKE_SA_INIT (RFC 5723 5.1).
+/// of every AUTH, with IKE_SESSION_RESUME in the place of IKE_SA_INIT (RFC 5723 4.3.3).
 pub fn resumed_auth(prf: Prf, sk_p: &Secret, octets: &[u8]) -> Secret {
     prf.compute(sk_p.expose(), &[octets])
 }

@@ -5,7 +5,7 @@ mod check;
 
 use crate::harness::{Bystander, Forgery, Seeded, World};
 use ikeep::client::{AuthKind, Client, Event, Order};
-use ikeep::gateway::TokenFault;
+use ikeep::gateway::{TicketFault, TokenFault};
 use ikeep::ike::initiator::Failure;
 use ikeep::reconnect::Resumption;
 use ikeep::session::Session;
@@ -228,14 +228,131 @@ fn a_disconnect_ends_the_ticket_on_both_sides() {
 #[test]
 fn a_ticket_ends_in_time() {
     let mut world = world(11, false, Resumption::AfterToken);
+    let ticket = world.client().session().cloned().expect("a session");
+    world.order(Order::Disconnect);
     world.run_for(LIFETIME);
-    assert_eq!(world.state(), "connected", "the SA needs none");
-    let start = world.now.at;
-    world.restart(true);
-    world.run_until_state("auth-required", 120 * SECOND);
+    start_with(&mut world, ticket); // somebody has kept it
+    world.order(Order::Connect);
+    world.run_until_state("connected", 5 * SECOND);
+    assert_eq!(ups(&world), [LOGIN, LOGIN]);
     assert_eq!(world.gateway().counters().refusals.len(), 0, "nobody was asked about what is over");
-    let ended = world.events.iter().any(|(at, e)| matches!(e, Event::Ended(_)) && *at >= start);
-    assert!(ended, "{}", world.history());
+}
+
+#[test]
+fn while_its_ike_sa_serves_there_is_always_a_good_ticket() {
+    let mut world = world(14, false, Resumption::AfterToken);
+    world.run_for(5 * LIFETIME);
+    let tickets = world.gateway().counters().tickets;
+    assert!((10..12).contains(&tickets), "another one in half of its time: {tickets}");
+    world.restart(true);
+    world.run_until_state("reconnecting", 60 * SECOND);
+    world.run_until_state("connected", SECOND);
+    assert_eq!(ups(&world), [LOGIN, TICKET]);
+}
+
+/// A gateway that gives tickets for a day and no tokens, with an IKE SA that one of the two sides rekeys every hour.
+fn rekeyed(seed: u64, by_gateway: bool) -> World {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let mut world = World::with(
+        seed,
+        |gateway| {
+            (gateway.tickets, gateway.reconnect_timeout) = (Some(24 * HOUR), None);
+            if by_gateway {
+                gateway.ike_lifetime = HOUR;
+            }
+        },
+        |client| {
+            client.resumption = Resumption::AfterToken;
+            if !by_gateway {
+                client.ike_lifetime = HOUR;
+            }
+        },
+    );
+    world.link.jitter = 0;
+    world.connect(5 * SECOND);
+    world.run_for(SECOND);
+    world
+}
+
+#[test]
+fn a_rekey_of_the_ike_sa_by_either_side_ends_the_ticket_and_brings_another() {
+    for by_gateway in [false, true] {
+        let mut world = rekeyed(15, by_gateway);
+        let before = world.client().session().cloned().expect("a session");
+        world.run_for(5000 * SECOND);
+        let rekeys = world.count(|event| matches!(event, Event::IkeRekeyed));
+        assert!(rekeys >= 1, "by the gateway: {by_gateway}");
+        assert_eq!(
+            world.gateway().counters().tickets,
+            1 + rekeys as u64,
+            "one each, by the gateway: {by_gateway}"
+        );
+        let after = world.client().session().cloned().expect("a session");
+        let sk_d = |session: &Session| session.ticket.as_ref().map(|ticket| ticket.sk_d.clone());
+        assert_ne!(sk_d(&before), sk_d(&after), "it is the new IKE SA's");
+        assert_eq!(world.stored.as_ref().map(sk_d), Some(sk_d(&after)), "and kept for the next start");
+        // The one before is good for nothing, the new one for everything.
+        start_with(&mut world, before);
+        world.run_until_state("auth-required", 30 * SECOND);
+        start_with(&mut world, after);
+        world.run_until_state("connected", 5 * SECOND);
+        assert_eq!(ups(&world), [LOGIN, TICKET], "by the gateway: {by_gateway}");
+    }
+}
+
+#[test]
+fn a_ticket_that_is_not_renewed_is_told_only_where_it_was_needed() {
+    // In time before its end: the one before is good to its end.
+    let mut world = world(16, false, Resumption::AfterToken);
+    world.gateway_mut().faults().tickets = TicketFault::Refused;
+    world.run_for(LIFETIME - 10 * SECOND);
+    assert_eq!(world.count(|event| matches!(event, Event::NoToken | Event::EraseSession)), 0);
+    world.gateway_mut().faults().tickets = TicketFault::None;
+    back(&mut world);
+    assert_eq!(ups(&world), [LOGIN, TICKET]);
+    // After a rekey there is none.
+    let mut world = rekeyed(16, false);
+    world.gateway_mut().faults().tickets = TicketFault::Refused;
+    world.run_for(4000 * SECOND);
+    assert_eq!(world.state(), "connected", "the SA needs none");
+    assert_eq!(world.count(|event| matches!(event, Event::NoToken)), 1);
+    assert_eq!(world.count(|event| matches!(event, Event::EraseSession)), 1);
+    assert!(world.client().session().is_none() && world.stored.is_none());
+}
+
+#[test]
+fn a_ticket_that_was_put_off_is_asked_for_again() {
+    let mut world = World::with(
+        17,
+        |gateway| (gateway.tickets, gateway.reconnect_timeout) = (Some(LIFETIME), None),
+        |client| client.resumption = Resumption::AfterToken,
+    );
+    world.link.jitter = 0;
+    world.gateway_mut().faults().tickets = TicketFault::Later;
+    world.connect(5 * SECOND);
+    world.run_for(90 * SECOND);
+    assert_eq!((world.state(), world.stored.is_some()), ("connected", false));
+    assert_eq!(world.count(|event| matches!(event, Event::NoToken)), 0, "it is promised");
+    world.gateway_mut().faults().tickets = TicketFault::None;
+    world.run_for(60 * SECOND);
+    assert!(world.stored.as_ref().is_some_and(|session| session.user == "test" && session.ticket.is_some()));
+    back(&mut world);
+    assert_eq!(ups(&world), [LOGIN, TICKET]);
+}
+
+#[test]
+fn a_gateway_that_deletes_the_ike_sa_ends_the_ticket() {
+    let mut world = world(18, false, Resumption::AfterToken);
+    world.at_gateway(0, |gateway, now| gateway.clear_sessions(now));
+    world.run_until_state("auth-required", 30 * SECOND);
+    assert!(world.client().session().is_none() && world.stored.is_none());
+    assert_eq!(world.count(|event| matches!(event, Event::UsingTicket)), 0);
+    // Where there is a token, that is the way back.
+    let mut world = with_tickets(LIFETIME, 18, true, Resumption::First);
+    world.at_gateway(0, |gateway, now| gateway.clear_sessions(now));
+    world.run_until_state("reconnecting", 30 * SECOND);
+    world.run_until_state("connected", 30 * SECOND);
+    assert_eq!(ups(&world), [LOGIN, TOKEN]);
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod rekey_ike;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod ticket;
 
 use super::message::{Delete, Exchange, GatewayId, Header, Notify, Payload, Redirect, find_notify, notify};
 use super::proposal::Algorithms;
@@ -43,6 +44,8 @@ pub use rekey::{esp_spi, ike_spi};
 use slot::{Pending, Rival, Slot, Which};
 use std::collections::VecDeque;
 use std::time::Duration;
+use ticket::Asked;
+pub use ticket::TicketAnswer;
 
 /// How long a replaced IKE SA waits for the peer's DELETE.
 const REPLACED_LINGER: Duration = Duration::from_secs(30);
@@ -97,6 +100,10 @@ pub enum SaEvent {
     AuthLifetime(Duration),
     /// The IKE SA was rekeyed: new SPIs, same Child SAs.
     Rekeyed,
+    /// What the gateway says to our request for a ticket for the IKE SA in use.
+    TicketAnswered(TicketAnswer),
+    /// The client wants a ticket for the IKE SA in use: [`Established::answer_ticket`].
+    TicketWanted,
     /// An authenticated answer to one of our requests.
     Answered {
         /// Round trip, where the request was sent once only.
@@ -127,6 +134,9 @@ pub struct Established {
     children: Vec<Child>,
     policy: SaPolicy,
     mobike: Mobike,
+    gives_tickets: bool,
+    /// Waits for [`Established::answer_ticket`].
+    ticket_asked: Option<Asked>,
     ike_rekey_at: Option<Instant>,
     /// Deleted by either side, or given up.
     closed: bool,
@@ -143,6 +153,8 @@ impl Established {
             children: child.map(|c| Child::new(now, c, None, &policy)).into_iter().collect(),
             ike_rekey_at: policy.ike_lifetime.map(|after| now + after),
             mobike: Mobike::default(),
+            gives_tickets: false,
+            ticket_asked: None,
             policy,
             closed: false,
             events: VecDeque::new(),
@@ -251,7 +263,9 @@ impl Established {
                 {
                     self.events.push_back(SaEvent::WantedElsewhere(redirect.to));
                 }
-                self.respond(which, id, exchange, &answer, random);
+                if deleted || !self.wants_ticket(which, id, payloads, &answer) {
+                    self.respond(which, id, exchange, &answer, random);
+                }
                 if deleted {
                     self.deleted_by_peer(now, which, random);
                 }
@@ -314,6 +328,11 @@ impl Established {
     ) {
         match pending {
             Pending::Liveness | Pending::Update(_) => {}
+            // Of an IKE SA that was rekeyed meanwhile it is good for nothing (RFC 5723 6.2).
+            Pending::Ticket if which == Which::Current && !self.closed => {
+                self.events.push_back(SaEvent::TicketAnswered(TicketAnswer::read(payloads)));
+            }
+            Pending::Ticket => {}
             Pending::DeleteIke => match which {
                 Which::Current if !self.closed => {
                     self.closed = true;

@@ -17,6 +17,7 @@ const DELETED_LINGER: Duration = Duration::from_secs(5);
 /// What an outstanding or queued request of ours is for; one entry each, in order.
 pub(super) enum Pending {
     Liveness,
+    Ticket,
     DeleteIke,
     DeleteChild { spi_in: u32 },
     RekeyChild(Box<ChildRekey>),

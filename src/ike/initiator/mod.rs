@@ -14,6 +14,7 @@ mod resume;
 
 pub use heard::Heard;
 pub use init::nat_detection_hash;
+pub use resume::Resumable;
 
 use super::cert::{CertError, OwnCertificate, Trust, Verified};
 use super::dialect::Dialect;
@@ -149,8 +150,8 @@ pub struct Outcome {
     pub session_id: Option<Vec<u8>>,
     /// Session token, where the gateway gave one that is long enough.
     pub session_token: Option<Secret>,
-    /// A ticket to resume this IKE SA with, where it was asked for and given (RFC 5723).
-    pub ticket: Option<Ticket>,
+    /// What it takes to resume this IKE SA, where a ticket was asked for and given, or promised (RFC 5723).
+    pub resumable: Option<Resumable>,
     /// The gateway's reconnect window, where the dialect knows its attribute.
     pub window: Option<Duration>,
     /// The gateway's DPD interval, where the dialect knows its attribute.

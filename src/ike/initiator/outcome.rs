@@ -24,7 +24,7 @@ impl Auth {
         events: &mut VecDeque<InitiatorEvent>,
         random: &mut dyn Random,
     ) -> Result<(), Stop> {
-        let finished = self.finish(now, config, payloads, events);
+        let finished = self.finish(config, payloads, events);
         let may_delete = config.credentials.is_login() || !config.dialect.delete_ends_session;
         if let (Err(Stop::Failed(Failure::Child(_))), true, Some(sa)) =
             (&finished, may_delete, self.sa.as_mut())
@@ -37,7 +37,6 @@ impl Auth {
 
     fn finish(
         &mut self,
-        now: Now,
         config: &InitiatorConfig,
         payloads: &[Payload],
         events: &mut VecDeque<InitiatorEvent>,
@@ -114,7 +113,7 @@ impl Auth {
             plan_notes,
             session_id: session_id.map(<[u8]>::to_vec),
             session_token,
-            ticket: self.ticket(now.wall, &gateway_id, payloads).filter(|_| config.ticket),
+            resumable: self.resumable(&gateway_id, payloads).filter(|_| config.ticket),
             window: seconds(dialect.window_attribute),
             dpd_interval: seconds(dialect.dpd_interval_attribute),
             ppk: self.ppk.is_mixed(),

@@ -2,6 +2,7 @@
 //! come from the old SK_d, and both sides prove by them that they know it.
 
 use super::super::auth::{method, resumed_auth, signed_octets};
+use super::super::established::TicketAnswer;
 use super::super::keys::SaKeys;
 use super::super::message::{Exchange, Identity, Notify, Payload, Spi, TicketGrant, notify};
 use super::super::proposal::IkeSuite;
@@ -9,10 +10,20 @@ use super::auth::Auth;
 use super::{Credentials, Failure};
 use crate::crypto::Secret;
 use crate::session::Ticket;
-use crate::time::UnixTime;
 
 /// RFC 7296 3.9.
 const NONCE_MAX: usize = 256;
+
+/// What an IKE SA that was made with a request for a ticket leaves of it.
+#[derive(Clone, Debug)]
+pub struct Resumable {
+    /// Our IDi: type and data.
+    pub id: (u8, Vec<u8>),
+    /// The gateway's IDr: type and data.
+    pub gateway_id: (u8, Vec<u8>),
+    /// The ticket; `None`: later (TICKET_ACK).
+    pub grant: Option<TicketGrant>,
+}
 
 /// The first exchange of an attempt.
 pub(super) fn exchange(credentials: &Credentials) -> Exchange {
@@ -76,21 +87,14 @@ impl Auth {
         Ok(())
     }
 
-    /// The ticket of an answer, with what of this IKE SA it takes to use it. `now`: the gateway's clock for it begins.
-    pub(super) fn ticket(&self, now: UnixTime, gateway: &Identity, payloads: &[Payload]) -> Option<Ticket> {
-        let TicketGrant { lifetime, opaque } = TicketGrant::find(payloads)?;
-        let IkeSuite { encr, integ, prf, group } = self.keyed.suite;
+    /// What the gateway says of tickets where it knows of them; `None` where one was not asked for, or it refuses.
+    pub(super) fn resumable(&self, gateway: &Identity, payloads: &[Payload]) -> Option<Resumable> {
+        let grant = match TicketAnswer::read(payloads) {
+            TicketAnswer::Granted(grant) => Some(grant),
+            TicketAnswer::Later => None,
+            TicketAnswer::Refused => return None,
+        };
         let plain = |id: &Identity| (id.kind, id.data.clone());
-        Some(Ticket {
-            opaque,
-            sk_d: self.keyed.keys.sk_d.clone(),
-            encr,
-            integ,
-            prf,
-            group,
-            id: plain(self.id()),
-            gateway_id: plain(gateway),
-            until: now + lifetime,
-        })
+        Some(Resumable { id: plain(self.id()), gateway_id: plain(gateway), grant })
     }
 }

@@ -67,6 +67,9 @@ pub(crate) struct Model {
     window: Duration,
     /// What it has is a ticket alone, whose end no sign of the gateway moves.
     ticket_only: bool,
+    /// The IKE SA of that ticket was rekeyed, or deleted by the gateway, since: RFC 5723 6.2 ends it.
+    ticket_over: bool,
+    ticket: Option<Secret>,
     /// The person may be asked: a login was ordered.
     may_ask: bool,
     asks: u32,
@@ -111,6 +114,8 @@ impl Model {
             token_until: None,
             window: Duration::ZERO,
             ticket_only: false,
+            ticket_over: false,
+            ticket: None,
             may_ask: false,
             asks: 0,
             attempts: VecDeque::new(),
@@ -324,6 +329,9 @@ impl Model {
                 self.token = true;
                 self.window = session.window;
                 self.ticket_only = !session.has_token();
+                let ticket = session.ticket.as_ref().map(|ticket| ticket.opaque.clone());
+                self.ticket_over &= ticket == self.ticket;
+                self.ticket = ticket;
                 match &session.ticket {
                     Some(ticket) if self.ticket_only => {
                         self.token_until = Some(now.at + ticket.remaining(now.wall));
@@ -341,7 +349,8 @@ impl Model {
             }
             Event::EraseSession => {
                 // The last packets of a Child SA that is deleted come through, and do not count as a word of the gateway's.
-                let over = self.token_until.is_some_and(|until| now.at + SECOND >= until);
+                let over = self.token_until.is_some_and(|until| now.at + SECOND >= until)
+                    || (self.ticket_only && self.ticket_over);
                 assert!(
                     !self.wanted || over || !self.auto,
                     "law 5: the token was erased before {:?}",
@@ -365,7 +374,11 @@ impl Model {
                 }
             }
             Event::Plan { .. } => self.planned = true,
-            Event::DeletedByGateway => self.reasons.push_back(now.at),
+            Event::DeletedByGateway => {
+                self.reasons.push_back(now.at);
+                self.ticket_over = true;
+            }
+            Event::IkeRekeyed => self.ticket_over = true,
             Event::Failed(Failure::Refused { .. } | Failure::Ticket) => self.refusals += 1,
             Event::Ended(why) => {
                 let fair = *why != Why::TokenRefused || self.refusals >= REFUSALS || !self.impatient;

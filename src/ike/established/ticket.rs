@@ -1,0 +1,84 @@
+//! Tickets for an IKE SA that stands (RFC 5723 4.1): the client asks with an INFORMATIONAL request, the answer has one, or says
+//! why there is none.
+
+use super::super::message::{Exchange, Notify, Payload, TicketGrant, find_notify, notify};
+use super::{Established, Pending, SaEvent, Which};
+use crate::crypto::Random;
+use crate::time::Instant;
+
+/// What a gateway says to the request for a ticket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TicketAnswer {
+    /// A ticket for the IKE SA in use.
+    Granted(TicketGrant),
+    /// TICKET_ACK: not now.
+    Later,
+    /// TICKET_NACK, a ticket that cannot be kept, or no word of tickets.
+    Refused,
+}
+
+impl TicketAnswer {
+    /// Of the payloads of an answer.
+    pub fn read(payloads: &[Payload]) -> Self {
+        match TicketGrant::find(payloads) {
+            Some(grant) => Self::Granted(grant),
+            None if find_notify(payloads, notify::TICKET_ACK).is_some() => Self::Later,
+            None => Self::Refused,
+        }
+    }
+}
+
+/// A request for a ticket that has to be answered.
+pub(super) struct Asked {
+    id: u32,
+    answer: Vec<Payload>,
+}
+
+impl Established {
+    /// The client's side: asks for a ticket for the IKE SA in use; [`SaEvent::TicketAnswered`] follows, unless the IKE SA is
+    /// rekeyed or ends before. Nothing where that is asked already. False where too many requests wait.
+    pub fn request_ticket(&mut self, now: Instant, random: &mut dyn Random) -> bool {
+        if self.closed || self.current.pending.iter().any(|p| matches!(p, Pending::Ticket)) {
+            return true;
+        }
+        let request = vec![Payload::Notify(Notify::status(notify::TICKET_REQUEST, Vec::new()))];
+        let taken = self.current.sa.request(now, Exchange::Informational, request, random);
+        if taken {
+            self.current.pending.push_back(Pending::Ticket);
+        }
+        taken
+    }
+
+    /// The gateway's side: requests for tickets are [`SaEvent::TicketWanted`] from here on, and each has to be answered with
+    /// [`Self::answer_ticket`] at once. Without this nothing is said to them.
+    pub fn give_tickets(&mut self) {
+        self.gives_tickets = true;
+    }
+
+    /// The gateway's side: the answer to the request for a ticket.
+    pub fn answer_ticket(&mut self, payload: Payload, random: &mut dyn Random) {
+        if let Some(Asked { id, mut answer }) = self.ticket_asked.take() {
+            answer.push(payload);
+            self.respond(Which::Current, id, Exchange::Informational, &answer, random);
+        }
+    }
+
+    /// True where the answer to this request waits for a ticket: the gateway's side, and only for the IKE SA in use.
+    pub(super) fn wants_ticket(
+        &mut self,
+        which: Which,
+        id: u32,
+        payloads: &[Payload],
+        answer: &[Payload],
+    ) -> bool {
+        let wants = self.gives_tickets
+            && !self.closed
+            && which == Which::Current
+            && find_notify(payloads, notify::TICKET_REQUEST).is_some();
+        if wants {
+            self.ticket_asked = Some(Asked { id, answer: answer.to_vec() });
+            self.events.push_back(SaEvent::TicketWanted);
+        }
+        wants
+    }
+}
