@@ -39,6 +39,8 @@ pub(super) struct SettledChild {
     spi_in: u32,
     agreed: Agreed,
     mobike: bool,
+    /// When the client has to have authenticated anew.
+    pub(super) expires: Option<Instant>,
 }
 
 /// One IKE SA with its Child SAs.
@@ -65,7 +67,7 @@ pub(super) struct Live {
     /// A DPD of ours is under way.
     asked: bool,
     /// When the client has to have authenticated anew.
-    expires: Option<Instant>,
+    pub(super) expires: Option<Instant>,
     /// The pair whose rekey for volume was started.
     volume_rekey: Option<u32>,
     /// Deleted: only repeats its last answer until then.
@@ -111,9 +113,17 @@ impl Gateway {
         self.last_connection
     }
 
-    /// Agrees on the Child SA and the configuration of a session, which stays as it is: the whole answer, `proof` first.
+    /// The end of an authentication of now, where it has one (AUTH_LIFETIME).
+    pub(super) fn authenticated_until(&self, now: Now) -> Option<Instant> {
+        self.config.auth_lifetime.map(|lifetime| now.at + lifetime)
+    }
+
+    /// Agrees on the Child SA and the configuration of a session, which stays as it is: the whole answer, `proof` first. `expires`:
+    /// see [`SettledChild`].
     pub(super) fn settle_child(
         &mut self,
+        now: Now,
+        expires: Option<Instant>,
         session: SessionKey,
         request: &ChildRequest,
         mut proof: Vec<Payload>,
@@ -138,14 +148,14 @@ impl Gateway {
         if mobike {
             proof.push(Payload::Notify(Notify::status(notify::MOBIKE_SUPPORTED, Vec::new())));
         }
-        proof.extend(self.config.auth_lifetime.map(|lifetime| AuthLifetime(lifetime).payload()));
-        Ok((proof, SettledChild { spi_in, agreed, mobike }))
+        proof.extend(expires.map(|at| AuthLifetime(at.since(now.at)).payload()));
+        Ok((proof, SettledChild { spi_in, agreed, mobike, expires }))
     }
 
     /// The IKE SA is up: it takes over its session and, in a reconnect, what is left of the old SA.
     pub(super) fn arrive(&mut self, now: Now, half: HalfOpen, arrival: Arrival) {
         let Arrival { connection, session, id, reconnect, child } = arrival;
-        let SettledChild { spi_in, agreed, mobike } = child;
+        let SettledChild { spi_in, agreed, mobike, expires } = child;
         let keying = ChildKeying {
             prf: half.sa.suite().prf,
             sk_d: &half.sa.keys().sk_d,
@@ -189,7 +199,7 @@ impl Gateway {
             untried: Untried::default(),
             heard: now.at,
             asked: false,
-            expires: self.config.auth_lifetime.map(|lifetime| now.at + lifetime),
+            expires,
             volume_rekey: None,
             closing: None,
         };

@@ -343,10 +343,12 @@ impl Gateway {
         let Some(key) = self.sessions.issue(wanted, connection, &mut *self.random) else {
             return self.refuse(now, half, Refusal::PoolEmpty, notify::INTERNAL_ADDRESS_FAILURE);
         };
-        let arrival = self.settle_child(key, &login.child, proof);
+        let arrival = self.settle_child(now, self.authenticated_until(now), key, &login.child, proof);
         match arrival {
             Ok((mut answer, child)) => {
-                answer.extend(self.ticket(now, &half.sa, &login.id, key, login.child.ticket));
+                if login.child.ticket {
+                    answer.extend(self.ticket(now, child.expires, &half.sa, &login.id, key));
+                }
                 let arrival = Arrival { connection, session: key, id: login.id, reconnect: false, child };
                 Outcome::Up(answer, Box::new(arrival))
             }

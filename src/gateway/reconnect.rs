@@ -56,10 +56,12 @@ impl Gateway {
         };
         proof.extend(mixed.answer);
         let connection = self.next_connection();
-        match self.settle_child(key, &child, proof) {
+        match self.settle_child(now, self.authenticated_until(now), key, &child, proof) {
             Err((why, kind)) => self.refuse_reconnect(now, half, why, kind),
             Ok((mut answer, settled)) => {
-                answer.extend(self.ticket(now, &half.sa, &id, key, child.ticket));
+                if child.ticket {
+                    answer.extend(self.ticket(now, settled.expires, &half.sa, &id, key));
+                }
                 self.out.counters.reconnects_ok += 1;
                 if let Some(session) = self.sessions.get(key) {
                     let (id, user) = (session.id().unwrap_or_default(), session.user.clone());

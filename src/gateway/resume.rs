@@ -22,7 +22,7 @@ use crate::ike::message::{
     notify,
 };
 use crate::ike::sa::{IkeSa, Retransmission};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use std::time::Duration;
 
 impl Gateway {
@@ -148,7 +148,7 @@ impl Gateway {
                 }
             }
         };
-        match self.settle_child(key, &request, proof) {
+        match self.settle_child(now, ticket.expires, key, &request, proof) {
             Err((why, kind)) => {
                 // Nobody will take it up: the ticket is spent.
                 if issued {
@@ -158,7 +158,9 @@ impl Gateway {
             }
             Ok((mut answer, child)) => {
                 self.out.counters.resumed += 1;
-                answer.extend(self.ticket(now, &half.sa, &id, key, request.ticket));
+                if request.ticket {
+                    answer.extend(self.ticket(now, child.expires, &half.sa, &id, key));
+                }
                 if let Some(session) = self.sessions.get(key) {
                     let (id, user, peer) = (session.id(), session.user.clone(), half.path.peer);
                     self.out.tell(GatewayEvent::Resumed { id, user, peer, replaced });
@@ -176,16 +178,18 @@ impl Gateway {
         self.config.tickets.filter(|_| self.config.ppk.is_none())
     }
 
-    /// A ticket for the IKE SA that comes up, where one is wanted and tickets are given; the one before it is over.
+    /// A ticket for an IKE SA that comes up or stands, where tickets are given; the one before it is over. It ends with the
+    /// authentication, which a resumption does not renew (RFC 5723 5, 6.2).
     pub(super) fn ticket(
         &mut self,
         now: Now,
+        expires: Option<Instant>,
         sa: &IkeSa,
         id: &Identity,
         key: SessionKey,
-        wanted: bool,
     ) -> Option<Payload> {
-        let lifetime = self.ticket_lifetime().filter(|_| wanted)?;
+        let lifetime = self.ticket_lifetime()?;
+        let lifetime = expires.map_or(lifetime, |at| lifetime.min(at.since(now.at)));
         let session = self.sessions.get(key)?;
         let refusal = |kind| Some(Payload::Notify(Notify::status(kind, Vec::new())));
         match self.faults.tickets {
@@ -197,6 +201,7 @@ impl Gateway {
         let ticket = Ticket {
             number,
             until: now.at + lifetime,
+            expires,
             session: key,
             suite: *sa.suite(),
             sk_d: sa.keys().sk_d.clone(),
@@ -212,10 +217,11 @@ impl Gateway {
         self.out.counters.tickets += 1;
         Some(TicketGrant { lifetime, opaque: self.tickets.seal(&ticket) }.payload())
     }
+
     /// The client asks for a ticket for the IKE SA that stands.
     pub(super) fn give_ticket(&mut self, now: Now, live: &mut Live) {
         let refusal = || Payload::Notify(Notify::status(notify::TICKET_NACK, Vec::new()));
-        let answer = self.ticket(now, live.established.sa(), &live.id, live.session, true);
+        let answer = self.ticket(now, live.expires, live.established.sa(), &live.id, live.session);
         live.established.answer_ticket(answer.unwrap_or_else(refusal), &mut *self.random);
     }
 

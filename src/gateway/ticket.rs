@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 
 /// The format.
 const VERSION: u8 = 2;
+/// An authentication without an end.
+const NEVER: u64 = u64::MAX;
 /// Version and name of the key.
 const HEAD: usize = 5;
 /// Numbers of tickets that may not be shown again are kept until the tickets are over; with so many of them no new ticket is given.
@@ -27,6 +29,8 @@ pub(super) struct Ticket {
     pub(super) number: u64,
     /// Taken until then.
     pub(super) until: Instant,
+    /// When its client has to have authenticated anew.
+    pub(super) expires: Option<Instant>,
     /// The session, where it is still in a database.
     pub(super) session: SessionKey,
     /// Algorithms of the IKE SA.
@@ -133,6 +137,8 @@ impl Ticket {
         ));
         let until = u64::try_from(self.until.since_boot().as_millis()).unwrap_or(u64::MAX);
         out.extend_from_slice(&until.to_be_bytes());
+        let expires = self.expires.map(|at| u64::try_from(at.since_boot().as_millis()).unwrap_or(u64::MAX));
+        out.extend_from_slice(&expires.unwrap_or(NEVER).to_be_bytes());
         out.extend_from_slice(&self.session.to_be_bytes());
         let ids = [encr.id(), encr.key_bits().unwrap_or(0), integ.map_or(0, Integ::id), prf.id(), group.id()];
         ids.iter().for_each(|id| out.extend_from_slice(&id.to_be_bytes()));
@@ -151,6 +157,7 @@ impl Ticket {
     fn decode(number: u64, content: &[u8]) -> Option<Self> {
         let mut rest = content;
         let until = u64::from_be_bytes(take(&mut rest)?);
+        let expires = u64::from_be_bytes(take(&mut rest)?);
         let session = u64::from_be_bytes(take(&mut rest)?);
         let mut ids = [0; 5];
         for id in &mut ids {
@@ -176,7 +183,8 @@ impl Ticket {
         }
         let address6 = (has6 == 1).then_some(address6);
         let until = Instant::from_boot(Duration::from_millis(until));
-        Some(Self { number, until, session, suite, sk_d, id, user, address4, address6, class })
+        let expires = (expires != NEVER).then(|| Instant::from_boot(Duration::from_millis(expires)));
+        Some(Self { number, until, expires, session, suite, sk_d, id, user, address4, address6, class })
     }
 }
 
@@ -203,6 +211,7 @@ mod tests {
         Ticket {
             number,
             until: Instant::from_boot(Duration::from_secs(100)),
+            expires: None,
             session: 7,
             suite: IkeSuite {
                 encr: Encr::AesCbc256,
@@ -251,6 +260,7 @@ mod tests {
             session: u64, sk_d in proptest::collection::vec(any::<u8>(), 0..64), id in proptest::collection::vec(any::<u8>(), 0..64),
             kind: u8, user: String, address4: Ipv4Addr, address6: Option<Ipv6Addr>,
             class in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..32), 0..4), aead: bool,
+            expires in proptest::option::of(0u64..1_000_000),
         ) {
             let mut suite = ticket(1).suite;
             if aead {
@@ -258,7 +268,8 @@ mod tests {
             }
             let id = Identity { kind, data: id };
             let sk_d = Secret::new(sk_d);
-            let made = Ticket { session, suite, sk_d, id, user, address4, address6, class, ..ticket(3) };
+            let expires = expires.map(|ms| Instant::from_boot(Duration::from_millis(ms)));
+            let made = Ticket { session, suite, sk_d, id, user, address4, address6, class, expires, ..ticket(3) };
             let tickets = Tickets::new(&mut Dice::new(1));
             prop_assert_eq!(tickets.open(at(1), tickets.seal(&made).expose()), Some(made));
         }

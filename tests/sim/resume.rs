@@ -341,6 +341,31 @@ fn a_ticket_that_was_put_off_is_asked_for_again() {
 }
 
 #[test]
+fn a_resumption_does_not_make_an_authentication_longer() {
+    const AUTH: Duration = Duration::from_secs(300);
+    let mut world = World::with(
+        19,
+        |gateway| {
+            gateway.tickets = Some(LIFETIME);
+            (gateway.auth_lifetime, gateway.reconnect_timeout) = (Some(AUTH), None);
+        },
+        |client| client.resumption = Resumption::AfterToken,
+    );
+    world.link.jitter = 0;
+    let start = world.now.at;
+    world.connect(5 * SECOND);
+    for _ in 0..4 {
+        world.run_for(AUTH / 5);
+        back(&mut world);
+    }
+    let ticket = world.client().session().and_then(|session| session.ticket.clone()).expect("a ticket");
+    assert!(ticket.remaining(world.now.wall) <= AUTH / 5, "{:?}", ticket.remaining(world.now.wall));
+    world.run_until_state("auth-required", AUTH / 5);
+    assert!(world.now.at.since(start) <= AUTH + 5 * SECOND, "{:?}", world.now.at.since(start));
+    assert_eq!(ups(&world), [LOGIN, TICKET, TICKET, TICKET, TICKET]);
+}
+
+#[test]
 fn a_gateway_that_deletes_the_ike_sa_ends_the_ticket() {
     let mut world = world(18, false, Resumption::AfterToken);
     world.at_gateway(0, |gateway, now| gateway.clear_sessions(now));
