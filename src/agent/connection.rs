@@ -7,6 +7,7 @@ use super::helpers::Helpers;
 use super::keylog::KeyLog;
 use super::network::Ground;
 use super::report::Reporter;
+use super::scan::Scanning;
 use super::service::{Laid, Whereabouts};
 use super::standing::{self, Standing};
 use super::target::Target;
@@ -109,6 +110,7 @@ pub(super) struct Connection {
     plan: watch::Sender<Option<Plan>>,
     proxy: Option<SocketAddr>,
     pub(super) tasks: Vec<AbortHandle>,
+    pub(super) scanning: Scanning,
 }
 
 impl Drop for Connection {
@@ -197,6 +199,7 @@ impl Connection {
             plan,
             proxy,
             tasks,
+            scanning: Scanning::default(),
         })
     }
 
@@ -291,8 +294,14 @@ impl Connection {
                 self.ended = None;
             }
             Event::StoreSession(session) => self.whereabouts.served_by(session.peer.ip()),
-            Event::Failed(failure) => self.failure = Some(failure.clone()),
-            Event::Ended(why) => self.ended = Some(*why),
+            Event::Failed(failure) => {
+                self.failure = Some(failure.clone());
+                self.scanning.stop();
+            }
+            Event::Ended(why) => {
+                self.ended = Some(*why);
+                self.scanning.stop();
+            }
             Event::IkeKeys(keys) => self.key_log.iter().for_each(|log| log.ike(keys)),
             Event::EspKeys(keys) => self.key_log.iter().for_each(|log| log.esp(keys)),
             _ => {}

@@ -134,7 +134,7 @@ impl Reporter {
             Event::LoginWanted { within } => {
                 let text = format!(
                     "The secure gateway ends this connection in {} s unless you log in again: `ikeep disconnect`, then \
-                     `ikeep connect`. There is no session token to do it without you.",
+                     `ikeep connect`. There is neither a session token nor a ticket to do it without you.",
                     within.as_secs()
                 );
                 self.log.write(Entry::message_to_user(wall, &text));

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::unix::pipe::Receiver;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 /// Longest token, octets.
@@ -142,8 +143,33 @@ impl Scanner {
     }
 }
 
+/// The scan under way.
+#[derive(Default)]
+pub(super) struct Scanning(Option<AbortHandle>);
+
+impl Scanning {
+    fn start(&mut self, task: AbortHandle) {
+        self.stop();
+        self.0 = Some(task);
+    }
+
+    /// Nobody wants it any more: the program is killed.
+    pub(super) fn stop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Scanning {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 impl Connection {
-    /// Scans beside everything else, and gives the client what came of it. Ended with the connection.
+    /// Scans beside everything else, and gives the client what came of it. Ended with its attempt, by the next one, and with the
+    /// connection.
     pub(super) fn scan(&mut self, id: u64, scan: HostScan) {
         let Some(scanner) = self.target.host_scan.clone() else { return };
         let (commands, host) = (self.commands(), self.target.settings.host_address.clone());
@@ -153,6 +179,23 @@ impl Connection {
                 drop(commands.send(Order::Scanned { id, token }).await);
             }
         });
-        self.tasks.push(scanning.abort_handle());
+        self.scanning.start(scanning.abort_handle());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    #[tokio::test]
+    async fn one_scan_at_a_time_and_none_that_nobody_wants() {
+        let mut scanning = Scanning::default();
+        let (first, second) = (tokio::spawn(pending::<()>()), tokio::spawn(pending::<()>()));
+        scanning.start(first.abort_handle());
+        scanning.start(second.abort_handle());
+        assert!(first.await.is_err_and(|error| error.is_cancelled()));
+        drop(scanning);
+        assert!(second.await.is_err_and(|error| error.is_cancelled()));
     }
 }

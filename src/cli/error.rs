@@ -127,7 +127,7 @@ pub enum Error {
     Refused(Failure),
     /// There is a question and no terminal.
     #[error(
-        "{}the gateway asks for {asked}, and there is no terminal to ask at: give --user and --group, and the secrets on \
+        "{}{asked} is asked for, and there is no terminal to ask at: give --user and --group, and the secrets on \
          standard input with --password-stdin or from a program with --askpass", if .error.is_empty() { String::new() } else { format!("{error}; ") }
     )]
     NobodyToAsk {
@@ -138,7 +138,7 @@ pub enum Error {
     },
     /// A secret is asked for, and standard input has no more lines.
     #[error(
-        "{}the gateway asks for {label}, and standard input has no line for it: give one line for each secret that is asked \
+        "{}{label} is asked for, and standard input has no line for it: give one line for each secret that is asked \
          for", if .error.is_empty() { String::new() } else { format!("{error}; ") }
     )]
     NoLine {

@@ -170,6 +170,10 @@ impl Config {
             gateway.certificate = gateway.certificate.take().map(here);
             gateway.key = gateway.key.take().map(here);
             gateway.certificates = gateway.certificates.drain(..).map(here).collect();
+            // A name without a folder is looked for in the usual ones.
+            if let Some(program) = gateway.host_scan.first_mut().filter(|program| program.contains('/')) {
+                *program = here(PathBuf::from(&*program)).to_string_lossy().into_owned();
+            }
             gateway.ppk_file = gateway.ppk_file.take().map(here);
             gateway.eap_ca = gateway.eap_ca.take().map(here);
         }

@@ -199,3 +199,15 @@ fn a_certificate_and_an_identity_of_a_gateway_are_read() {
     let wrong = bad("[gateway.\"a.example\"]\nidentity = \"two words\"");
     assert!(wrong.contains("key-id:"), "{wrong}");
 }
+
+#[test]
+fn a_host_scan_with_a_folder_in_its_name_starts_in_the_config_files() {
+    let program = |name: &str| {
+        let text = format!("[gateway.\"vpn.example.com\"]\nhost_scan = [{name:?}, \"./as is\"]\n");
+        let config = Config::parse(text.as_bytes(), Path::new("/etc/ikeep/config.toml")).unwrap();
+        config.gateways["vpn.example.com"].host_scan.clone()
+    };
+    assert_eq!(program("bin/scan"), ["/etc/ikeep/bin/scan", "./as is"]);
+    assert_eq!(program("/opt/scan"), ["/opt/scan", "./as is"]);
+    assert_eq!(program("scan"), ["scan", "./as is"], "looked for in the usual folders");
+}

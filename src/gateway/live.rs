@@ -1,13 +1,14 @@
 //! Authenticated IKE SAs: their Child SAs, their path, liveness on demand, and how they end.
 
+mod index;
+
 use super::Gateway;
 use super::child::{Agreed, ChildRequest};
 use super::event::{DownReason, DropReason, GatewayEvent, Refusal};
-use super::login::{HalfOpen, LINGER};
+use super::login::HalfOpen;
 use super::modecfg;
 use super::outbox::Path;
 use super::sessions::{SessionKey, State};
-use super::timers::Timer;
 use super::untried::Untried;
 use crate::esp::{SaPair, SaParams, SaSet, spi_of};
 use crate::ike::established::{Authentic, Established, SaEvent, SaPolicy, esp_spi};
@@ -254,28 +255,6 @@ impl Gateway {
         Some((live.children, live.child_since))
     }
 
-    /// Takes a connection out of every index.
-    pub(super) fn unlist(&mut self, connection: Connection, live: &Live) {
-        self.timers.set(Timer::Live(connection), None);
-        self.unlist_traffic(connection, live);
-        for spis in &live.ike_spis {
-            self.by_ike.remove(spis);
-        }
-    }
-
-    fn unlist_traffic(&mut self, connection: Connection, live: &Live) {
-        for spi in live.child_since.keys() {
-            if self.by_esp.get(spi) == Some(&connection) {
-                self.by_esp.remove(spi);
-            }
-        }
-        for address in self.sessions.get(live.session).map(|s| s.addresses()).unwrap_or_default() {
-            if self.by_address.get(&address) == Some(&connection) {
-                self.by_address.remove(&address);
-            }
-        }
-    }
-
     /// Takes an IKE message of an authenticated SA.
     pub(super) fn handle_live(&mut self, now: Now, path: Path, connection: Connection, message: &[u8]) {
         let local = self.local_address(path.port);
@@ -450,64 +429,6 @@ impl Gateway {
         match end {
             Some(why) if !live.is_closing() => self.end(now, connection, live, why),
             _ => self.relist(connection, live),
-        }
-    }
-
-    /// Puts a connection back with its indexes and its deadline in order.
-    fn relist(&mut self, connection: Connection, mut live: Live) {
-        if !live.established.all_spis().eq(live.ike_spis.iter().copied()) {
-            for spis in &live.ike_spis {
-                self.by_ike.remove(spis);
-            }
-            live.ike_spis = live.established.all_spis().collect();
-            self.by_ike.extend(live.ike_spis.iter().map(|spis| (*spis, connection)));
-        }
-        let spis = live.children.spis();
-        live.child_since.retain(|spi, _| {
-            let kept = spis.contains(spi);
-            if !kept && self.by_esp.get(spi) == Some(&connection) {
-                self.by_esp.remove(spi);
-            }
-            kept
-        });
-
-        let mut deadline = live.closing.map(|until| (until, "end of a deleted IKE SA"));
-        if deadline.is_none() {
-            let on_demand = self.sessions.get(live.session).is_some_and(|s| s.dpd_heard);
-            let dpd = live.dpd_at(self.config.dpd.interval).filter(|_| on_demand).map(|at| (at, "DPD"));
-            let retired = live.children.poll_timeout().map(|at| (at, "end of a retired Child SA"));
-            let expires = live.expires.map(|at| (at, "end of the authentication"));
-            let all = [live.established.poll_timeout(), dpd, retired, expires];
-            deadline = all.into_iter().flatten().min_by_key(|(at, _)| *at);
-        }
-        self.timers.set(Timer::Live(connection), deadline);
-        self.live.insert(connection, live);
-    }
-
-    /// The IKE SA is gone; the session waits in the inactive database, or ends.
-    fn end(&mut self, now: Now, connection: Connection, mut live: Live, why: DownReason) {
-        self.unlist_traffic(connection, &live);
-        let id = self.sessions.get(live.session).and_then(|s| s.id());
-        let ends = why == DownReason::Deleted && self.config.dialect.delete_ends_session;
-        if why == DownReason::Deleted {
-            // Tickets go with the IKE SA that is deleted (RFC 5723), also where the session waits for its token.
-            self.end_ticket(now, live.session);
-        }
-        let kept = if ends {
-            self.sessions.forget(live.session);
-            false
-        } else {
-            let timeout = self.config.reconnect_timeout.unwrap_or_default();
-            self.sessions.deactivate(live.session, now.at + timeout)
-        };
-        self.out.tell(GatewayEvent::SaDown { number: connection, id, why, kept });
-        if why == DownReason::Deleted {
-            // The client repeats its DELETE where our answer was lost.
-            live.closing = Some(now.at + LINGER);
-            live.children = SaSet::default();
-            self.relist(connection, live);
-        } else {
-            self.unlist(connection, &live);
         }
     }
 }

@@ -102,9 +102,9 @@ reasons! {
     /// The reconnect window ended before the gateway was reached.
     WindowOver = Termination 101 "The reconnect window of the secure gateway is over.",
     /// The token was refused to the end.
-    TokenRefused = Termination 102 "The secure gateway refused the session token.",
+    TokenRefused = Termination 102 "The secure gateway refused the session token, or the ticket.",
     /// There is no token to come back with.
-    NoToken = Termination 103 "The secure gateway gave no session token, and the tunnel is lost.",
+    NoToken = Termination 103 "The secure gateway gave no session token and no ticket, and the tunnel is lost.",
     /// The login failed.
     LoginFailed = Termination 104 "The login failed.",
     /// The gateway's certificate was refused.

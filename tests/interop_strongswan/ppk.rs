@@ -219,7 +219,7 @@ impl World {
         ppk_in_use(true)?;
         // The names of the same PPK, but not the same PPK.
         self.configure(&plain, OTHER, 0o600, REQUIRED)?;
-        refused("refused the login")?;
+        refused("PPK")?;
         self.configure(&plain, KEY, 0o644, REQUIRED)?;
         refused("chmod 600")?;
         // It has none: without where we may, and not where we may not.
@@ -230,7 +230,7 @@ impl World {
         refused("ppk_required")?;
         // It knows the name, and no key for it.
         self.gateway.load(&with_ppk(config, (Some((ID, "home", OTHER)), false)))?;
-        refused("refused the login")?;
+        refused("PPK")?;
         self.configure(&plain, KEY, 0o600, "")?;
         ppk_in_use(false)
     }

@@ -65,6 +65,20 @@ fn a_login_has_the_ppk_that_both_have_and_fails_only_where_one_insists() {
 }
 
 #[test]
+fn another_ppk_under_the_same_name_is_told_and_the_password_asked_for_once() {
+    let mut world = world(22, Some(ppk("office", b'b', false)), Some(ppk("office", b'a', false)));
+    world.order(Order::Connect);
+    world.run_for(30 * SECOND);
+    let told = world.events.iter().find_map(|(_, event)| match event {
+        Event::Failed(failure @ Failure::Ppk(_)) => Some(failure.to_string()),
+        _ => None,
+    });
+    let told = told.unwrap_or_else(|| panic!("{}", world.history()));
+    assert!(told.contains("another one under that name"), "{told}");
+    assert_eq!(world.count(|event| matches!(event, Event::Ask(_))), 1, "{}", world.history());
+}
+
+#[test]
 fn reconnects_and_rekeys_have_it_too() {
     let both = || Some(ppk("office", b'a', true));
     let mut world = World::with(

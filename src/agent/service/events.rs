@@ -70,7 +70,9 @@ impl Service {
             }
             Event::EraseSession => self.forget(),
             Event::NoToken => {
-                let text = "the gateway gave no session token: every reconnect will need a login".to_owned();
+                let text =
+                    "the gateway gave neither a session token nor a ticket: a reconnect will need a login"
+                        .to_owned();
                 self.tell_asker(Reply::Notice { kind: NoticeKind::Warning, text });
             }
             Event::Reconnected(_) => {

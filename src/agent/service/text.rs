@@ -114,7 +114,7 @@ pub(super) fn failure(why: Why, connection: &Connection) -> Failure {
         (Why::NoToken, _) => of(
             FailureKind::Authentication,
             format!(
-                "the connection to {host} is lost, and the gateway gave no token to restore it: `ikeep connect`"
+                "the connection to {host} is lost, and the gateway gave nothing to restore it with: `ikeep connect`"
             ),
         ),
         (Why::WindowOver, _) => of(

@@ -206,7 +206,7 @@ pub(super) const KEYS: &[About] = &[
         "host_scan",
         "program, or list of it and its arguments",
         "none",
-        "The program that looks this machine over where the gateway asks for a host scan. It is started without a shell, never as root, with IKEEP_HOST, IKEEP_HOST_SCAN_TICKET, IKEEP_HOST_SCAN_TOKEN, IKEEP_HOST_SCAN_BASE_URI and IKEEP_HOST_SCAN_WAIT_URI in its environment. The one line that it prints is sent to the gateway as the token.",
+        "The program that looks this machine over where the gateway asks for a host scan. It is started without a shell, never as root, with IKEEP_HOST, IKEEP_HOST_SCAN_TICKET, IKEEP_HOST_SCAN_TOKEN, IKEEP_HOST_SCAN_BASE_URI and IKEEP_HOST_SCAN_WAIT_URI in its environment. The one line that it prints is sent to the gateway as the token. A relative name with a folder in it starts in the config file's folder.",
     ),
     about(
         GATEWAY,

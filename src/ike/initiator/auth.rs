@@ -274,6 +274,12 @@ impl Auth {
             let said = self.eap.as_mut().and_then(Peer::refusal);
             return Err(match (n.kind, said) {
                 (notify::AUTHENTICATION_FAILED, Some(said)) => Failure::Eap(said),
+                // EAP has succeeded: what is refused is our AUTH, and of what is in it only the PPK can be another one.
+                (notify::AUTHENTICATION_FAILED, None)
+                    if self.ppk.is_offered() && matches!(self.step, Phase::Final) =>
+                {
+                    Failure::Ppk("took the login and refuses the PPK: it has another one under that name")
+                }
                 (notify::AUTHENTICATION_FAILED, None) => {
                     Failure::Refused { what, verified: self.gateway.is_some() }
                 }

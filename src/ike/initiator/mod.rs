@@ -202,8 +202,8 @@ pub enum Failure {
     /// The user's own certificate cannot be used.
     #[error("no login with a certificate: {0}")]
     OwnCertificate(&'static str),
-    /// The gateway does not use the PPK (RFC 8784), and there is to be no IKE SA without it.
-    #[error("the gateway does not use the PPK, which the config file requires (ppk_required): {0}")]
+    /// The gateway does not use the PPK (RFC 8784) where there is to be no IKE SA without it, or has another one.
+    #[error("no IKE SA with the PPK of the config file (ppk_id, ppk_file): the gateway {0}")]
     Ppk(&'static str),
     /// The EAP login failed.
     #[error(transparent)]

@@ -28,9 +28,16 @@ impl Mixing {
                 let mixed = Box::new(ppk.mix(keyed.suite.prf, &keyed.keys));
                 Ok(Self::Offered(ppk.clone(), mixed))
             }
-            Some(ppk) if ppk.required => Err(Failure::Ppk("it does not offer PPKs (RFC 8784)")),
+            Some(ppk) if ppk.required => {
+                Err(Failure::Ppk("does not offer PPKs (RFC 8784), and ppk_required is set"))
+            }
             _ => Ok(Self::No),
         }
+    }
+
+    /// Our AUTH is with it, and the gateway has not said yet what it makes of it.
+    pub(super) fn is_offered(&self) -> bool {
+        matches!(self, Self::Offered(..))
     }
 
     pub(super) fn is_mixed(&self) -> bool {
@@ -77,7 +84,9 @@ impl Auth {
                 if config.credentials.is_login() {
                     self.turn_away(now, random);
                 }
-                return Err(Failure::Ppk("it does not know the one that was named").into());
+                return Err(
+                    Failure::Ppk("does not know the one that was named, and ppk_required is set").into()
+                );
             }
             Mixing::Offered(..) | Mixing::No => {}
             Mixing::Done => self.ppk = Mixing::Done,
