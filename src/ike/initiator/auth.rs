@@ -269,6 +269,7 @@ impl Auth {
             let what = match &config.credentials {
                 Credentials::Token { .. } => "session token",
                 Credentials::Ticket(_) => "ticket",
+                _ if self.ppk.is_offered() => "login, whose proof has the certificate and the PPK in it",
                 _ => "login",
             };
             let said = self.eap.as_mut().and_then(Peer::refusal);

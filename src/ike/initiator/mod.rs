@@ -191,7 +191,7 @@ pub enum Failure {
     /// AUTHENTICATION_FAILED.
     #[error("the gateway refused the {what}{}", if *.verified { "" } else { " (it had not proved itself)" })]
     Refused {
-        /// "login", "session token" or "ticket".
+        /// "login" (and where a PPK may be to blame, that), "session token" or "ticket".
         what: &'static str,
         /// The gateway had proved itself before it refused.
         verified: bool,
