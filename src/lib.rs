@@ -3,7 +3,7 @@
 //! The map of the crate, from the outside in; imports go down this list only (see `tests/architecture.rs`).
 //!
 //! Shells (sockets, clock, tasks, files): [`cli`], [`lab`], [`agent`], [`netd`], [`tunnel`], [`sense`], [`store`],
-//! [`bundle`], [`facts`], [`journal`], [`ipc`], [`config`].
+//! [`bundle`], [`facts`], [`journal`], [`ipc`], [`config`], [`pkcs11`].
 //!
 //! Sans-IO core (no socket, no runtime, no clock, no randomness of its own): [`client`], [`gateway`],
 //! [`reconnect`], [`ike`], [`esp`], [`session`], [`plan`], [`profile`], [`crypto`], [`time`].
@@ -22,6 +22,7 @@ pub mod ipc;
 pub mod journal;
 pub mod lab;
 pub mod netd;
+pub mod pkcs11;
 pub mod plan;
 pub mod profile;
 pub mod reconnect;

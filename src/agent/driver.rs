@@ -71,6 +71,13 @@ pub enum Command {
         /// What goes to the gateway, or why there is nothing.
         token: Result<String, String>,
     },
+    /// What came of a signature: see [`Signal::Signed`].
+    Signed {
+        /// Of the question.
+        id: u64,
+        /// The signature, or why there is none.
+        made: Result<Vec<u8>, String>,
+    },
     /// The answer to [`Event::LookUp`].
     LookedUp {
         /// The host name.
@@ -342,6 +349,7 @@ impl Driver {
             Command::Suspend => self.client.signal(now, Signal::Suspend),
             Command::Resume => self.client.signal(now, Signal::Resume),
             Command::Addresses(addresses) => self.client.signal(now, Signal::Addresses(addresses)),
+            Command::Signed { id, made } => self.client.signal(now, Signal::Signed { id, made }),
             Command::Scanned { id, token } => self.client.signal(now, Signal::Scanned { id, token }),
             Command::LookedUp { name, addresses } => {
                 self.client.signal(now, Signal::LookedUp { name, addresses });

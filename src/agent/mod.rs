@@ -14,6 +14,7 @@ pub mod learn;
 pub mod lookup;
 mod network;
 pub(crate) mod outbox;
+mod pkcs11;
 mod probe;
 pub(crate) mod pump;
 mod questions;

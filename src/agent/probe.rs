@@ -292,6 +292,11 @@ impl<'a> Probe<'a> {
                 }
                 InitiatorEvent::Notice(notice) => tell(notice),
                 InitiatorEvent::Ask(form) => self.halt = Some(Halt::Asked(form)),
+                InitiatorEvent::Sign(_) => {
+                    let why = "a key on a token signs for `ikeep connect` alone".to_owned();
+                    self.seen.failure = Some(Failure::OwnKey(why));
+                    self.halt = Some(Halt::Over);
+                }
                 InitiatorEvent::Scan(scan) => self.halt = Some(Halt::Scan(scan)),
                 InitiatorEvent::Established(outcome) => self.halt = Some(Halt::Established(outcome)),
             }

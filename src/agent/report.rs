@@ -155,7 +155,7 @@ impl Reporter {
             // Never told: keys are written where the user wants them and nowhere else.
             Event::IkeKeys(_) | Event::EspKeys(_) => {}
             // A question to the shell.
-            Event::LookUp(_) | Event::Scan { .. } => {}
+            Event::LookUp(_) | Event::Scan { .. } | Event::Sign { .. } => {}
             // Told by others: a plan that did not change, the session in the store, the DELETE (a trouble follows), what a
             // silence turns out to be.
             Event::Silent

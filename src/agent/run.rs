@@ -86,7 +86,7 @@ pub async fn run(places: Places, ready: impl FnOnce()) -> Result<(), AgentError>
 }
 
 /// No core dump and no debugger of the same user gets at what is in memory.
-fn keep_secrets_in() {
+pub fn keep_secrets_in() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "core dumps cannot be forbidden");
     }

@@ -3,8 +3,10 @@
 mod certificate;
 mod choose;
 mod ppk;
+mod token;
 
 use super::device::device;
+use super::pkcs11::TokenKey;
 use super::scan::Scanner;
 use super::standing::Meaning;
 use crate::client::{EapServer, Settings, Way};
@@ -12,13 +14,17 @@ use crate::config::profiles::FileError;
 use crate::config::{Config, Login, Tunnel, paths};
 use crate::ipc::helper::MAX_GAP;
 use crate::ipc::{Connect, Failure, FailureKind};
+use crate::pkcs11::TokenError;
 use crate::plan::Wishes as NetworkWishes;
 use crate::profile::{AutomaticVpnPolicy, ConnectFailurePolicy, NotUsable};
 use crate::sense::portal::Probe;
 use choose::Chosen;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
+pub use token::PinOf;
 
 /// A gateway with backup servers is silent after this.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -74,6 +80,8 @@ pub struct Target {
     pub warnings: Vec<String>,
     /// No login works before the passphrase of this key is known.
     pub locked: Option<Locked>,
+    /// The key of the certificate for logins, where it is on a token.
+    pub token: Option<Arc<TokenKey>>,
 }
 
 /// A key that is protected by a passphrase.
@@ -83,6 +91,8 @@ pub struct Locked {
     pub file: PathBuf,
     /// What was answered is not its passphrase.
     pub wrong: bool,
+    /// It is on a token: no file counts.
+    pub pin: Option<PinOf>,
 }
 
 /// Why a connect makes no sense.
@@ -163,6 +173,14 @@ pub enum TargetError {
         /// What is missing or wrong, and what to do.
         what: String,
     },
+    /// The token with the user's certificate.
+    #[error("host {host}: {error}")]
+    Token {
+        /// HostName.
+        host: String,
+        /// What is wrong, and what to do.
+        error: TokenError,
+    },
     /// The PPK that the config file names.
     #[error("the PPK of {host} (RFC 8784): {what}")]
     Ppk {
@@ -190,7 +208,9 @@ impl From<TargetError> for Failure {
         let kind = match &error {
             NoProfile { .. } | WhichHost { .. } | UnknownHost { .. } | Ambiguous { .. } => FailureKind::Usage,
             File(FileError::Damaged { .. }) | NoHost { .. } | NotUsable(_) => FailureKind::Profile,
+            Token { error, .. } if error.is_about_pin() => FailureKind::Authentication,
             File(FileError::Read { .. })
+            | Token { .. }
             | Vanished { .. }
             | Config(_)
             | Trust { .. }
@@ -352,12 +372,18 @@ impl Target {
         settings.ppk = ppk::read(&host.address, &gateway)?;
         let chosen = {
             let rules = &profile.client.certificate_match;
-            certificate::choose(&mut settings, rules, &host, &wishes, &gateway, &mut warnings)
+            let named = certificate::Named {
+                wishes: &wishes,
+                gateway: &gateway,
+                module: config.agent.pkcs11_module.as_ref(),
+                to_log_in,
+            };
+            certificate::choose(&mut settings, rules, &host, &named, &mut warnings)
         };
-        let locked = match chosen {
+        let (locked, token) = match chosen {
             Err(problem) if !to_log_in => {
                 warnings.push(format!("the next login will not work: {problem}"));
-                None
+                (None, None)
             }
             chosen => chosen?,
         };
@@ -406,6 +432,7 @@ impl Target {
             notes,
             warnings,
             locked,
+            token,
         };
         target.settings.silence_limit = target.next_backup().map(|_| SILENCE);
         Ok(target)

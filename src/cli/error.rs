@@ -65,6 +65,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The URI of a token makes no sense.
+    #[error(transparent)]
+    Token(crate::pkcs11::UriError),
     /// A profile cannot be read, or is damaged.
     #[error(transparent)]
     Profile(#[from] FileError),
@@ -240,7 +243,7 @@ impl Error {
                 FailureKind::Other => Exit::Other,
             },
             Self::TooLate { .. } => Exit::NoAnswer,
-            Self::Passwords { .. } | Self::ClientCa { .. } | Self::Ppk(_) => Exit::Usage,
+            Self::Passwords { .. } | Self::ClientCa { .. } | Self::Ppk(_) | Self::Token(_) => Exit::Usage,
             Self::Ended(exit) => *exit,
             Self::Read { .. }
             | Self::Profile(FileError::Read { .. })

@@ -3,6 +3,7 @@
 use super::prompt::Sources;
 use super::{Error, Global};
 use crate::ipc::Connect;
+use crate::pkcs11::{Uri, is_uri};
 use clap::ValueHint;
 use std::path::{Path, PathBuf};
 
@@ -28,10 +29,10 @@ pub(super) struct Login {
     /// Trust the roots in this PEM file too; may be given several times
     #[arg(long = "trust", value_name = "CA.pem", value_hint = ValueHint::FilePath)]
     trust: Vec<PathBuf>,
-    /// Your certificate, a PEM file, where the profile says IKE-RSA or IKE-ECDSA, the config file login = "eap-tls", or the gateway asks for it
+    /// Your certificate, a PEM file or a pkcs11: URI of a token, where the profile says IKE-RSA or IKE-ECDSA, the config file login = "eap-tls", or the gateway asks for it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     certificate: Option<PathBuf>,
-    /// The certificate's private key, a PEM file that nobody else can read; without it, it is in the certificate's file
+    /// The certificate's private key, a PEM file that nobody else can read, or a pkcs11: URI of a token; without it, it is in the certificate's file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "certificate")]
     key: Option<PathBuf>,
 }
@@ -62,14 +63,24 @@ impl Login {
             host,
             profile: whole(&self.profile)?,
             trust: self.trust.iter().map(|file| absolute(file)).collect::<Result<_, _>>()?,
-            certificate: whole(&self.certificate)?,
-            key: whole(&self.key)?,
+            certificate: named(self.certificate.as_deref())?,
+            key: named(self.key.as_deref())?,
             config: whole(&global.config)?,
             user: self.user,
             group: self.group,
             ..Connect::default()
         })
     }
+}
+
+/// A file's whole name, or the URI of a token as it is.
+fn named(name: Option<&Path>) -> Result<Option<PathBuf>, Error> {
+    let Some(name) = name else { return Ok(None) };
+    if !is_uri(name) {
+        return absolute(name).map(Some);
+    }
+    name.to_str().unwrap_or_default().parse::<Uri>().map_err(Error::Token)?;
+    Ok(Some(name.to_owned()))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Error> {

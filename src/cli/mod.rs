@@ -21,6 +21,7 @@ mod log;
 mod login;
 mod output;
 mod pinentry;
+mod pkcs11;
 mod portal;
 mod profile;
 mod prompt;
@@ -97,6 +98,9 @@ enum Command {
     /// Read AnyConnect profiles
     #[command(subcommand)]
     Profile(profile::Command),
+    /// For the agent: speak with a token
+    #[command(hide = true)]
+    Pkcs11Helper(pkcs11::Command),
     /// Write man pages and shell completions, for packages
     #[command(hide = true)]
     Generate(generate::Command),
@@ -127,6 +131,7 @@ impl Cli {
             Command::Gateway(command) => command.run(&self.global),
             Command::Lab(command) => command.run(),
             Command::Profile(command) => command.run(),
+            Command::Pkcs11Helper(command) => command.run(),
             Command::Generate(command) => command.run(),
         }
     }

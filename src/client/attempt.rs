@@ -277,6 +277,10 @@ impl Client {
                 self.scans += 1;
                 self.events.push_back(Event::Scan { id: self.scans, scan });
             }
+            InitiatorEvent::Sign(to_sign) => {
+                self.scans += 1;
+                self.events.push_back(Event::Sign { id: self.scans, to_sign });
+            }
             InitiatorEvent::Established(outcome) => self.established(now, *outcome),
             InitiatorEvent::Failed(failure) => self.attempt_failed(now, failure),
         }
@@ -310,6 +314,13 @@ impl Client {
     pub(super) fn scanned(&mut self, now: Now, id: u64, token: Result<String, String>) {
         let Some(attempt) = self.attempt.as_mut().filter(|_| id == self.scans) else { return };
         attempt.initiator.scanned(now, token, &mut *self.random);
+        self.pump_attempt(now);
+    }
+
+    /// The same of a signature.
+    pub(super) fn signed(&mut self, now: Now, id: u64, made: Result<Vec<u8>, String>) {
+        let Some(attempt) = self.attempt.as_mut().filter(|_| id == self.scans) else { return };
+        attempt.initiator.signed(now, made, &mut *self.random);
         self.pump_attempt(now);
     }
 
@@ -390,9 +401,11 @@ impl Client {
             Failure::Refused { .. } | Failure::Ticket => Failed::Refused,
             Failure::Certificate(_) | Failure::GatewayAuth | Failure::Ppk(_) => Failed::Untrusted,
             Failure::Child(_) => Failed::NoChild,
-            Failure::Eap(_) | Failure::OwnCertificate(_) | Failure::Elsewhere(_) | Failure::Redirects(_) => {
-                Failed::Login
-            }
+            Failure::Eap(_)
+            | Failure::OwnCertificate(_)
+            | Failure::OwnKey(_)
+            | Failure::Elsewhere(_)
+            | Failure::Redirects(_) => Failed::Login,
         };
         if failed == Failed::NoAnswer {
             self.address = self.address.wrapping_add(1);

@@ -3,7 +3,7 @@
 use super::PathId;
 use crate::esp::{SaParams, SaStats};
 use crate::ike::eap::{EapMethod, Form, HostScan, Notice};
-use crate::ike::initiator::Failure;
+use crate::ike::initiator::{Failure, ToSign};
 use crate::ike::keys::SaKeys;
 use crate::ike::proposal::{EspSuite, IkeSuite};
 use crate::ike::sa::IkeSa;
@@ -81,6 +81,13 @@ pub enum Event {
         id: u64,
         /// What the gateway says of it.
         scan: HostScan,
+    },
+    /// The token with the key of the user's certificate has to sign: answer with [`super::Signal::Signed`] and this number.
+    Sign {
+        /// Of this question.
+        id: u64,
+        /// What to sign.
+        to_sign: ToSign,
     },
     /// Something to tell the user.
     Notice(Notice),

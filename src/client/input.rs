@@ -42,6 +42,13 @@ pub enum Signal {
         /// What goes to the gateway.
         token: Result<String, String>,
     },
+    /// What came of [`super::Event::Sign`]: the signature, or why there is none, for people.
+    Signed {
+        /// Of the question; another one's changes nothing.
+        id: u64,
+        /// The signature.
+        made: Result<Vec<u8>, String>,
+    },
     /// A captive portal was found on the way, or is gone.
     Portal {
         /// Found.

@@ -207,6 +207,7 @@ impl Client {
             }
             Signal::Addresses(addresses) => self.set_addresses(now, addresses),
             Signal::Scanned { id, token } => self.scanned(now, id, token),
+            Signal::Signed { id, made } => self.signed(now, id, made),
             Signal::LookedUp { name, addresses } => self.looked_up(now, &name, &addresses),
             Signal::Portal { captive } => self.trigger(now, Trigger::Portal { captive }),
             Signal::Trusted(trusted) => self.trigger(now, Trigger::Trusted(trusted)),

@@ -1,7 +1,9 @@
 //! The user's own certificate, from files.
 
 use crate::crypto::Secret;
-use crate::ike::cert::{OwnCertificate, OwnCertificateError as Wrong};
+use crate::ike::cert::{MAX_CERTIFICATES, OwnCertificate, OwnCertificateError as Wrong};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -70,6 +72,20 @@ pub fn read_certificate(
         }
         _ => Unusable::Wrong(format!("{}: {error}", certificate.display())),
     })
+}
+
+/// The certificates of a PEM file (DER), in their order, for a key that is elsewhere.
+///
+/// # Errors
+/// For people.
+pub fn read_chain(file: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let octets = read(file)?.0;
+    let mut chain = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(octets.expose()).take(MAX_CERTIFICATES + 1) {
+        let certificate = certificate.map_err(|_| format!("{}: {}", file.display(), Wrong::NoCertificate))?;
+        chain.push(certificate.to_vec());
+    }
+    Ok(chain)
 }
 
 /// Most files of a folder that are looked at.

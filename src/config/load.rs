@@ -6,6 +6,7 @@ use super::{
 };
 use crate::ike::cert::Root;
 use crate::ike::message::Identity;
+use crate::pkcs11::is_uri;
 use crate::profile::PinHash;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -164,11 +165,16 @@ impl Config {
         let mut agent = document.agent;
         // As with the roots: a relative name starts in this file's folder.
         let here = |name: PathBuf| file.parent().unwrap_or(Path::new("")).join(name);
+        // On a token, not in a folder.
+        let there = |name: PathBuf| if is_uri(&name) { name } else { here(name) };
         agent.key_log = agent.key_log.map(here);
+        // The loader finds one without a folder by its own rules.
+        agent.pkcs11_module =
+            agent.pkcs11_module.map(|name| if name.components().count() > 1 { here(name) } else { name });
         let mut gateways = document.gateway;
         for gateway in gateways.values_mut() {
-            gateway.certificate = gateway.certificate.take().map(here);
-            gateway.key = gateway.key.take().map(here);
+            gateway.certificate = gateway.certificate.take().map(there);
+            gateway.key = gateway.key.take().map(there);
             gateway.certificates = gateway.certificates.drain(..).map(here).collect();
             // A name without a folder is looked for in the usual ones.
             if let Some(program) = gateway.host_scan.first_mut().filter(|program| program.contains('/')) {

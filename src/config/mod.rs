@@ -16,7 +16,7 @@ mod ppk;
 mod preferences;
 pub mod profiles;
 
-pub use certificate::{Unusable, certificate_files, read_certificate};
+pub use certificate::{Unusable, certificate_files, read_certificate, read_chain};
 pub use duration::parse as parse_duration;
 pub use error::ConfigError;
 pub use keys::{Section, keys};
@@ -90,6 +90,8 @@ pub struct Agent {
     pub reconnect_window: Duration,
     /// A folder into which the keys of every SA are written, for Wireshark. Whoever reads it reads the traffic: off unless set.
     pub key_log: Option<PathBuf>,
+    /// The PKCS#11 module of URIs that name none; `None`: p11-kit's.
+    pub pkcs11_module: Option<PathBuf>,
     /// The program that is asked for passwords where there is no terminal, and its arguments; empty: none.
     #[serde(deserialize_with = "load::program")]
     pub askpass: Vec<String>,
@@ -110,6 +112,7 @@ impl Default for Agent {
             dpd_interval: Duration::from_secs(30),
             reconnect_window: Duration::from_secs(900),
             key_log: None,
+            pkcs11_module: None,
             askpass: Vec::new(),
             notifications: true,
             refusal_retry: [1, 3, 8, 20, 40, 60].map(Duration::from_secs).to_vec(),

@@ -76,17 +76,40 @@ fn verify_rsa(data: &[u8], octets: &[u8], spki: &[u8], allow_sha1: bool) -> Resu
     last
 }
 
-/// Signs; returns method and data. `peer_hashes`: the peer's SIGNATURE_HASH_ALGORITHMS (RFC 7427 with the best common one),
-/// or `None` where it sent none (methods 1, 9, 10; method 1 with `rsa_hash`, by the dialect that of the PRF). Where no hash is
-/// common the older methods serve, too.
-pub fn sign(
-    signer: &dyn Signer,
-    octets: &[u8],
+/// How an AUTH payload is signed.
+pub struct Signing {
+    /// AUTH method.
+    pub method: u8,
+    /// What the key makes.
+    pub scheme: Scheme,
+    /// AlgorithmIdentifier of method 14.
+    algorithm: Option<Vec<u8>>,
+}
+
+impl Signing {
+    /// Method and data of the payload with this signature.
+    pub fn data(&self, signature: &[u8]) -> (u8, Vec<u8>) {
+        let data = match &self.algorithm {
+            Some(algorithm) => digital_signature(algorithm, signature),
+            None => signature.to_vec(),
+        };
+        (self.method, data)
+    }
+}
+
+/// How a key that can make `schemes` signs. `peer_hashes`: the peer's SIGNATURE_HASH_ALGORITHMS (RFC 7427 with the best common
+/// one), or `None` where it sent none (methods 1, 9, 10; method 1 with `rsa_hash`, by the dialect that of the PRF). Where no
+/// hash is common the older methods serve, too.
+///
+/// # Errors
+/// `SignatureError::Key`: the peer takes none of them.
+pub fn signing(
+    schemes: &[Scheme],
     peer_hashes: Option<&[Hash]>,
     rsa_hash: Hash,
-) -> Result<(u8, Vec<u8>), SignatureError> {
+) -> Result<Signing, SignatureError> {
     if let Some(hashes) = peer_hashes {
-        let common = signer.schemes().iter().find_map(|scheme| {
+        let common = schemes.iter().find_map(|scheme| {
             let common = match *scheme {
                 Scheme::RsaPkcs1(hash) | Scheme::RsaPss(hash) | Scheme::EcdsaDer(hash) => {
                     hashes.contains(&hash)
@@ -98,12 +121,10 @@ pub fn sign(
             Some((*scheme, algorithm))
         });
         if let Some((scheme, algorithm)) = common {
-            let signature = signer.sign(scheme, octets)?;
-            return Ok((method::DIGITAL_SIGNATURE, digital_signature(&algorithm, &signature)));
+            return Ok(Signing { method: method::DIGITAL_SIGNATURE, scheme, algorithm: Some(algorithm) });
         }
     }
-    let (method, scheme) = signer
-        .schemes()
+    let (method, scheme) = schemes
         .iter()
         .find_map(|scheme| match scheme {
             Scheme::RsaPkcs1(hash) if *hash == rsa_hash => Some((method::RSA, *scheme)),
@@ -113,7 +134,21 @@ pub fn sign(
             _ => None,
         })
         .ok_or(SignatureError::Key)?;
-    Ok((method, signer.sign(scheme, octets)?))
+    Ok(Signing { method, scheme, algorithm: None })
+}
+
+/// Signs as [`signing`] says; method and data.
+///
+/// # Errors
+/// The peer takes nothing that this key makes, or the key makes no signature.
+pub fn sign(
+    signer: &dyn Signer,
+    octets: &[u8],
+    peer_hashes: Option<&[Hash]>,
+    rsa_hash: Hash,
+) -> Result<(u8, Vec<u8>), SignatureError> {
+    let signing = signing(signer.schemes(), peer_hashes, rsa_hash)?;
+    Ok(signing.data(&signer.sign(signing.scheme, octets)?))
 }
 
 /// The AUTH data of method 14 (RFC 7427 3): length of the AlgorithmIdentifier, the identifier, the signature.

@@ -25,8 +25,8 @@ pub(crate) const ROOMS: &[Room] = &[
     shell(
         "cli",
         &[
-            "lab", "agent", "netd", "store", "bundle", "facts", "journal", "ipc", "config", "gateway",
-            "session", "plan", "profile", "crypto", "time",
+            "lab", "agent", "netd", "store", "bundle", "facts", "journal", "ipc", "config", "pkcs11",
+            "gateway", "session", "plan", "profile", "crypto", "time",
         ],
     ),
     shell(
@@ -63,6 +63,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "journal",
             "ipc",
             "config",
+            "pkcs11",
             "client",
             "reconnect",
             "ike",
@@ -82,7 +83,8 @@ pub(crate) const ROOMS: &[Room] = &[
     shell("facts", &["ipc", "config", "profile", "time"]),
     shell("journal", &["config", "client", "reconnect", "time"]),
     shell("ipc", &["config", "session", "plan", "crypto", "time"]),
-    shell("config", &["reconnect", "ike", "profile", "crypto", "time"]),
+    shell("config", &["pkcs11", "reconnect", "ike", "profile", "crypto", "time"]),
+    shell("pkcs11", &["crypto", "time"]),
     core("client", &["reconnect", "ike", "esp", "session", "plan", "profile", "crypto", "time"]),
     core("gateway", &["ike", "esp", "session", "plan", "crypto", "time"]),
     core("reconnect", &["session", "plan", "profile", "crypto", "time"]),

@@ -7,6 +7,8 @@ mod openssl;
 #[path = "../person/mod.rs"]
 mod person;
 
+mod card;
 mod client;
 mod gateway;
 mod program;
+mod token;

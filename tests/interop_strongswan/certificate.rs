@@ -1,5 +1,6 @@
 //! Logins with the user's own certificate, the real program against strongSwan, a key of each kind.
 
+use crate::card::{Card, PIN, softhsm, uri};
 use crate::interop::{
     self, BEHIND_GATEWAY, Charon, CharonOptions, GATEWAY_NAME, GatewayConfig, Pair, Pki, Suite, WebServer,
 };
@@ -79,11 +80,15 @@ impl World {
         Ok(Self { folder, pki, net, gateway, person })
     }
 
-    fn log_in(&self, method: &str, more: &[&str]) -> Result<Output> {
+    fn profile(&self, method: &str) -> Result<String> {
         let profile = fs::read_to_string(Person::profile())?.replace("EAP-AnyConnect", method);
         let file = self.folder.path().join("profile.xml");
         fs::write(&file, profile)?;
-        let (file, ca) = (file.display().to_string(), self.pki.ca.display().to_string());
+        Ok(file.display().to_string())
+    }
+
+    fn log_in(&self, method: &str, more: &[&str]) -> Result<Output> {
+        let (file, ca) = (self.profile(method)?, self.pki.ca.display().to_string());
         self.person.run(&[&["connect", "--profile", &file, "--trust", &ca], more].concat())
     }
 
@@ -147,6 +152,52 @@ fn a_certificate_with_a_key_of_each_kind_logs_in() -> Result<()> {
                     (false, None) => continue,
                 };
                 world.visit(method, &files).with_context(|| format!("{name}, RFC 7427: {modern}"))?;
+                let line = "authentication of 'C=CH, O=Example, CN=Anna' with ";
+                let log = world.gateway.log();
+                let seen =
+                    log.lines().any(|l| l.contains(line) && l.contains(scheme) && l.contains("successful"));
+                ensure!(seen, "{name}: not with {scheme}");
+            }
+            Ok(())
+        };
+        story().with_context(|| world.told())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_key_on_a_token_signs_for_a_login() -> Result<()> {
+    let test = "a_key_on_a_token_signs_for_a_login";
+    let Some(module) = softhsm(test).filter(|_| interop::enabled(test)) else { return Ok(()) };
+    let kinds = [
+        ("rsa", "IKE-RSA", RSA, "RSA_EMSA_PSS_SHA2_256", "RSA"),
+        ("p256", "IKE-ECDSA", P256, "ECDSA_WITH_SHA256_DER", "ECDSA-256"),
+        ("p384", "IKE-ECDSA", P384, "ECDSA_WITH_SHA384_DER", "ECDSA-384"),
+    ];
+    for modern in [true, false] {
+        let mut world = World::new(modern)?;
+        let card = Card::new(module.clone())?;
+        card.insert(&mut world.person);
+        let story = || -> Result<()> {
+            for (at, (name, method, kind, with, without)) in kinds.into_iter().enumerate() {
+                let (certificate, key) = issue(world.folder.path(), name, kind)?;
+                card.put((&certificate, &key), &format!("0{at}"), name)?;
+                let (profile, ca) = (world.profile(method)?, world.pki.ca.display().to_string());
+                let uri = uri(&format!(";object={name}"));
+                let args = [
+                    "connect",
+                    "--profile",
+                    &profile,
+                    "--trust",
+                    &ca,
+                    "--certificate",
+                    &uri,
+                    "--password-stdin",
+                ];
+                let connected = world.person.type_in(&args, &format!("{PIN}\n"))?;
+                ensure!(connected.status.success(), "{name}, RFC 7427: {modern}: {}", said(&connected));
+                world.served()?;
+                let scheme = if modern { with } else { without };
                 let line = "authentication of 'C=CH, O=Example, CN=Anna' with ";
                 let log = world.gateway.log();
                 let seen =

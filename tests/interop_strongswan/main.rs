@@ -2,6 +2,8 @@
 //! `cargo test` leaves them out and says so.
 
 mod agent;
+#[path = "../certificate_login/card.rs"]
+mod card;
 mod certificate;
 mod eap;
 mod eap_tls;

@@ -88,6 +88,9 @@ type Open<'a> = (Option<Probe<'a>>, Option<Probe<'a>>);
 
 /// Why the login that is wanted cannot be made: another kind of login is none instead.
 fn no_certificate(target: &Target) -> Option<String> {
+    if target.token.is_some() {
+        return Some("a key on a token signs for `ikeep connect` alone: name another certificate".to_owned());
+    }
     if let Some(locked) = &target.locked {
         let file = locked.file.display();
         return Some(format!(

@@ -137,6 +137,7 @@ pub(super) fn failure(failure: &Failure) -> &'static str {
         Failure::Ticket => "TICKET_NACK",
         Failure::Eap(EapError::Server(_)) => "the EAP server's certificate is refused here",
         Failure::Eap(_) => "the EAP exchange ended without success",
+        Failure::OwnKey(_) => "the token made no signature",
         Failure::Ppk(what) | Failure::OwnCertificate(what) => what,
         Failure::Child(_) => "no Child SA, or no address",
         Failure::Elsewhere(_) | Failure::Redirects(_) => "redirected",

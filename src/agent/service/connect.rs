@@ -74,6 +74,7 @@ impl Service {
             }
             State::AuthRequired { .. } => {
                 connection.target.wishes = target.wishes.clone();
+                connection.target.token.clone_from(&target.token);
                 connection.command(Command::Order(Order::Connect)).await;
                 self.asker = Some(replies);
                 for text in &target.warnings {

@@ -93,6 +93,7 @@ impl Service {
             Event::Silent => self.ask_for_portal(Duration::ZERO),
             Event::LookUp(name) => connection.look_up(name),
             Event::Scan { id, scan } => connection.scan(id, scan),
+            Event::Sign { id, to_sign } => connection.sign(id, to_sign),
             Event::Ended(why) => self.ended(why).await,
             Event::Failed(
                 Failure::Certificate(_) | Failure::GatewayAuth | Failure::Eap(EapError::Server(_)),

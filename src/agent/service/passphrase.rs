@@ -1,8 +1,9 @@
 //! The passphrase of the user's private key: asked for before a login, like the gateway's questions.
 
-use super::super::target::{Locked, Target};
+use super::super::target::{Locked, PinOf, Target};
 use super::{Service, Way, failed, tell};
 use crate::ipc::{Answer, Connect, FailureKind, Input, InputKind, Question, Reply};
+use crate::pkcs11::Tries;
 
 /// How often a passphrase is asked for in one wish; a program that answers has the same one each time.
 const TRIES: u8 = 3;
@@ -30,6 +31,11 @@ impl Service {
         let before = self.waiting.take().filter(|waiting| waiting.answered);
         let tries = before.map_or(0, |waiting| waiting.tries);
         let file = locked.file.display();
+        let message = match &locked.pin {
+            Some(pin) => of_token(pin),
+            None => format!("The key in {file} is protected by a passphrase."),
+        };
+        let label = if locked.pin.is_some() { "PIN" } else { "Passphrase" };
         if tries == TRIES {
             let text = format!(
                 "that is not the passphrase of the key in {file}; openssl pkey -in {file} -noout tells whether you know it"
@@ -40,11 +46,11 @@ impl Service {
         let question = Question {
             id: self.questions,
             title: String::new(),
-            message: format!("The key in {file} is protected by a passphrase."),
+            message,
             error: if locked.wrong { "That is not its passphrase.".to_owned() } else { String::new() },
             inputs: vec![Input {
                 name: NAME.to_owned(),
-                label: "Passphrase".to_owned(),
+                label: label.to_owned(),
                 kind: InputKind::Secret,
                 value: String::new(),
                 options: Vec::new(),
@@ -75,4 +81,14 @@ impl Service {
         let passphrase = answer.values.get(NAME).map(|typed| typed.0.clone());
         Some((Connect { passphrase, ..waiting.wishes.clone() }, waiting.way.clone()))
     }
+}
+
+/// What is asked of a token's PIN.
+fn of_token(pin: &PinOf) -> String {
+    let before = match pin.tries {
+        Tries::Untouched => "",
+        Tries::Low => " It was given a wrong one before.",
+        Tries::Last => " One more wrong PIN locks it.",
+    };
+    format!("The key is on the token {}, which wants its PIN.{before}", pin.token)
 }

@@ -35,7 +35,8 @@ impl Connection {
         let standing = target.meaning.since(&self.target.meaning);
         // A backup server has settings of its own.
         // A key that is still locked has not shown its certificate.
-        let comparable = self.target.wishes.backup.is_none() && target.locked.is_none();
+        let comparable =
+            self.target.wishes.backup.is_none() && target.locked.is_none() && target.token.is_none();
         let other_settings = comparable && !self.target.has_settings_of(target);
         standing.text(file).or_else(|| {
             let text = "the config file, or a CA, says something else than at the login: this connection and its reconnects go \

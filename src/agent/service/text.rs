@@ -74,6 +74,10 @@ pub(super) fn failure(why: Why, connection: &Connection) -> Failure {
                 cause @ (EapError::NotMutual | EapError::NotOffered { .. } | EapError::NoIndication),
             )),
         ) => Failure { password_stands: true, ..of(FailureKind::Authentication, format!("{host}: {cause}")) },
+        // It says itself what to do; whatever was asked for is not tried again.
+        (Why::LoginFailed, Some(cause @ Cause::OwnKey(_))) => {
+            of(FailureKind::Authentication, format!("{host}: {cause}"))
+        }
         (
             Why::LoginFailed,
             Some(cause @ (Cause::OwnCertificate(_) | Cause::Refused { .. } | Cause::Eap(_))),

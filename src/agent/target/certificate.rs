@@ -1,23 +1,37 @@
 //! Which certificate a login is made with.
 
-use super::{Locked, TargetError};
+use super::{Locked, TargetError, token};
 use crate::agent::clock::Clock;
+use crate::agent::pkcs11::TokenKey;
 use crate::client::{Settings, Way, choice};
 use crate::config::{Gateway, Unusable, certificate_files, read_certificate};
 use crate::crypto::Secret;
 use crate::ike::cert::{Facts, OwnCertificate};
 use crate::ipc::Connect;
 use crate::profile::{AuthMethod, CertificateMatch, HostEntry};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// From when on a certificate that expires is told.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
 
+/// What names certificates.
+pub(super) struct Named<'a> {
+    /// The wishes.
+    pub(super) wishes: &'a Connect,
+    /// The gateway's section of the config file.
+    pub(super) gateway: &'a Gateway,
+    /// The PKCS#11 module of the config file.
+    pub(super) module: Option<&'a PathBuf>,
+    /// A login may follow. Without one no token is touched: what comes back by itself needs no card.
+    pub(super) to_log_in: bool,
+}
+
 /// Reads the certificates that wishes or config name, and chooses the one to log in with, where the profile wants one or the
 /// gateway may ask for one. One that is named by the wishes, or alone by the config file, is used whatever the
 /// profile's CertificateMatch says.
-/// The key whose passphrase has to be asked for first, where there is one.
+/// The key whose passphrase, or the token whose PIN, has to be asked for first, where there is one; and the key on a token.
 ///
 /// # Errors
 /// The profile wants one and none is named, none can be used, or its key is of another kind than the profile says; the one that
@@ -26,17 +40,16 @@ pub(super) fn choose(
     settings: &mut Settings,
     rules: &CertificateMatch,
     host: &HostEntry,
-    wishes: &Connect,
-    gateway: &Gateway,
+    &Named { wishes, gateway, module, to_log_in }: &Named<'_>,
     warnings: &mut Vec<String>,
-) -> Result<Option<Locked>, TargetError> {
+) -> Result<(Option<Locked>, Option<Arc<TokenKey>>), TargetError> {
     let method = host.auth_method().unwrap_or_default();
     if let Way::Eap(_) = settings.way {
         if wishes.certificate.is_some() {
             warnings
                 .push(format!("the profile wants {method} for {}: the certificate is not used", host.name));
         }
-        return Ok(None);
+        return Ok((None, None));
     }
     let is_tls = matches!(settings.way, Way::EapTls(_));
     let wanted = match is_tls {
@@ -48,11 +61,32 @@ pub(super) fn choose(
     // With TLS any kind of key will do.
     let of_kind = matches!(settings.way, Way::Certificate(_));
     let needed = of_kind || is_tls;
-    let own = if let Some(file) = &wishes.certificate {
+    let mut tokens: Vec<TokenKey> = Vec::new();
+    let names = match &wishes.certificate {
+        Some(file) => Some((file, wishes.key.as_ref())),
+        None => gateway.certificate.as_ref().map(|file| (file, gateway.key.as_ref())),
+    };
+    let names = names.map(|(file, key)| (file, key.unwrap_or(file)));
+    if let Some((file, key)) = names.filter(|(file, key)| token::is_meant(file, key)) {
+        if !to_log_in {
+            return Ok((None, None));
+        }
+        if is_tls {
+            return Err(wrong(
+                "a key on a token cannot sign inside EAP-TLS: take a certificate with its key in a file, or log in without login = \
+                 \"eap-tls\""
+                    .into(),
+            ));
+        }
+        tokens = token::find(file, key, module).map_err(|error| error.for_host(&host.name, wrong))?;
+    }
+    let own = if let Some(file) = wishes.certificate.as_ref().filter(|_| tokens.is_empty()) {
         let key = wishes.key.as_ref().unwrap_or(file);
         let own = match read_certificate(file, key, wishes.passphrase.as_ref()) {
             Ok(own) => own,
-            Err(Unusable::Locked { file, wrong }) => return Ok(Some(Locked { file, wrong })),
+            Err(Unusable::Locked { file, wrong }) => {
+                return Ok((Some(Locked { file, wrong, pin: None }), None));
+            }
             Err(Unusable::Wrong(what)) => return Err(wrong(what)),
         };
         let fits =
@@ -63,14 +97,18 @@ pub(super) fn choose(
         }
         own
     } else {
+        let passphrase = wishes.passphrase.as_ref();
+        // What the wishes name is all that counts.
+        let more = if wishes.certificate.is_some() { &[][..] } else { &gateway.certificates };
+        let named = (gateway.certificate.as_ref(), more);
         let Found { found, problems, locked } =
-            configured(gateway, method, of_kind, wishes.passphrase.as_ref());
+            configured(named, gateway.key.as_ref(), &tokens, method, of_kind, passphrase);
         if locked.is_some() {
-            return Ok(locked);
+            return Ok((locked, None));
         }
         let chosen = match (matching(&found, rules), &found[..]) {
             // The only one, which the config file names: as one that the wishes name.
-            (Err(misfits), [_]) if gateway.certificates.is_empty() => {
+            (Err(misfits), [_]) if gateway.certificates.is_empty() || wishes.certificate.is_some() => {
                 warnings.extend(
                     misfits.iter().map(|why| format!("not what the profile wants: the certificate, {why}")),
                 );
@@ -82,14 +120,14 @@ pub(super) fn choose(
             Ok(at) => {
                 warnings.extend(problems);
                 // It is one of them.
-                let Some(own) = found.into_iter().nth(at) else { return Ok(None) };
+                let Some(own) = found.into_iter().nth(at) else { return Ok((None, None)) };
                 own
             }
             Err(misfits) => {
                 let all = [misfits, problems].concat();
                 if !needed {
                     warnings.extend(all.into_iter().map(|why| format!("a certificate is not used: {why}")));
-                    return Ok(None);
+                    return Ok((None, None));
                 }
                 return Err(wrong(match &all[..] {
                     [] => format!(
@@ -108,9 +146,12 @@ pub(super) fn choose(
         Err(error) if needed || wishes.certificate.is_some() => return Err(wrong(error.to_string())),
         Err(error) => {
             warnings.push(format!("a certificate is not used: {error}"));
-            return Ok(None);
+            return Ok((None, None));
         }
     }
+    let key = tokens.into_iter().find(|key| *key.own() == own).map(Arc::new);
+    let locked = key.as_ref().map(|key| token::unlock(key, wishes)).transpose();
+    let locked = locked.map_err(|error| TargetError::Token { host: host.name.clone(), error })?.flatten();
     if is_tls {
         settings.way = Way::EapTls(Some(Arc::new(own)));
     } else if of_kind {
@@ -119,7 +160,7 @@ pub(super) fn choose(
     } else {
         settings.login.own = Some(Arc::new(own));
     }
-    Ok(None)
+    Ok((locked, key))
 }
 
 /// What the config file names.
@@ -132,7 +173,14 @@ struct Found {
 }
 
 /// Those of the config file that can be read and, where it has to be `of_kind`, have a key of the kind that the profile says.
-fn configured(gateway: &Gateway, method: AuthMethod, of_kind: bool, passphrase: Option<&Secret>) -> Found {
+fn configured(
+    (certificate, more): (Option<&PathBuf>, &[PathBuf]),
+    key: Option<&PathBuf>,
+    tokens: &[TokenKey],
+    method: AuthMethod,
+    of_kind: bool,
+    passphrase: Option<&Secret>,
+) -> Found {
     let (mut found, mut problems, mut locked) = (Vec::new(), Vec::new(), None);
     let mut take = |read: Result<OwnCertificate, String>| {
         let fit = read.and_then(|own| if of_kind { is_of_kind(&own, method).map(|()| own) } else { Ok(own) });
@@ -141,13 +189,15 @@ fn configured(gateway: &Gateway, method: AuthMethod, of_kind: bool, passphrase: 
             Err(problem) => problems.push(problem),
         }
     };
-    if let Some(file) = &gateway.certificate {
-        match read_certificate(file, gateway.key.as_ref().unwrap_or(file), passphrase) {
-            Err(Unusable::Locked { file, wrong }) => locked = Some(Locked { file, wrong }),
+    // Where one is named on a token, no file is in its place.
+    tokens.iter().for_each(|key| take(Ok(key.own().clone())));
+    if let Some(file) = certificate.filter(|_| tokens.is_empty()) {
+        match read_certificate(file, key.unwrap_or(file), passphrase) {
+            Err(Unusable::Locked { file, wrong }) => locked = Some(Locked { file, wrong, pin: None }),
             read => take(read.map_err(|error| error.to_string())),
         }
     }
-    for place in &gateway.certificates {
+    for place in more {
         match certificate_files(place) {
             Ok(files) => files.iter().for_each(|file| {
                 take(read_certificate(file, file, None).map_err(|error| error.to_string()));

@@ -79,6 +79,13 @@ pub(super) const KEYS: &[About] = &[
     ),
     about(
         "agent",
+        "pkcs11_module",
+        "file",
+        "p11-kit-proxy.so, as the loader finds it",
+        "The PKCS#11 module of certificates on a token whose URI has no module-path. It is loaded in a process of its own.",
+    ),
+    about(
+        "agent",
         "key_log",
         "folder",
         "nothing is written",
@@ -185,14 +192,14 @@ pub(super) const KEYS: &[About] = &[
         "certificate",
         "file",
         "none",
-        "Your certificate and those between it and its root, a PEM file, where the profile says IKE-RSA or IKE-ECDSA, login is \"eap-tls\", or the gateway asks for it inside EAP-AnyConnect. A relative name starts in the config file's folder.",
+        "Your certificate and those between it and its root, a PEM file or the pkcs11: URI of a token (RFC 7512), where the profile says IKE-RSA or IKE-ECDSA, login is \"eap-tls\", or the gateway asks for it inside EAP-AnyConnect. A relative name starts in the config file's folder.",
     ),
     about(
         GATEWAY,
         "key",
         "file",
         "the file of certificate",
-        "The certificate's private key, a PEM file that nobody else can read; a passphrase (PKCS#8) is asked for at each login.",
+        "The certificate's private key, a PEM file that nobody else can read, or the pkcs11: URI of a token; a passphrase (PKCS#8), or a token's PIN, is asked for at each login.",
     ),
     about(
         GATEWAY,

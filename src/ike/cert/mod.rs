@@ -3,6 +3,7 @@
 //! Path building and signatures are rustls-webpki's. What it leaves to its caller is decided here: which extended key usages
 //! do, the common name, pins, the root's own validity, and the lab's public test keys.
 
+mod elsewhere;
 mod error;
 mod facts;
 mod key;
@@ -14,6 +15,7 @@ mod shape;
 mod test_keys;
 mod user;
 
+pub use elsewhere::{chain_of, is_authority};
 pub use error::CertError;
 pub use facts::Facts;
 pub use login_name::user_name;

@@ -1,9 +1,10 @@
 //! The user's own certificate and key: what proves who they are where the profile says IKE-RSA or IKE-ECDSA.
 
 use super::super::message::{Identity, id_type};
+use super::elsewhere::Elsewhere;
 use super::names::show_name;
 use super::{CertError, MAX_CERTIFICATES, UnixTime, check_validity, key, parse};
-use crate::crypto::{Secret, Signer, SigningKey};
+use crate::crypto::{Scheme, Secret, Signer, SigningKey, verify};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use std::sync::Arc;
@@ -14,9 +15,16 @@ use x509_parser::extensions::GeneralName;
 #[derive(Clone, Debug)]
 pub struct OwnCertificate {
     chain: Vec<Vec<u8>>,
-    key: Arc<SigningKey>,
+    key: Key,
     identity: Identity,
     subject: String,
+}
+
+/// What signs.
+#[derive(Clone, Debug)]
+enum Key {
+    Here(Arc<SigningKey>),
+    Elsewhere(Elsewhere),
 }
 
 /// The key is that of the certificate.
@@ -64,6 +72,12 @@ pub enum OwnCertificateError {
          -out OTHER makes that"
     )]
     NoKey,
+    /// The token has the key, and no way to sign with it that a gateway takes.
+    #[error(
+        "the token cannot sign with its key: that takes RSA (CKM_RSA_PKCS_PSS or CKM_RSA_PKCS, 2048 bits or more), ECDSA on P-256 or \
+         P-384 (CKM_ECDSA), or Ed25519 (CKM_EDDSA); pkcs11-tool --list-mechanisms tells what it has"
+    )]
+    Mechanism,
     /// Its time is over, or has not begun.
     #[error("{0}: ask whoever issued it for a new one, or set the clock where that is wrong")]
     Time(String),
@@ -93,13 +107,34 @@ impl OwnCertificate {
             }
             chain.push(certificate.to_vec());
         }
+        let leaf = parse(chain.first().ok_or(NoCertificate)?).map_err(|error| Damaged(error.to_string()))?;
+        let key = key::read(key, passphrase)?;
+        if !key.belongs_to(leaf.public_key().raw) {
+            return Err(Mismatch(show_name(leaf.subject())));
+        }
+        Self::of(&chain, Key::Here(Arc::new(key)))
+    }
+
+    /// A certificate whose key signs somewhere else, on a token. `chain`: DER, the user's own first; a root is left out.
+    /// `schemes`: what the token can make; those that the certificate's key has nothing to do with are left out.
+    ///
+    /// # Errors
+    /// See [`OwnCertificateError`].
+    pub fn with_key_elsewhere(chain: &[Vec<u8>], schemes: &[Scheme]) -> Result<Self, OwnCertificateError> {
+        use OwnCertificateError::{Damaged, NoCertificate, TooMany};
+        if chain.len() > MAX_CERTIFICATES {
+            return Err(TooMany);
+        }
+        let leaf = parse(chain.first().ok_or(NoCertificate)?).map_err(|error| Damaged(error.to_string()))?;
+        let key = Elsewhere::of(leaf.public_key(), schemes)?;
+        Self::of(chain, Key::Elsewhere(key))
+    }
+
+    fn of(chain: &[Vec<u8>], key: Key) -> Result<Self, OwnCertificateError> {
+        use OwnCertificateError::{Damaged, NoCertificate};
         let leaf_der = chain.first().ok_or(NoCertificate)?;
         let leaf = parse(leaf_der).map_err(|error| Damaged(error.to_string()))?;
-        let key = key::read(key, passphrase)?;
         let subject = show_name(leaf.subject());
-        if !key.belongs_to(leaf.public_key().raw) {
-            return Err(Mismatch(subject));
-        }
         let identity = if leaf.subject().iter().next().is_some() {
             Identity::new(id_type::DER_ASN1_DN, leaf.subject().as_raw())
         } else {
@@ -115,7 +150,7 @@ impl OwnCertificate {
         let is_root = |der: &Vec<u8>| parse(der).is_ok_and(|cert| cert.subject() == cert.issuer());
         let rest: Vec<Vec<u8>> = chain.iter().skip(1).filter(|der| !is_root(der)).cloned().collect();
         let chain = std::iter::once(leaf_der.clone()).chain(rest).collect();
-        Ok(Self { chain, key: Arc::new(key), identity, subject })
+        Ok(Self { chain, key, identity, subject })
     }
 
     /// Whether it counts at `now`: `None` where it does for longer than `soon`, else a warning for people.
@@ -154,17 +189,31 @@ impl OwnCertificate {
 
     /// What signs.
     pub fn signer(&self) -> &dyn Signer {
-        &*self.key
+        match &self.key {
+            Key::Here(key) => &**key,
+            Key::Elsewhere(key) => key,
+        }
+    }
+
+    /// The key is not in memory: its signer knows its schemes and signs nothing.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self.key, Key::Elsewhere(_))
+    }
+
+    /// Whether this is a signature of the certificate's key.
+    pub fn verifies(&self, scheme: Scheme, octets: &[u8], signature: &[u8]) -> bool {
+        let leaf = self.chain.first().and_then(|der| parse(der).ok());
+        leaf.is_some_and(|leaf| verify(leaf.public_key().raw, scheme, octets, signature).is_ok())
     }
 
     /// True for an RSA key.
     pub fn is_rsa(&self) -> bool {
-        self.key.is_rsa()
+        matches!(self.signer().schemes().first(), Some(Scheme::RsaPss(_) | Scheme::RsaPkcs1(_)))
     }
 
     /// True for an Ed25519 key: a gateway has to announce that it can check its signatures (RFC 8420).
     pub fn is_ed25519(&self) -> bool {
-        self.key.is_ed25519()
+        self.signer().schemes().first() == Some(&Scheme::Ed25519)
     }
 
     /// IDi unless the config says another one: the subject, or an alternative name where there is no subject.

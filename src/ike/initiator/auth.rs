@@ -1,9 +1,7 @@
 //! IKE_AUTH: the gateway proves itself, then the login or the token, then the Child SA and the configuration.
 
-use super::super::auth::{
-    method, read_hash_algorithms, shared_key_auth, sign, signed_octets, takes_ed25519, verify_signature,
-};
-use super::super::cert::{OwnCertificate, Verified};
+use super::super::auth::{method, shared_key_auth, signed_octets, verify_signature};
+use super::super::cert::Verified;
 use super::super::eap::{Answers, EapError, Peer, Step};
 use super::super::established::esp_spi;
 use super::super::keys::SaKeys;
@@ -16,6 +14,7 @@ use super::heard::Heard;
 use super::init::{Keyed, describe};
 use super::ppk::Mixing;
 use super::resume;
+use super::sign::{Signatures, Unsigned};
 use super::{Credentials, Failure, InitiatorConfig, InitiatorEvent};
 use crate::crypto::{Random, Secret};
 use crate::esp::TrafficSelector;
@@ -49,6 +48,7 @@ pub(super) struct Auth {
     step: Phase,
     asking: bool,
     scanning: bool,
+    pub(super) signatures: Signatures,
     pub(super) gateway: Option<(Verified, Identity)>,
     /// IDr of a resumed IKE SA whose gateway has proved itself.
     pub(super) resumed: Option<Identity>,
@@ -89,6 +89,7 @@ impl Auth {
         now: Now,
         config: &InitiatorConfig,
         keyed: Keyed,
+        events: &mut VecDeque<InitiatorEvent>,
         random: &mut dyn Random,
     ) -> Result<Self, Failure> {
         let fragment = keyed.peer_fragments.then_some(config.fragment);
@@ -126,6 +127,7 @@ impl Auth {
             step: Phase::Proof,
             asking: false,
             scanning: false,
+            signatures: Signatures::default(),
             gateway: None,
             resumed: None,
             exchange_timeout: config.exchange_timeout,
@@ -134,12 +136,11 @@ impl Auth {
             round_trip: keyed.round_trip,
             keyed,
         };
-        let first = auth.first_request(config)?;
-        auth.request(now.at, first, random);
+        auth.begin(now.at, config, events, random)?;
         Ok(auth)
     }
 
-    fn first_request(&self, config: &InitiatorConfig) -> Result<Vec<Payload>, Failure> {
+    pub(super) fn first_request(&self, config: &InitiatorConfig) -> Result<Vec<Payload>, Unsigned> {
         let mut payloads = vec![Payload::IdI(self.id.clone())];
         if let Credentials::Certificate { own, .. } = &config.credentials {
             let certificate = |der: &Vec<u8>| Payload::Cert { encoding: CERT_X509, data: der.clone() };
@@ -153,7 +154,7 @@ impl Auth {
         }
         match &config.credentials {
             Credentials::Token { token, .. } => {
-                payloads.extend(self.prove(|keys| Ok(self.auth_payload(keys, token)))?);
+                payloads.extend(self.prove(|keys| Ok::<_, Unsigned>(self.auth_payload(keys, token)))?);
             }
             Credentials::Certificate { own, .. } => {
                 let auth = |(method, data)| Payload::Auth { method, data };
@@ -189,20 +190,6 @@ impl Auth {
         &self.id
     }
 
-    /// Method and data of an AUTH payload by the key of the certificate: with a hash that the gateway has announced (RFC 7427),
-    /// else as RFC 7296 has it.
-    fn signature(&self, keys: &SaKeys, own: &OwnCertificate) -> Result<(u8, Vec<u8>), Failure> {
-        let (prf, keyed) = (self.keyed.suite.prf, &self.keyed);
-        let announced = keyed.peer_hashes.as_deref();
-        if own.is_ed25519() && !announced.is_some_and(takes_ed25519) {
-            return Err(Failure::OwnCertificate("the gateway does not take signatures of Ed25519 keys"));
-        }
-        let octets = signed_octets(prf, &keys.sk_pi, &keyed.request, &keyed.nr, &self.id);
-        let hashes = announced.map(read_hash_algorithms);
-        sign(own.signer(), &octets, hashes.as_deref(), prf.hash())
-            .map_err(|_| Failure::OwnCertificate("its key cannot make a signature that the gateway takes"))
-    }
-
     /// Our AUTH payload of method 2 with this key.
     fn auth_payload(&self, keys: &SaKeys, key: &Secret) -> Payload {
         let (prf, keyed) = (self.keyed.suite.prf, &self.keyed);
@@ -211,7 +198,7 @@ impl Auth {
         Payload::Auth { method: method::SHARED_KEY, data }
     }
 
-    fn request(&mut self, now: Instant, payloads: Vec<Payload>, random: &mut dyn Random) {
+    pub(super) fn request(&mut self, now: Instant, payloads: Vec<Payload>, random: &mut dyn Random) {
         self.deadline = now + self.exchange_timeout;
         if let Some(sa) = self.sa.as_mut() {
             sa.request(now, Exchange::IkeAuth, payloads, random);
@@ -219,7 +206,7 @@ impl Auth {
     }
 
     pub(super) fn is_asking(&self) -> bool {
-        self.asking || self.scanning
+        self.asking || self.scanning || self.signatures.is_waited_for()
     }
 
     pub(super) fn handle_datagram(
@@ -392,7 +379,7 @@ impl Auth {
         self.take_step(now, step?, events, random)
     }
 
-    fn take_step(
+    pub(super) fn take_step(
         &mut self,
         now: Instant,
         step: Step,
@@ -409,30 +396,15 @@ impl Auth {
                 self.scanning = true;
                 events.push_back(InitiatorEvent::Scan(scan));
             }
-            Step::Sign(own) => {
-                let packet = self.certificate(&own)?;
-                self.request(now, vec![Payload::Eap(packet)], random);
-            }
+            Step::Sign(own) => self.show(now, own, events, random)?,
             Step::Success => {
-                let auth = self.prove(|keys| Ok(self.auth_payload(keys, self.eap_key(&keys.sk_pi))))?;
+                let made = |keys: &SaKeys| Ok(self.auth_payload(keys, self.eap_key(&keys.sk_pi)));
+                let auth = self.prove::<Failure>(made)?;
                 self.step = Phase::Final;
                 self.request(now, auth, random);
             }
         }
         Ok(())
-    }
-
-    /// The user's certificate inside EAP-AnyConnect. Its signature comes without the number of its method (`fork`): only where
-    /// nobody can take it for another one.
-    fn certificate(&mut self, own: &OwnCertificate) -> Result<Vec<u8>, Stop> {
-        let keys = &self.keyed.keys;
-        let (method::RSA | method::DIGITAL_SIGNATURE, signature) = self.signature(keys, own)? else {
-            let what =
-                "inside EAP-AnyConnect this gateway takes an RSA key only (it does not announce RFC 7427)";
-            return Err(Failure::OwnCertificate(what).into());
-        };
-        let eap = self.eap.as_mut().ok_or(Failure::Protocol("a signature without a login"))?;
-        Ok(eap.signed(signature)?)
     }
 
     /// The method's key, or where it makes none SK_pi or SK_pr in its place (RFC 7296 2.16).

@@ -11,10 +11,12 @@ mod init;
 mod outcome;
 mod ppk;
 mod resume;
+mod sign;
 
 pub use heard::Heard;
 pub use init::nat_detection_hash;
 pub use resume::Resumable;
+pub use sign::ToSign;
 
 use super::cert::{CertError, OwnCertificate, Trust, Verified};
 use super::dialect::Dialect;
@@ -202,6 +204,9 @@ pub enum Failure {
     /// The user's own certificate cannot be used.
     #[error("no login with a certificate: {0}")]
     OwnCertificate(&'static str),
+    /// The key of the user's certificate, which is on a token, made no signature: why, for people.
+    #[error("no login with a certificate: {0}")]
+    OwnKey(String),
     /// The gateway does not use the PPK (RFC 8784) where there is to be no IKE SA without it, or has another one.
     #[error("no IKE SA with the PPK of the config file (ppk_id, ppk_file): the gateway {0}")]
     Ppk(&'static str),
@@ -238,6 +243,9 @@ pub enum InitiatorEvent {
     Ask(Form),
     /// The gateway wants this machine scanned: look it over, then call [`Initiator::scanned`].
     Scan(HostScan),
+    /// The key of the user's certificate is not in memory: have this signed, then call [`Initiator::signed`]. No clock runs
+    /// meanwhile; the owner has a limit of its own.
+    Sign(ToSign),
     /// Tell the user.
     Notice(Notice),
     /// Done: take the SA with [`Initiator::finish`].
@@ -353,7 +361,7 @@ impl Initiator {
                 if let Some(keyed) = answer {
                     self.round_trips = keyed.round_trips;
                     self.events.push_back(InitiatorEvent::InitAnswered);
-                    match Auth::new(now, &self.config, *keyed, random) {
+                    match Auth::new(now, &self.config, *keyed, &mut self.events, random) {
                         Ok(auth) => self.stage = Stage::Auth(Box::new(auth)),
                         Err(failure) => {
                             self.stage = Stage::Over;
@@ -409,6 +417,16 @@ impl Initiator {
     pub fn scanned(&mut self, now: Now, token: Result<String, String>, random: &mut dyn Random) {
         if let Stage::Auth(auth) = &mut self.stage
             && let Err(auth::Stop::Failed(failure)) = auth.scanned(now.at, token, &mut self.events, random)
+        {
+            self.events.push_back(InitiatorEvent::Failed(failure));
+        }
+    }
+
+    /// What came of [`InitiatorEvent::Sign`]: the signature, or why there is none. Nothing where none is due.
+    pub fn signed(&mut self, now: Now, made: Result<Vec<u8>, String>, random: &mut dyn Random) {
+        if let Stage::Auth(auth) = &mut self.stage
+            && let Err(auth::Stop::Failed(failure)) =
+                auth.signed(now.at, &self.config, made, &mut self.events, random)
         {
             self.events.push_back(InitiatorEvent::Failed(failure));
         }

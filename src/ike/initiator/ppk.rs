@@ -48,10 +48,7 @@ impl Mixing {
 impl Auth {
     /// AUTH as `make` does it with these keys; where a PPK is offered, made with it, its name, and unless it is required the AUTH
     /// data without it, for a gateway that has another.
-    pub(super) fn prove(
-        &self,
-        make: impl Fn(&SaKeys) -> Result<Payload, Failure>,
-    ) -> Result<Vec<Payload>, Failure> {
+    pub(super) fn prove<E>(&self, make: impl Fn(&SaKeys) -> Result<Payload, E>) -> Result<Vec<Payload>, E> {
         let Mixing::Offered(ppk, mixed) = &self.ppk else { return Ok(vec![make(&self.keyed.keys)?]) };
         let mut payloads = vec![make(mixed)?, ppk.identity()];
         if !ppk.required

@@ -73,7 +73,10 @@ impl World {
             Signal::Paths(_) => Input::NoPath,
             Signal::Suspend => Input::Suspend,
             Signal::Resume => Input::Resume,
-            Signal::Addresses(_) | Signal::LookedUp { .. } | Signal::Scanned { .. } => Input::Addresses,
+            Signal::Addresses(_)
+            | Signal::LookedUp { .. }
+            | Signal::Scanned { .. }
+            | Signal::Signed { .. } => Input::Addresses,
             Signal::Portal { captive: true } => Input::Portal,
             Signal::Portal { captive: false } => Input::Open,
             Signal::Trusted(true) => Input::Trusted,

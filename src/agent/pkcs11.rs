@@ -1,0 +1,240 @@
+//! Certificates on a token, and the signatures of their keys: asked of `ikeep pkcs11-helper`, which is ended where it takes too long.
+
+use super::clock::Clock;
+use super::connection::Connection;
+use super::driver::Command as Order;
+use crate::crypto::{Scheme, Secret};
+use crate::ike::cert::OwnCertificate;
+use crate::ike::initiator::ToSign;
+use crate::pkcs11::{Done, Listed, Login, MAX_MESSAGE, Request, SCHEMES, Task, TokenError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The longest that a token may take to tell what it has, or to log in. All of a connect's files have 10 s.
+const ANSWER: Duration = Duration::from_secs(8);
+/// The longest for a signature. A gateway keeps half an IKE SA for 30 s or so.
+const SIGN: Duration = Duration::from_secs(20);
+/// The same where a person types at the reader.
+const TYPED: Duration = Duration::from_secs(60);
+
+/// Where a token is found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    /// The module.
+    pub(super) module: PathBuf,
+    /// The URI as text.
+    pub(super) uri: String,
+}
+
+impl Place {
+    /// What the token has. No PIN goes to it.
+    pub(super) fn list(&self) -> Result<Listed, TokenError> {
+        match self.ask(Task::List, None, ANSWER)? {
+            Done::Listed(listed) => Ok(listed),
+            _ => Err(self.failed("it answered something else".into())),
+        }
+    }
+
+    fn ask(&self, task: Task, pin: Option<&Secret>, limit: Duration) -> Result<Done, TokenError> {
+        let request =
+            Request { module: self.module.clone(), uri: self.uri.clone(), task, pin: pin.is_some() };
+        match run(&request, pin, limit) {
+            Ok(Some(done)) => done,
+            Ok(None) => Err(TokenError::Slow { seconds: limit.as_secs() }),
+            Err(error) => Err(self.failed(error.to_string())),
+        }
+    }
+
+    fn failed(&self, why: String) -> TokenError {
+        TokenError::Helper { module: self.module.display().to_string(), why }
+    }
+}
+
+/// A process that is ended, with what it has started, where this is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It is not waited for yet, so the number is still its own.
+        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+/// `None`: it took too long.
+fn run(
+    request: &Request,
+    pin: Option<&Secret>,
+    limit: Duration,
+) -> io::Result<Option<Result<Done, TokenError>>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("pkcs11-helper").current_dir("/").process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut running = Running(command.spawn()?);
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    if let Some(mut input) = running.0.stdin.take() {
+        // The helper reads all of it before it does anything.
+        input.write_all(&line)?;
+        input.write_all(pin.map(Secret::expose).unwrap_or_default())?;
+    }
+    let output = running.0.stdout.take().ok_or_else(|| io::Error::other("it has no output"))?;
+    let Some(line) = read_line(output, limit)? else { return Ok(None) };
+    if line.last() != Some(&b'\n') {
+        return Err(io::Error::other(format!("its process ended with {}", running.0.wait()?)));
+    }
+    Ok(Some(serde_json::from_slice(&line)?))
+}
+
+/// A line, or what there is of one at its end; `None`: not within the limit.
+fn read_line(mut from: ChildStdout, limit: Duration) -> io::Result<Option<Vec<u8>>> {
+    let clock = Clock::system();
+    let begun = clock.now().at;
+    let (mut line, mut piece) = (Vec::new(), [0; 4096]);
+    while line.last() != Some(&b'\n') {
+        let left = limit.saturating_sub(clock.now().at.since(begun));
+        if left.is_zero() {
+            return Ok(None);
+        }
+        let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(&from, PollFlags::IN)], Some(&left)) {
+            Ok(0) => return Ok(None),
+            Err(rustix::io::Errno::INTR) => continue,
+            ready => ready?,
+        };
+        let count = from.read(&mut piece)?;
+        line.extend_from_slice(piece.get(..count).unwrap_or_default());
+        if count == 0 {
+            break;
+        }
+        if line.len() > 4 * MAX_MESSAGE {
+            return Err(io::Error::other("it said too much"));
+        }
+    }
+    Ok(Some(line))
+}
+
+/// What a token is given.
+#[derive(Debug)]
+enum Pin {
+    /// It wants none of us.
+    None,
+    /// Not asked for yet.
+    Missing,
+    /// As it was answered; the token has taken it.
+    Known(Secret),
+    /// The token has refused it, or said that it refuses any: nothing is tried any more.
+    Refused(TokenError),
+}
+
+/// A key on a token, and its PIN. The PIN is in memory as long as the connection.
+#[derive(Debug)]
+pub struct TokenKey {
+    place: Place,
+    id: Option<Vec<u8>>,
+    own: OwnCertificate,
+    /// For people.
+    token: String,
+    login: Login,
+    pin: Mutex<Pin>,
+}
+
+impl TokenKey {
+    /// `id`: CKA_ID; `None`: what the URI says.
+    pub(super) fn new(place: Place, id: Option<Vec<u8>>, own: OwnCertificate, listed: &Listed) -> Self {
+        let pin = if matches!(listed.login, Login::Pin(_)) { Pin::Missing } else { Pin::None };
+        let (token, login) = (listed.token.clone(), listed.login);
+        Self { place, id, own, token, login, pin: Mutex::new(pin) }
+    }
+
+    /// The certificate.
+    pub(super) fn own(&self) -> &OwnCertificate {
+        &self.own
+    }
+
+    /// The token's name for people.
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// How it wants to know who is there.
+    pub(super) fn login(&self) -> Login {
+        self.login
+    }
+
+    /// Gives the token its PIN, once, to see whether it is the right one.
+    ///
+    /// # Errors
+    /// Of the token; after one about the PIN it is given none any more.
+    pub(super) fn unlock(&self, pin: &Secret) -> Result<(), TokenError> {
+        let done = self.place.ask(Task::Check { id: self.id.clone() }, Some(pin), ANSWER);
+        let mut kept = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = match &done {
+            Ok(_) => Pin::Known(pin.clone()),
+            Err(error) => Pin::Refused(error.clone()),
+        };
+        done.map(drop)
+    }
+
+    /// A signature, which is one of the certificate's key.
+    ///
+    /// # Errors
+    /// Of the token; after one about the PIN it is given none any more.
+    fn sign(&self, to_sign: &ToSign) -> Result<Vec<u8>, TokenError> {
+        let mut pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match &*pin {
+            Pin::None => None,
+            Pin::Known(pin) => Some(pin),
+            Pin::Missing => return Err(TokenError::PinNeeded { token: self.token.clone() }),
+            Pin::Refused(error) => return Err(error.clone()),
+        };
+        let cannot =
+            || TokenError::Mechanism { token: self.token.clone(), mechanism: format!("{to_sign:?}") };
+        let scheme = SCHEMES.iter().position(|scheme| *scheme == to_sign.scheme).ok_or_else(cannot)?;
+        let limit = if self.login == Login::Pinpad { TYPED } else { SIGN };
+        let task = Task::Sign { id: self.id.clone(), scheme, octets: to_sign.octets.clone() };
+        match self.place.ask(task, known, limit) {
+            Ok(Done::Signed(made)) if self.own.verifies(to_sign.scheme, &to_sign.octets, &made) => Ok(made),
+            Ok(_) => Err(TokenError::Foreign { token: self.token.clone() }),
+            Err(error) => {
+                if error.is_about_pin() {
+                    *pin = Pin::Refused(error.clone());
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What of [`SCHEMES`] a token makes.
+pub(super) fn schemes(listed: &Listed) -> Vec<Scheme> {
+    listed.schemes.iter().filter_map(|at| SCHEMES.get(*at).copied()).collect()
+}
+
+impl Connection {
+    /// Has the token sign beside everything else, and gives the client what came of it.
+    pub(super) fn sign(&mut self, id: u64, to_sign: ToSign) {
+        let (commands, key) = (self.commands(), self.target.token.clone());
+        let signing = tokio::spawn(async move {
+            let made = tokio::task::spawn_blocking(move || sign(key, &to_sign)).await;
+            let made = made.unwrap_or_else(|crash| Err(format!("signing failed: {crash}")));
+            if let Some(commands) = commands.upgrade() {
+                drop(commands.send(Order::Signed { id, made }).await);
+            }
+        });
+        self.tasks.push(signing.abort_handle());
+    }
+}
+
+fn sign(key: Option<Arc<TokenKey>>, to_sign: &ToSign) -> Result<Vec<u8>, String> {
+    let key = key.ok_or("its token is not known any more: `ikeep connect`")?;
+    key.sign(to_sign).map_err(|error| error.to_string())
+}
