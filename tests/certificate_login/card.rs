@@ -1,5 +1,7 @@
 //! A card for a test: SoftHSM's token, reached through OpenSC's pkcs11-spy, which writes down every call.
 
+#![allow(dead_code, reason = "each test program uses a part of this")]
+
 use crate::person::Person;
 use anyhow::{Result, ensure};
 use std::fs;

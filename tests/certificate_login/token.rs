@@ -44,6 +44,7 @@ fn a_key_on_a_token_logs_in_and_the_session_comes_back_without_card_or_pin() -> 
         // The card goes home: by token from the same agent, and from another one.
         let loads = card.calls("C_Initialize");
         fs::rename(card.folder.path().join("tokens"), card.folder.path().join("gone"))?;
+        fs::create_dir(card.folder.path().join("tokens"))?;
         let again = person.run(&["reconnect"])?;
         ensure!(again.status.success() && said(&again).contains("by token"), "{}", said(&again));
         ensure!(card.calls("C_Initialize") == loads, "a reconnect has touched the card");
