@@ -81,7 +81,7 @@ mod tests {
         let issued = pki.issue(&Leaf { issuer: IssuedBy::Intermediate, ..pki.leaf("anna") }).unwrap();
         let [leaf, between] = &issued.chain[..] else { panic!("{}", issued.chain.len()) };
         let all = [pki.ca(), leaf, between];
-        assert_eq!(chain_of(leaf, &all.map(|der| &der[..])), [leaf.clone(), between.clone()]);
+        assert_eq!(chain_of(leaf, &all), [leaf.clone(), between.clone()]);
         assert_eq!(chain_of(b"junk", &[]), [b"junk".to_vec()]);
         assert!(!is_authority(leaf) && is_authority(between) && is_authority(b"junk"));
         let own = |schemes: &[Scheme]| OwnCertificate::with_key_elsewhere(&issued.chain, schemes);
