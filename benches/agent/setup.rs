@@ -44,7 +44,7 @@ pub(crate) fn beside_strongswan(times: usize) -> Result<()> {
         let config = GatewayConfig { mobike: false, ..GatewayConfig::new(suite, TOKEN) };
         let _gateway = Charon::start(&net.gateway, CharonOptions::default(), &pki, true, &config.render())?;
         let theirs = {
-            let config = ClientConfig { suite, session_id: SESSION_ID.into(), token: TOKEN.into() };
+            let config = ClientConfig::new(suite, SESSION_ID.as_bytes(), TOKEN);
             let client = Charon::start(&net.client, CharonOptions::default(), &pki, false, &config.render())?;
             measure(&net, times, || client.initiate("net"), || client.terminate("net"))?
         };

@@ -77,7 +77,8 @@ impl KeyLog {
         let keys = &sa.keys;
         let [ei, er, ai, ar] = [&keys.sk_ei, &keys.sk_er, &keys.sk_ai, &keys.sk_ar].map(secret);
         let (encr, integ) = (ike_encryption(sa.suite.encr), ike_integrity(sa.suite.integ));
-        let line = format!("{spi_i},{spi_r},{},{},\"{encr}\",{},{},\"{integ}\"\n", *ei, *er, *ai, *ar);
+        let mark = mark(sa.suite.encr);
+        let line = format!("{mark}{spi_i},{spi_r},{},{},\"{encr}\",{},{},\"{integ}\"\n", *ei, *er, *ai, *ar);
         self.0.push(Lines { table: IKE_TABLE, text: Zeroizing::new(line) });
     }
 
@@ -89,12 +90,13 @@ impl KeyLog {
         for (spi, encr_key, integ_key) in both {
             let (encr, integ) = (esp_encryption(pair.encr), esp_integrity(pair.integ));
             let (encr_key, integ_key) = (secret(encr_key), secret(integ_key));
+            let mark = mark(pair.encr);
             let prefix = |key: &str| if key.is_empty() { "" } else { "0x" };
             for family in ["IPv4", "IPv6"] {
                 // Writing to a String cannot fail.
                 let _ = writeln!(
                     lines,
-                    "\"{family}\",\"*\",\"*\",\"0x{spi:08x}\",\"{encr}\",\"0x{}\",\"{integ}\",\"{}{}\"",
+                    "{mark}\"{family}\",\"*\",\"*\",\"0x{spi:08x}\",\"{encr}\",\"0x{}\",\"{integ}\",\"{}{}\"",
                     *encr_key,
                     prefix(&integ_key),
                     *integ_key,
@@ -149,6 +151,12 @@ fn secret(secret: &Secret) -> Zeroizing<String> {
     Zeroizing::new(hex(secret.expose()))
 }
 
+/// Wireshark 4.0 has no ChaCha20-Poly1305 (RFC 7634), and of a table with a name that it does not know it reads nothing further: such
+/// a line is a comment, for a Wireshark that has it.
+fn mark(encr: Encr) -> &'static str {
+    if encr == Encr::ChaCha20Poly1305 { "# " } else { "" }
+}
+
 fn ike_encryption(encr: Encr) -> &'static str {
     match encr {
         Encr::AesCbc128 => "AES-CBC-128 [RFC3602]",
@@ -171,7 +179,7 @@ fn ike_integrity(integ: Option<Integ>) -> &'static str {
 fn esp_encryption(encr: Encr) -> &'static str {
     match encr {
         Encr::AesCbc128 | Encr::AesCbc256 => "AES-CBC [RFC3602]",
-        Encr::AesGcm128 | Encr::AesGcm256 => "AES-GCM [RFC4106]",
+        Encr::AesGcm128 | Encr::AesGcm256 => "AES-GCM with 16 octet ICV [RFC4106]",
         Encr::ChaCha20Poly1305 => "ChaCha20 with Poly1305 [RFC7634]",
     }
 }

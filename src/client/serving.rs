@@ -172,7 +172,7 @@ impl Client {
                 self.events.push_back(Event::WantedElsewhere { to: to.to_string() });
             }
             SaEvent::UpdateRefused(why) => self.events.push_back(Event::NotMoved { why }),
-            SaEvent::DeletedByPeer => {
+            SaEvent::DeletedByPeer | SaEvent::Disbelieved => {
                 self.flush_serving(now);
                 self.events.push_back(Event::DeletedByGateway);
                 self.ticket_is_over(now);
@@ -294,7 +294,10 @@ impl Client {
         }
         let mut gone = false;
         while let Some(event) = retiring.serving.ike.poll_event() {
-            gone |= matches!(event, SaEvent::DeletedByPeer | SaEvent::Deleted | SaEvent::Dead);
+            gone |= matches!(
+                event,
+                SaEvent::DeletedByPeer | SaEvent::Disbelieved | SaEvent::Deleted | SaEvent::Dead
+            );
         }
         for datagram in out {
             self.send_ike(now.at, remote, true, &datagram);

@@ -117,6 +117,8 @@ pub enum DropReason {
 pub enum DownReason {
     /// The client sent DELETE.
     Deleted,
+    /// The client does not believe the gateway's certificate: the session waits for a client that does.
+    Disbelieved,
     /// The client answered no more.
     Dead,
     /// A reconnect took over.

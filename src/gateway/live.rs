@@ -413,6 +413,7 @@ impl Gateway {
                 // The client keeps it to its end, or comes anew.
                 SaEvent::RekeyRefused { .. } => {}
                 SaEvent::DeletedByPeer => end = Some(DownReason::Deleted),
+                SaEvent::Disbelieved => end = Some(DownReason::Disbelieved),
                 SaEvent::Deleted | SaEvent::Dead => end = Some(DownReason::Dead),
             }
         }

@@ -135,9 +135,27 @@ pub(crate) struct ClientConfig {
     pub(crate) session_id: Vec<u8>,
     /// Its PSK.
     pub(crate) token: Vec<u8>,
+    /// Its own addresses; `%any`: whichever it has, so that it can move (MOBIKE).
+    pub(crate) local_addrs: &'static str,
+    /// What the gateway has to call itself.
+    pub(crate) gateway_id: &'static str,
+    /// Idle time before it asks whether the gateway lives; "0s" never asks.
+    pub(crate) dpd_delay: &'static str,
 }
 
 impl ClientConfig {
+    /// One that never starts anything by itself.
+    pub(crate) fn new(suite: Suite, session_id: &[u8], token: &[u8]) -> Self {
+        Self {
+            suite,
+            session_id: session_id.to_vec(),
+            token: token.to_vec(),
+            local_addrs: "10.9.0.2",
+            gateway_id: GATEWAY_NAME,
+            dpd_delay: "0s",
+        }
+    }
+
     /// The text of its `swanctl.conf`: connection and child are both named `net`. The CA is expected in `x509ca`.
     pub(crate) fn render(&self) -> String {
         let Suite { ike, esp } = self.suite;
@@ -146,21 +164,24 @@ impl ClientConfig {
             "connections {{
   net {{
     version = 2
-    local_addrs = 10.9.0.2
+    local_addrs = {}
     remote_addrs = 10.9.0.1
     proposals = {ike}
     vips = 0.0.0.0, ::
     encap = yes
+    dpd_delay = {}
+    rekey_time = 0s
     local {{
       auth = psk
       id = {id}
     }}
     remote {{
       auth = pubkey
-      id = {GATEWAY_NAME}
+      id = {}
     }}
     children {{
       net {{
+        rekey_time = 0s
         remote_ts = {BEHIND_GATEWAY}/24, fd10::/64
         esp_proposals = {esp}
       }}
@@ -168,6 +189,9 @@ impl ClientConfig {
   }}
 }}
 {}",
+            self.local_addrs,
+            self.dpd_delay,
+            self.gateway_id,
             secrets(&id, &self.token)
         )
     }

@@ -24,7 +24,7 @@ const TLS_13: &str = "tls {
   }";
 
 /// A gateway that wants EAP-TLS (or another method), with the user's name asked for first.
-fn gateway(method: &str) -> String {
+pub(crate) fn gateway(method: &str) -> String {
     let remote = format!("      auth = {method}\n      id = %any\n      eap_id = %any\n");
     config("%any").replace("      auth = pubkey\n      id = %any\n", &remote)
 }

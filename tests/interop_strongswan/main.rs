@@ -5,6 +5,7 @@ mod agent;
 #[path = "../certificate_login/card.rs"]
 mod card;
 mod certificate;
+mod client;
 mod eap;
 mod eap_tls;
 #[path = "../interop/mod.rs"]
@@ -15,7 +16,9 @@ mod mobike;
 #[path = "../person/mod.rs"]
 mod person;
 mod ppk;
+mod suites;
 mod tshark;
+mod tshark_suites;
 
 use anyhow::{Context, Result, ensure};
 use ikeep::client::{Event, Order};
@@ -49,7 +52,7 @@ fn reference_pair(suite: Suite) -> Result<()> {
     let options = CharonOptions::default();
     let gateway =
         Charon::start(&net.gateway, options, &pki, true, &GatewayConfig::new(suite, TOKEN).render())?;
-    let config = ClientConfig { suite, session_id: SESSION_ID.into(), token: TOKEN.into() };
+    let config = ClientConfig::new(suite, SESSION_ID.as_bytes(), TOKEN);
     let client = Charon::start(&net.client, options, &pki, false, &config.render())?;
 
     let set_up = Stopwatch::start();

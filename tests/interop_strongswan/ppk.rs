@@ -18,16 +18,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const ID: &str = "office";
-const KEY: &str = "0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub(crate) const ID: &str = "office";
+pub(crate) const KEY: &str = "0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const OTHER: &str = "0xff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// What strongSwan has: nothing, or the name of the PPK that its connection wants, and name and key of the PPK that it knows; and
 /// whether it insists on one.
-type Theirs = (Option<(&'static str, &'static str, &'static str)>, bool);
+pub(crate) type Theirs = (Option<(&'static str, &'static str, &'static str)>, bool);
 
 /// `config` with this PPK.
-fn with_ppk(config: &str, (ppk, required): Theirs) -> String {
+pub(crate) fn with_ppk(config: &str, (ppk, required): Theirs) -> String {
     let required = if required { "    ppk_required = yes\n" } else { "" };
     let (line, secret) = match ppk {
         Some((wanted, id, key)) => (

@@ -6,10 +6,11 @@ use crate::interop::{self, Pair};
 use crate::person::{PASSWORD, Person, said};
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -22,7 +23,6 @@ fn tshark_decrypts_a_login_and_a_reconnect() -> Result<()> {
         return Ok(());
     }
     let folder = TempDir::with_prefix("ikeep-tshark-")?;
-    let capture = folder.path().join("capture.pcapng");
     let net = Pair::new()?;
     let ca = folder.path().join("ca.pem");
     let mut gateway = Running(
@@ -44,22 +44,9 @@ fn tshark_decrypts_a_login_and_a_reconnect() -> Result<()> {
     let person = Person::within(prefix, ports)?;
     let keys = folder.path().join("wireshark");
     person.configure(ports, &format!("key_log = \"{}\"", keys.display()))?;
-    let mut sniffer = Running(
-        net.client
-            .command("tshark")
-            .args(["-Q", "-l", "-i", "eth0", "-f", "udp", "-w"])
-            .arg(&capture)
-            .env("HOME", folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?,
-    );
-    act(&net, &person, &ca, &capture)?;
-    until_all_is_written(&net, &capture)?;
-    let pid = i32::try_from(sniffer.0.id()).ok().and_then(Pid::from_raw).context("a process")?;
-    kill_process(pid, Signal::INT)?;
-    sniffer.0.wait()?;
-
+    let sniffer = Sniffer::start(&net, folder.path())?;
+    act(&net, &person, &ca)?;
+    let capture = sniffer.stop(&net)?;
     // Our two halves agree on 64-bit sequence numbers, whose ICV Wireshark 4.0 cannot check; strongSwan checks our ICVs in
     // its own tests. What is decrypted has to make sense down to the HTTP inside.
     fs::write(
@@ -70,13 +57,7 @@ fn tshark_decrypts_a_login_and_a_reconnect() -> Result<()> {
 }
 
 /// Login, a download, a reconnect, a download, the end.
-fn act(net: &Pair, person: &Person, ca: &Path, capture: &Path) -> Result<()> {
-    // The capture file appears once the sniffer listens.
-    let waited = interop::Stopwatch::start();
-    while fs::metadata(capture).map(|file| file.len()).unwrap_or_default() == 0 {
-        ensure!(waited.elapsed() < interop::PATIENCE, "tshark does not capture");
-        std::thread::yield_now();
-    }
+fn act(net: &Pair, person: &Person, ca: &Path) -> Result<()> {
     let login = person.log_in(ca)?;
     ensure!(login.status.success(), "{}", said(&login));
     ensure!(said(&login).contains("KEY LOG IS ON"), "the key log is loud: {}", said(&login));
@@ -98,67 +79,121 @@ fn act(net: &Pair, person: &Person, ca: &Path, capture: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The kernel hands packets to the sniffer in blocks, and what it still holds at the end is lost: a last datagram shows in the
-/// file when everything before it is there.
-fn until_all_is_written(net: &Pair, capture: &Path) -> Result<()> {
-    const LAST: &[u8] = b"the last datagram of this capture";
-    let socket = format!("printf '%s' '{}' >/dev/udp/10.9.0.1/9", String::from_utf8_lossy(LAST));
-    let sent = net.client.command("bash").args(["-c", &socket]).status()?;
-    ensure!(sent.success(), "the last datagram was not sent: {sent}");
-    let waited = interop::Stopwatch::start();
-    while !fs::read(capture)?.windows(LAST.len()).any(|octets| octets == LAST) {
-        ensure!(waited.elapsed() < interop::PATIENCE, "tshark does not write what it captures");
-        std::thread::yield_now();
+/// tshark that writes down what the client's `eth0` carries.
+pub(crate) struct Sniffer {
+    tshark: Running,
+    capture: PathBuf,
+}
+
+impl Sniffer {
+    /// Captures into a file in `folder` from now on.
+    pub(crate) fn start(net: &Pair, folder: &Path) -> Result<Self> {
+        let capture = folder.join("capture.pcapng");
+        let mut tshark = net.client.command("tshark");
+        tshark.args(["-Q", "-l", "-i", "eth0", "-f", "udp", "-w"]).arg(&capture).env("HOME", folder);
+        let tshark = Running(tshark.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+        // The capture file appears once the sniffer listens.
+        let waited = interop::Stopwatch::start();
+        while fs::metadata(&capture).map(|file| file.len()).unwrap_or_default() == 0 {
+            ensure!(waited.elapsed() < interop::PATIENCE, "tshark does not capture");
+            std::thread::yield_now();
+        }
+        Ok(Self { tshark, capture })
     }
-    Ok(())
+
+    /// Ends it; the capture. The kernel hands packets to the sniffer in blocks, and what it still holds at the end is lost: a
+    /// last datagram shows in the file when everything before it is there.
+    pub(crate) fn stop(mut self, net: &Pair) -> Result<PathBuf> {
+        const LAST: &[u8] = b"the last datagram of this capture";
+        let socket = format!("printf '%s' '{}' >/dev/udp/10.9.0.1/9", String::from_utf8_lossy(LAST));
+        let sent = net.client.command("bash").args(["-c", &socket]).status()?;
+        ensure!(sent.success(), "the last datagram was not sent: {sent}");
+        let waited = interop::Stopwatch::start();
+        while !fs::read(&self.capture)?.windows(LAST.len()).any(|octets| octets == LAST) {
+            ensure!(waited.elapsed() < interop::PATIENCE, "tshark does not write what it captures");
+            std::thread::yield_now();
+        }
+        let pid = i32::try_from(self.tshark.0.id()).ok().and_then(Pid::from_raw).context("a process")?;
+        kill_process(pid, Signal::INT)?;
+        self.tshark.0.wait()?;
+        Ok(self.capture)
+    }
+}
+
+/// A capture, and the key log as Wireshark's folder of preferences.
+pub(crate) struct Judge<'a> {
+    pub(crate) keys: &'a Path,
+    pub(crate) capture: &'a Path,
+}
+
+impl Judge<'_> {
+    fn tshark(&self, args: &[&str]) -> Result<String> {
+        let mut tshark = Command::new("tshark");
+        tshark.arg("-r").arg(self.capture).args(args).env("WIRESHARK_CONFIG_DIR", self.keys);
+        let output = tshark.output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        // It goes on without a table that it cannot read, and says so.
+        ensure!(output.status.success() && !errors.contains("rror"), "tshark {args:?}: {errors}");
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// A field of the frames that `filter` takes, a line each.
+    pub(crate) fn field(&self, filter: &str, field: &str) -> Result<Vec<String>> {
+        let text = self.tshark(&["-Y", filter, "-T", "fields", "-e", field])?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// What it must have seen, decrypted: so many frames at least for each of these.
+    pub(crate) fn shows(&self, expected: &[(&str, usize)]) -> Result<()> {
+        for (filter, least) in expected {
+            let found = self.field(filter, "frame.number")?.len();
+            println!("{found:5} frames: {filter}");
+            ensure!(found >= *least, "tshark shows {found} frames for {filter}, at least {least} were sent");
+        }
+        Ok(())
+    }
+
+    /// Nothing is malformed, nothing stays dark.
+    pub(crate) fn finds_nothing_wrong(&self) -> Result<()> {
+        let wrong = [
+            "_ws.malformed",
+            "isakmp.enc.data && !isakmp.enc.decrypted",
+            "_ws.expert.severity >= 0x00800000",
+        ];
+        for filter in wrong {
+            let found = self.field(filter, "frame.number")?.len();
+            if found > 0 {
+                let details = self.tshark(&["-Y", filter, "-V"])?;
+                let details: String = details.chars().take(20_000).collect();
+                anyhow::bail!("{found} frame(s) are {filter}:\n{details}");
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of all notifies.
+    pub(crate) fn notifies(&self) -> Result<BTreeSet<String>> {
+        let text = self.tshark(&["-Y", "isakmp.notify.msgtype", "-V"])?;
+        let names = text.lines().filter_map(|line| line.trim().strip_prefix("Notify Message Type: "));
+        Ok(names.map(str::to_owned).collect())
+    }
 }
 
 fn judge(keys: &Path, capture: &Path) -> Result<()> {
-    let field = |filter: &str, field: &str| -> Result<Vec<String>> {
-        let output = Command::new("tshark")
-            .arg("-r")
-            .arg(capture)
-            .args(["-Y", filter, "-T", "fields", "-e", field])
-            .env("WIRESHARK_CONFIG_DIR", keys)
-            .output()?;
-        ensure!(output.status.success(), "tshark {filter}: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
-    };
-    let count = |filter: &str| Ok::<_, anyhow::Error>(field(filter, "frame.number")?.len());
-    let wrong =
-        ["_ws.malformed", "isakmp.enc.data && !isakmp.enc.decrypted", "_ws.expert.severity >= 0x00800000"];
-    for filter in wrong {
-        let found = count(filter)?;
-        if found > 0 {
-            let details = Command::new("tshark")
-                .arg("-r")
-                .arg(capture)
-                .args(["-Y", filter, "-V"])
-                .env("WIRESHARK_CONFIG_DIR", keys)
-                .output()?;
-            let text = String::from_utf8_lossy(&details.stdout).into_owned();
-            anyhow::bail!(
-                "{found} frame(s) are {filter}:\n{}",
-                text.chars().take(20_000).collect::<String>()
-            );
-        }
-    }
-    // What it must have seen, decrypted: EAP, the configuration, a PSK login, DELETE, and HTTP inside ESP.
-    for (filter, least) in [
+    let judge = Judge { keys, capture };
+    judge.finds_nothing_wrong()?;
+    // EAP, the configuration, a PSK login, DELETE, and HTTP inside ESP.
+    judge.shows(&[
         ("isakmp.exchangetype == 34", 4),
         ("isakmp.exchangetype == 35 && eap", 6),
         ("isakmp.cfg.attr.type", 4),
         ("isakmp.auth.method == 2", 1),
         ("isakmp.exchangetype == 37", 2),
         ("esp && http.request", 1),
-    ] {
-        let found = count(filter)?;
-        println!("{found:5} frames: {filter}");
-        ensure!(found >= least, "tshark shows {found} frames for {filter}, at least {least} were sent");
-    }
+    ])?;
     // Octets and not frames: how the sender cuts them depends on how fast the window opens. Less would mean that the ESP of
     // one SA stays dark.
-    let lengths = field("esp && tcp.srcport == 80", "tcp.len")?;
+    let lengths = judge.field("esp && tcp.srcport == 80", "tcp.len")?;
     let octets: usize = lengths.iter().filter_map(|length| length.parse::<usize>().ok()).sum();
     println!("{octets:5} octets of both downloads in {} frames", lengths.len());
     ensure!(octets >= 2 * DOWNLOAD, "tshark shows {octets} octets of two downloads of {DOWNLOAD}");

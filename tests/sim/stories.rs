@@ -41,6 +41,8 @@ fn the_certificate_of_somebody_else_gets_no_further_and_costs_time_only() {
         world.run_for(60 * SECOND);
         assert_eq!(world.state(), "reconnecting");
         assert!(world.count(|e| matches!(e, Event::Failed(Failure::Certificate(_)))) >= 2);
+        let counters = world.gateway().counters();
+        assert_eq!((counters.active, counters.inactive), (0, 1), "it hears that nobody believes it");
         assert!(world.stored.is_some() && world.count(|e| matches!(e, Event::Ask(_))) == 1);
         with_certificate(&mut world, Certificate::P256);
         world.run_until_state("connected", 35 * SECOND);

@@ -79,8 +79,8 @@ impl Gateway {
             self.sessions.deactivate(live.session, now.at + timeout)
         };
         self.out.tell(GatewayEvent::SaDown { number: connection, id, why, kept });
-        if why == DownReason::Deleted {
-            // The client repeats its DELETE where our answer was lost.
+        if matches!(why, DownReason::Deleted | DownReason::Disbelieved) {
+            // The client repeats what it said where our answer was lost.
             live.closing = Some(now.at + LINGER);
             live.children = SaSet::default();
             self.relist(connection, live);

@@ -118,6 +118,9 @@ pub enum SaEvent {
     WantedElsewhere(GatewayId),
     /// The peer deleted the IKE SA.
     DeletedByPeer,
+    /// The peer does not believe our proof, and has dropped the IKE SA (AUTHENTICATION_FAILED, RFC 7296 2.21.2): it learns whom
+    /// it has met when for us all is done.
+    Disbelieved,
     /// Our DELETE was answered, or given up.
     Deleted,
     /// A request of ours stayed unanswered to the end.
@@ -269,7 +272,7 @@ impl Established {
                 if deleted {
                     self.deleted_by_peer(now, which, random);
                 }
-                self.take_notifies(payloads);
+                self.take_notifies(which, payloads);
             }
             Exchange::CreateChildSa if matches!(which, Which::Current) => {
                 self.answer_create_child(now, id, payloads, random);

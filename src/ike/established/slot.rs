@@ -156,7 +156,14 @@ impl Established {
     }
 
     /// What an INFORMATIONAL request says beside its deletes.
-    pub(super) fn take_notifies(&mut self, payloads: &[Payload]) {
+    pub(super) fn take_notifies(&mut self, which: Which, payloads: &[Payload]) {
+        if matches!(which, Which::Current)
+            && !self.closed
+            && find_notify(payloads, notify::AUTHENTICATION_FAILED).is_some()
+        {
+            self.closed = true;
+            self.events.push_back(SaEvent::Disbelieved);
+        }
         let unknown = find_notify(payloads, notify::INVALID_SPI)
             .and_then(|n| n.data.as_slice().try_into().ok().map(u32::from_be_bytes));
         if let Some(child) = self.children.iter().find(|c| Some(c.spi_out) == unknown && !c.deleting) {

@@ -428,6 +428,17 @@ fn s1_5_invalid_spi_inside_the_ike_sa_names_the_child() {
 }
 
 #[test]
+fn rfc_7296_2_21_2_a_peer_that_does_not_believe_us_has_dropped_the_sa() {
+    both(|mut s| {
+        let refusal = || vec![Payload::Notify(Notify::status(notify::AUTHENTICATION_FAILED, Vec::new()))];
+        assert_eq!(s.ask(0, Exchange::Informational, refusal()), []);
+        assert_eq!(s.us.count("Disbelieved"), 1);
+        assert_eq!(s.ask(0, Exchange::Informational, refusal()), []);
+        assert_eq!(s.us.count("Disbelieved"), 1, "once");
+    });
+}
+
+#[test]
 fn rfc_4478_a_lifetime_that_is_told_later() {
     let mut s = Script::new(true);
     let lifetime = crate::ike::message::AuthLifetime(Duration::from_secs(600));
