@@ -222,7 +222,7 @@ fn note(line: &str, track: &Track) -> Option<()> {
 
 fn theirs(kind: Kind, host: &Netns, gateway: Ipv4Addr, pki: &Pki, track: &Track) -> Result<Which> {
     let best = kind == Kind::Best;
-    let config = ClientConfig { suite: SUITE, session_id: SESSION_ID.into(), token: TOKEN.into() };
+    let config = ClientConfig::new(SUITE, SESSION_ID.as_bytes(), TOKEN);
     let (connection, child) = if best { (BEST_CONNECTION, BEST_CHILD) } else { ("", "") };
     // The address changes: it must not be said beforehand.
     let config = config

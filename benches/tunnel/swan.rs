@@ -24,7 +24,7 @@ pub(crate) fn gateway(bed: &Bed, cipher: Cipher, pki: &Pki) -> Result<Charon> {
 /// Both sides.
 pub(crate) fn to_strongswan(bed: &Bed, cipher: Cipher, pki: &Pki) -> Result<Tunnel> {
     let gateway = gateway(bed, cipher, pki)?;
-    let config = ClientConfig { suite: cipher.suite(), session_id: SESSION_ID.into(), token: TOKEN.into() };
+    let config = ClientConfig::new(cipher.suite(), SESSION_ID.as_bytes(), TOKEN);
     let client = Charon::start(&bed.laptop.netns, options(), pki, false, &config.render())?;
     client.initiate("net")?;
     Ok(Tunnel {

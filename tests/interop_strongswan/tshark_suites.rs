@@ -175,7 +175,7 @@ fn tshark_decrypts_each_suite_and_method_with_strongswan() -> Result<()> {
         ("eap.type == 13", 4),
         ("isakmp.auth.method == 14", 10),
         ("isakmp.exchangetype == 36", 4 * CASES.len()),
-        ("isakmp.notify.msgtype == 16393", 2 * CASES.len()),
+        ("isakmp.notify.msgtype == 16393", CASES.len()),
         ("isakmp.notify.msgtype == 16396", 2 * CASES.len()),
         ("isakmp.notify.msgtype == 16400", 1),
         ("isakmp.notify.msgtype == 16435", 2),
@@ -185,5 +185,9 @@ fn tshark_decrypts_each_suite_and_method_with_strongswan() -> Result<()> {
     ])?;
     let notifies = judge.notifies()?;
     println!("notifies: {notifies:?}");
+    // USE_PPK and PPK_IDENTITY (RFC 8784) have no names in Wireshark 4.0.
+    let named =
+        |name: &String| !name.contains("RESERVED") || name.contains("16435") || name.contains("16436");
+    ensure!(notifies.iter().all(named), "a number that nobody knows: {notifies:?}");
     Ok(())
 }
