@@ -1,4 +1,5 @@
 use super::*;
+use crate::ipc::{Failure, FailureKind};
 use std::fs;
 use tempfile::TempDir;
 
