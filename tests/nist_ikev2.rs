@@ -58,8 +58,13 @@ fn check(prf: Option<Prf>, case: &Case) -> usize {
     assert_eq!(prf.plus(seed.expose(), &[ni, nr, &spi_i, &spi_r], dkm.len()).expose(), dkm);
 
     // Our seven keys are the start of DKM, one after the other.
-    let suite =
-        IkeSuite { encr: Encr::AesCbc256, integ: Some(Integ::HmacSha256_128), prf, group: Group::Modp2048 };
+    let suite = IkeSuite {
+        encr: Encr::AesCbc256,
+        integ: Some(Integ::HmacSha256_128),
+        prf,
+        group: Group::Modp2048,
+        additional: None,
+    };
     let keys = SaKeys::derive(&suite, ni, nr, &shared, &spi_i, &spi_r);
     let all = [&keys.sk_d, &keys.sk_ai, &keys.sk_ar, &keys.sk_ei, &keys.sk_er, &keys.sk_pi, &keys.sk_pr];
     let all = all.map(Secret::expose).concat();

@@ -20,6 +20,7 @@ fn ike_suite(recording: &Recording) -> IkeSuite {
         integ: Integ::from_id(keys.integ),
         prf: Prf::from_id(keys.prf).expect("a PRF we know"),
         group: Group::from_id(keys.dh).expect("a group we know"),
+        additional: None,
     }
 }
 

@@ -273,6 +273,7 @@ impl<'a> Probe<'a> {
                         self.halt = Some(Halt::Over);
                     }
                 }
+                InitiatorEvent::Keyed => {}
                 InitiatorEvent::Redirected(to) => {
                     self.seen.redirect = Some(to);
                     self.halt = Some(Halt::Over);

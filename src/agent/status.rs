@@ -2,6 +2,7 @@
 
 use super::driver::Picture;
 use crate::client::{AuthKind, Reconnected, Settings, Status};
+use crate::crypto::Kem;
 use crate::ike::eap::{EapError, EapMethod};
 use crate::ike::initiator::Failure;
 use crate::ipc::Connect;
@@ -65,6 +66,7 @@ pub fn json(picture: &Picture, about: About<'_>) -> Value {
             "prf": format!("{:?}", ike.suite.prf),
             "integ": ike.suite.integ.map(|integ| format!("{integ:?}")),
             "dh": ike.suite.group.id(),
+            "additional": ike.suite.additional.map(Kem::id),
             "mobike": ike.mobike,
             "ppk": ike.ppk,
             "age_s": age(ike.since).as_secs(),

@@ -227,6 +227,7 @@ impl Target {
         settings.mobike = gateway.mobike;
         settings.resumption = gateway.resumption;
         settings.ike_identity.clone_from(&gateway.identity);
+        settings.ike.ml_kem = gateway.ml_kem;
         settings.ppk = ppk::read(&host.address, &gateway)?;
         let chosen = {
             let rules = &profile.client.certificate_match;
@@ -331,6 +332,7 @@ impl Target {
             && a.eap_server == b.eap_server
             && a.ike_identity == b.ike_identity
             && a.ppk == b.ppk
+            && a.ike == b.ike
             && (a.dpd_interval, a.reconnect_window) == (b.dpd_interval, b.reconnect_window)
             && self.host_scan == other.host_scan
             && self.fixed_address == other.fixed_address

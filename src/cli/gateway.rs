@@ -9,7 +9,7 @@ use super::{Error, Exit, Global, help, output};
 use crate::agent::clock::Clock;
 use crate::config::{files, read_ppk, read_roots};
 use crate::crypto::Secret;
-use crate::gateway::{Dpd, Elsewhere, EspChoice, GatewayConfig, GatewayId, User};
+use crate::gateway::{Dpd, Elsewhere, EspChoice, GatewayConfig, GatewayId, User, Wish};
 use crate::lab::LabError;
 use crate::lab::radius::Radius;
 use crate::lab::road::Road;
@@ -160,12 +160,24 @@ pub(super) struct Serve {
     /// Refuse clients that do not have it
     #[arg(long, requires = "ppk_id")]
     ppk_required: bool,
+    /// ML-KEM-768 as a key exchange beside the usual one (RFC 9370), where clients offer it, or from all of them
+    #[arg(long, value_name = "WISH")]
+    ml_kem: Option<MlKem>,
     /// Send logins to another gateway (RFC 5685), for clients that follow
     #[arg(long, value_name = "HOST")]
     redirect: Option<GatewayId>,
     /// Send them only when the user has logged in
     #[arg(long, requires = "redirect")]
     redirect_after_login: bool,
+}
+
+/// Who needs ML-KEM.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum MlKem {
+    /// Nobody
+    Offer,
+    /// Every client
+    Require,
 }
 
 /// What protects packets.
@@ -221,6 +233,11 @@ impl Serve {
             eprintln!("ikeep: one user, test, with the password cisco, which everybody knows: see --user");
         }
         let mut config = self.config(seed, users);
+        config.ike.ml_kem = match self.ml_kem {
+            None => Wish::No,
+            Some(MlKem::Offer) => Wish::Offer,
+            Some(MlKem::Require) => Wish::Require,
+        };
         if let Some(file) = &self.client_ca {
             let roots = read_roots(file).map_err(|(what, mend)| Error::ClientCa { what, mend })?;
             config.client_roots = roots.into_iter().map(|root| root.der).collect();

@@ -257,11 +257,13 @@ impl Client {
                 if let Some(attempt) = self.attempt.as_mut() {
                     attempt.answered = true;
                 }
+                self.trigger(now, Trigger::InitAnswered);
+            }
+            InitiatorEvent::Keyed => {
                 let sa = self.attempt.as_ref().and_then(|attempt| attempt.initiator.sa());
                 if let Some(sa) = sa.filter(|_| self.settings.key_log) {
                     self.events.push_back(Event::IkeKeys(IkeKeys::of(sa)));
                 }
-                self.trigger(now, Trigger::InitAnswered);
             }
             InitiatorEvent::GatewayVerified(verified) => {
                 if let Some(attempt) = self.attempt.as_mut() {

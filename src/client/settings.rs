@@ -7,7 +7,7 @@ use crate::ike::eap::{Device, EapMethod, LoginParams, TlsLogin};
 use crate::ike::initiator::Credentials;
 use crate::ike::message::{Identity, id_type};
 use crate::ike::ppk::Ppk;
-use crate::ike::proposal::Algorithms;
+use crate::ike::proposal::{Algorithms, Wish};
 use crate::profile::{
     AuthMethod, AutoReconnectBehavior, HostEntry, IpProtocolSupport, NotUsable, Profile, TrustedNetworkPolicy,
 };
@@ -135,9 +135,11 @@ impl Settings {
         }
     }
 
-    /// How IKE SAs are resumed: not at all with a PPK, since nothing in IKE_SESSION_RESUME would show that it is still in the keys.
+    /// How IKE SAs are resumed: not at all with a PPK, since nothing in IKE_SESSION_RESUME would show that it is still in the keys;
+    /// nor where ML-KEM is required, since a ticket does not tell whether its SA had that.
     pub fn tickets(&self) -> Resumption {
-        if self.ppk.is_some() { Resumption::Off } else { self.resumption }
+        let sure = self.ppk.is_none() && self.ike.ml_kem != Wish::Require;
+        if sure { self.resumption } else { Resumption::Off }
     }
 
     /// The gateway has proved itself with the profile's pins before the EAP server is heard, whose certificate may be another

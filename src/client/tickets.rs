@@ -30,7 +30,7 @@ impl Tickets {
     fn take(&mut self, now: Now, sa: &IkeSa, grant: TicketGrant) -> Ticket {
         let TicketGrant { lifetime, opaque } = grant;
         (self.due, self.stale) = (Some(now.at + lifetime / 2), false);
-        let IkeSuite { encr, integ, prf, group } = *sa.suite();
+        let IkeSuite { encr, integ, prf, group, .. } = *sa.suite();
         let (id, gateway_id) = self.parties.clone();
         Ticket {
             opaque,

@@ -29,6 +29,7 @@ pub use preferences::Preferences;
 use crate::ike::cert::{IdrCheck, Root, Trust};
 use crate::ike::dialect::Dialect;
 use crate::ike::message::Identity;
+use crate::ike::proposal::Wish;
 use crate::profile::{HostEntry, PinHash};
 use crate::reconnect::Resumption;
 use serde::{Deserialize, Serialize};
@@ -192,6 +193,8 @@ pub struct Gateway {
     pub ppk_file: Option<PathBuf>,
     /// No IKE SA without it.
     pub ppk_required: bool,
+    /// ML-KEM-768 as an additional key exchange (RFC 9370).
+    pub ml_kem: Wish,
     /// What is not public about these gateways.
     pub dialect: Dialect,
 }
@@ -218,6 +221,7 @@ impl Default for Gateway {
             ppk_id: None,
             ppk_file: None,
             ppk_required: false,
+            ml_kem: Wish::No,
             dialect: Dialect::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! Suites, PRF, key exchange, signatures and secrets, behind small types.
 
 mod cipher;
+mod kem;
 mod kex;
 pub mod legacy;
 mod prf;
@@ -11,6 +12,7 @@ mod signature;
 mod testing;
 
 pub use cipher::{Encr, Forged, Integ, PacketProtection};
+pub use kem::{Kem, KemKey, encapsulate};
 pub use kex::{Group, KexError, KeyExchange, generate};
 pub use prf::{Hash, Prf};
 pub use random::Random;

@@ -14,7 +14,7 @@ use crate::ike::message::{
     Exchange, Notify, Outgoing, Payload, Proposal, Redirect, Spi, decode_message, encode_message,
     find_notify, notify,
 };
-use crate::ike::proposal::{Algorithms, IkeSuite, proposals};
+use crate::ike::proposal::{Algorithms, IkeSuite, Wish, proposals};
 use crate::ike::sa::{IkeSa, Retransmission};
 use crate::time::Now;
 use std::net::SocketAddr;
@@ -149,6 +149,12 @@ impl Gateway {
     /// The choice, in favour of the group whose public value is already here: another one costs the client a round trip.
     fn choose_suite(&self, request: &Request<'_>) -> Option<(IkeSuite, Proposal)> {
         let mut own = self.config.ike.clone();
+        if !request.has(notify::INTERMEDIATE_EXCHANGE_SUPPORTED) {
+            if own.ml_kem == Wish::Require {
+                return None;
+            }
+            own.ml_kem = Wish::No;
+        }
         if let Some(only) = self.faults.group {
             own.groups = vec![only];
         }
@@ -178,7 +184,9 @@ impl Gateway {
         let mut nr = vec![0; NONCE_LEN];
         self.random.fill(&mut nr);
         let keys = SaKeys::derive(&suite, request.nonce, &nr, &shared, &request.spi_i, &spi_r);
-        let fragment = self.config.fragmentation && request.has(notify::IKEV2_FRAGMENTATION_SUPPORTED);
+        // A public key of ML-KEM is larger than a path's MTU.
+        let fragments = self.config.fragmentation || suite.additional.is_some();
+        let fragment = fragments && request.has(notify::IKEV2_FRAGMENTATION_SUPPORTED);
         let client_hashes = find_notify(request.payloads, notify::SIGNATURE_HASH_ALGORITHMS)
             .filter(|_| self.config.signature_hashes)
             .map(|n| read_hash_algorithms(&n.data));
@@ -198,6 +206,9 @@ impl Gateway {
         }
         if client_hashes.is_some() {
             payloads.push(status(notify::SIGNATURE_HASH_ALGORITHMS, our_hash_algorithms()));
+        }
+        if suite.additional.is_some() {
+            payloads.push(status(notify::INTERMEDIATE_EXCHANGE_SUPPORTED, vec![]));
         }
         let ppk = self.offers_ppk(request.payloads);
         if ppk {
@@ -225,7 +236,7 @@ impl Gateway {
             follows_redirects: request.follows_redirects(),
             ppk,
             deadline: now.at + self.config.auth_timeout,
-            stage: Stage::First,
+            stage: suite.additional.map_or(Stage::First, Stage::Intermediate),
         };
         self.begin(spi_r, half);
     }

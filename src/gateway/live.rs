@@ -227,7 +227,7 @@ impl Gateway {
         // The lifetimes are hard ones: the rekey starts while a tenth is left.
         let soft = |hard: Duration| Some(hard * 9 / 10);
         SaPolicy {
-            ike: self.config.ike.clone(),
+            ike: self.config.ike.without_ml_kem(),
             esp: self.config.esp.clone(),
             ike_lifetime: soft(self.config.ike_lifetime),
             child_lifetime: soft(self.config.child_lifetime),

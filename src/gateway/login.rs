@@ -10,10 +10,11 @@ use super::outbox::Path;
 use super::sessions::Wanted;
 use super::ticket::Ticket;
 use super::timers::Timer;
-use crate::crypto::{Hash, Secret};
+use crate::crypto::{Hash, Kem, Secret};
 use crate::ike::auth::{method, shared_key_auth, sign, signed_octets, verify_signature};
 use crate::ike::cert::{pkcs7, verify_user};
 use crate::ike::dialect::{ANYCONNECT_ID, ID_KEY_ID};
+use crate::ike::keys::SaKeys;
 use crate::ike::message::{Exchange, Identity, Notify, Payload, Redirect, Spi, notify};
 use crate::ike::sa::{IkeSa, Received};
 use crate::time::{Instant, Now};
@@ -49,7 +50,9 @@ pub(super) struct HalfOpen {
 
 /// How far it has come.
 pub(super) enum Stage {
-    /// IKE_SA_INIT is answered.
+    /// IKE_SA_INIT is answered, a further key exchange is awaited.
+    Intermediate(Kem),
+    /// IKE_AUTH is awaited.
     First,
     /// IKE_SESSION_RESUME is answered.
     Resumed(Box<Ticket>),
@@ -73,12 +76,14 @@ pub(super) struct Login {
 impl HalfOpen {
     /// What the client's AUTH covers.
     pub(super) fn client_octets(&self, id: &Identity) -> Vec<u8> {
-        signed_octets(self.sa.suite().prf, &self.sa.keys().sk_pi, &self.request, &self.nr, id)
+        let octets = signed_octets(self.sa.suite().prf, &self.sa.keys().sk_pi, &self.request, &self.nr, id);
+        [octets, self.sa.int_auth()].concat()
     }
 
     /// What our AUTH covers.
     pub(super) fn our_octets(&self, id: &Identity) -> Vec<u8> {
-        signed_octets(self.sa.suite().prf, &self.sa.keys().sk_pr, &self.response, &self.ni, id)
+        let octets = signed_octets(self.sa.suite().prf, &self.sa.keys().sk_pr, &self.response, &self.ni, id);
+        [octets, self.sa.int_auth()].concat()
     }
 }
 
@@ -86,6 +91,8 @@ impl HalfOpen {
 pub(super) enum Outcome {
     /// Answer with these and wait on.
     Answer(Vec<Payload>),
+    /// The same, with other keys afterwards.
+    Keys(Vec<Payload>, Box<SaKeys>),
     /// Answer when AAA has answered.
     Wait(Question),
     /// Answer with these; it is over.
@@ -105,6 +112,7 @@ impl Gateway {
                 half.deadline = now.at + self.config.auth_timeout;
                 let outcome = match exchange {
                     Exchange::IkeAuth => self.authenticate(now, &mut half, &payloads),
+                    Exchange::IkeIntermediate => self.exchange_keys(now, &mut half, &payloads),
                     // The client gives up, mostly because it does not like our certificate.
                     Exchange::Informational => Outcome::Close(Vec::new()),
                     _ => Outcome::Close(error(notify::INVALID_SYNTAX)),
@@ -129,8 +137,13 @@ impl Gateway {
         (id, exchange): (u32, Exchange),
         outcome: Outcome,
     ) {
+        let mut keys = None;
         let (answer, arrival) = match outcome {
             Outcome::Answer(answer) => (answer, None),
+            Outcome::Keys(answer, new) => {
+                keys = Some(new);
+                (answer, None)
+            }
             Outcome::Up(answer, arrival) => (answer, Some(arrival)),
             Outcome::Wait(question) => {
                 if let Stage::Aaa(_, request) = &mut half.stage {
@@ -147,6 +160,9 @@ impl Gateway {
             }
         };
         half.sa.respond(id, exchange, &answer, &mut *self.random);
+        if let Some(keys) = keys {
+            half.sa.change_keys(*keys);
+        }
         let Some(arrival) = arrival else { return self.keep(spi_r, half) };
         let path = half.path;
         self.flush(&mut half.sa, path);
@@ -218,8 +234,10 @@ impl Gateway {
             Stage::Resumed(ticket) => self.resume(now, half, *ticket, payloads),
             Stage::Eap(login) => self.eap(now, half, login, payloads),
             Stage::Final(login) => self.final_auth(now, half, *login, payloads),
-            // The request before it has no answer yet: no other one is taken by the IKE SA.
-            Stage::Aaa(..) | Stage::Closed => Outcome::Close(error(notify::AUTHENTICATION_FAILED)),
+            // Out of turn; and while AAA is asked no other request is taken by the IKE SA.
+            Stage::Intermediate(_) | Stage::Aaa(..) | Stage::Closed => {
+                Outcome::Close(error(notify::AUTHENTICATION_FAILED))
+            }
         }
     }
 

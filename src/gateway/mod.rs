@@ -17,6 +17,7 @@ mod cookie;
 mod event;
 mod faults;
 mod init;
+mod intermediate;
 mod limiter;
 mod live;
 mod login;
@@ -35,7 +36,7 @@ mod ticket;
 mod timers;
 mod untried;
 
-pub use crate::ike::proposal::EspChoice;
+pub use crate::ike::proposal::{EspChoice, Wish};
 pub use behind::Behind;
 pub use config::{Dpd, Elsewhere, GatewayConfig, User, address_identity};
 pub use event::{Counters, DownReason, DropReason, GatewayEvent, GatewayTransmit, Port, Refusal};

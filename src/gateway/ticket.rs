@@ -129,7 +129,7 @@ fn fresh(random: &mut dyn Random) -> (PacketProtection, [u8; 4]) {
 
 impl Ticket {
     fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let IkeSuite { encr, integ, prf, group } = self.suite;
+        let IkeSuite { encr, integ, prf, group, .. } = self.suite;
         // Room enough from the start: a vector that grows leaves copies of the key behind.
         let class: usize = self.class.iter().map(|class| class.len() + 2).sum();
         let mut out = Zeroizing::new(Vec::with_capacity(
@@ -169,6 +169,8 @@ impl Ticket {
             integ: if integ == 0 { None } else { Some(Integ::from_id(integ)?) },
             prf: Prf::from_id(prf)?,
             group: Group::from_id(group)?,
+            // It is in the old SK_d.
+            additional: None,
         };
         let [kind] = take(&mut rest)?;
         let address4 = Ipv4Addr::from(take::<4>(&mut rest)?);
@@ -218,6 +220,7 @@ mod tests {
                 integ: Some(Integ::HmacSha512_256),
                 prf: Prf::HmacSha512,
                 group: Group::Ecp256,
+                additional: None,
             },
             sk_d: Secret::new(vec![9; 64]),
             id: Identity { kind: 201, data: b"*$AnyConnectClient$*".to_vec() },

@@ -6,6 +6,7 @@ pub mod dialect;
 pub mod eap;
 pub mod established;
 pub mod initiator;
+pub mod intermediate;
 pub mod keys;
 pub mod message;
 pub mod ppk;

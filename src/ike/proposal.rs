@@ -1,7 +1,7 @@
 //! Suites and their negotiation (RFC 7296 2.7, 3.3).
 
 use super::message::{Payload, Proposal, Transform, protocol, transform_kind};
-use crate::crypto::{Encr, Group, Integ, Prf};
+use crate::crypto::{Encr, Group, Integ, Kem, Prf};
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +17,8 @@ pub struct IkeSuite {
     pub prf: Prf,
     /// Key exchange.
     pub group: Group,
+    /// A key exchange after it (RFC 9370). A rekeyed IKE SA has the one of the SA before it, whose SK_d is in its keys.
+    pub additional: Option<Kem>,
 }
 
 /// The algorithms of a Child SA.
@@ -45,6 +47,21 @@ pub struct Algorithms {
     pub groups: Vec<Group>,
     /// ESP: offer extended sequence numbers, and take them where both sides can.
     pub esn: bool,
+    /// IKE_SA_INIT: ML-KEM-768 as an additional key exchange. Rekeys are without it: SK_d, which their keys come from, has it in it.
+    pub ml_kem: Wish,
+}
+
+/// What becomes of an algorithm that few peers have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wish {
+    /// Not at all.
+    #[default]
+    No,
+    /// Where the peer has it too.
+    Offer,
+    /// Nothing without it.
+    Require,
 }
 
 /// Transform ID "none" of integrity and key exchange.
@@ -93,6 +110,7 @@ impl Algorithms {
             prf: vec![Prf::HmacSha512, Prf::HmacSha384, Prf::HmacSha256],
             groups: GROUPS.to_vec(),
             esn: false,
+            ml_kem: Wish::No,
         }
     }
 
@@ -104,6 +122,7 @@ impl Algorithms {
             prf: Vec::new(),
             groups: GROUPS.to_vec(),
             esn: true,
+            ml_kem: Wish::No,
         }
     }
 
@@ -113,7 +132,22 @@ impl Algorithms {
         let others = self.groups.iter().filter(|group| Some(**group) != first);
         let prfs = self.prf.iter().map(|prf| transform(transform_kind::PRF, prf.id()));
         let groups = preferred.chain(others).map(|group| transform(transform_kind::KE, group.id()));
-        self.proposals(protocol::IKE, spi, &prfs.chain(groups).collect::<Vec<_>>())
+        let mut rest = prfs.chain(groups).collect::<Vec<_>>();
+        let without = self.proposals(protocol::IKE, spi, &rest);
+        if self.ml_kem == Wish::No {
+            return without;
+        }
+        // Whoever does not know the kind of transform takes a proposal without it (RFC 7296 3.3.6).
+        rest.push(transform(transform_kind::ADDITIONAL_KE, Kem::MlKem768.id()));
+        let mut all = self.proposals(protocol::IKE, spi, &rest);
+        all.extend(without.into_iter().filter(|_| self.ml_kem == Wish::Offer));
+        (1..).zip(&mut all).for_each(|(number, proposal)| proposal.number = number);
+        all
+    }
+
+    /// The same for rekeys.
+    pub fn without_ml_kem(&self) -> Self {
+        Self { ml_kem: Wish::No, ..self.clone() }
     }
 
     /// The proposals of a Child SA; with `pfs` the groups are offered too (CREATE_CHILD_SA only).
@@ -148,17 +182,21 @@ impl Algorithms {
     /// Also the proposal to send back, which still has the peer's SPI (empty or 8 octets): the answer to a rekey carries
     /// the responder's own in its place.
     pub fn choose_ike(&self, offered: &[Proposal]) -> Option<(IkeSuite, Proposal)> {
-        use transform_kind::{ENCR, INTEG, KE, PRF};
-        offered
-            .iter()
-            .filter(|p| p.protocol == protocol::IKE && has_only(p, &[ENCR, PRF, INTEG, KE]))
-            .find_map(|offer| {
-                let (encr, integ, mut answer) = self.choose_protection(offer)?;
-                let prf = *self.prf.iter().find(|prf| offers(offer, PRF, prf.id()))?;
-                let group = *self.groups.iter().find(|group| offers(offer, KE, group.id()))?;
-                answer.extend([transform(PRF, prf.id()), transform(KE, group.id())]);
-                Some((IkeSuite { encr, integ, prf, group }, Proposal { transforms: answer, ..offer.clone() }))
-            })
+        use transform_kind::{ADDITIONAL_KE, ENCR, INTEG, KE, PRF};
+        let kinds = [ENCR, PRF, INTEG, KE, ADDITIONAL_KE];
+        let kinds = if self.ml_kem == Wish::No { &kinds[..4] } else { &kinds };
+        offered.iter().filter(|p| p.protocol == protocol::IKE && has_only(p, kinds)).find_map(|offer| {
+            let (encr, integ, mut answer) = self.choose_protection(offer)?;
+            let prf = *self.prf.iter().find(|prf| offers(offer, PRF, prf.id()))?;
+            let group = *self.groups.iter().find(|group| offers(offer, KE, group.id()))?;
+            let additional = self.choose_additional(offer)?;
+            answer.extend([transform(PRF, prf.id()), transform(KE, group.id())]);
+            if has(offer, ADDITIONAL_KE) {
+                answer.push(transform(ADDITIONAL_KE, additional.map_or(NONE, Kem::id)));
+            }
+            let suite = IkeSuite { encr, integ, prf, group, additional };
+            Some((suite, Proposal { transforms: answer, ..offer.clone() }))
+        })
     }
 
     /// The same for a Child SA; the peer's SPI is in the offered proposal and returned. The answer carries `spi`.
@@ -187,6 +225,17 @@ impl Algorithms {
             })
     }
 
+    /// The additional key exchange of this offer; `None` where it does not fit.
+    fn choose_additional(&self, offer: &Proposal) -> Option<Option<Kem>> {
+        use transform_kind::ADDITIONAL_KE;
+        if self.ml_kem != Wish::No && offers(offer, ADDITIONAL_KE, Kem::MlKem768.id()) {
+            return Some(Some(Kem::MlKem768));
+        }
+        // "None" beside others says that the peer can do without (RFC 9370 2.2.1).
+        let without = !has(offer, ADDITIONAL_KE) || offers(offer, ADDITIONAL_KE, NONE);
+        (without && self.ml_kem != Wish::Require).then_some(None)
+    }
+
     /// Encryption and integrity, and the transforms of the answer.
     fn choose_protection(&self, offer: &Proposal) -> Option<(Encr, Option<Integ>, Vec<Transform>)> {
         use transform_kind::INTEG;
@@ -212,7 +261,11 @@ impl Algorithms {
         let (encr, integ) = chosen_protection(answer)?;
         let prf = Prf::from_id(chosen(answer, transform_kind::PRF)?.id)?;
         let group = Group::from_id(chosen(answer, transform_kind::KE)?.id)?;
-        Some((IkeSuite { encr, integ, prf, group }, answer.spi.clone()))
+        let additional = match chosen(answer, transform_kind::ADDITIONAL_KE) {
+            Some(transform) => Some(Kem::from_id(transform.id)?),
+            None => None,
+        };
+        Some((IkeSuite { encr, integ, prf, group, additional }, answer.spi.clone()))
     }
 
     /// The same for a Child SA. Also the peer's SPI.

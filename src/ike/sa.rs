@@ -1,7 +1,8 @@
 //! One IKE SA: message IDs, windows, retransmission, encryption (RFC 7296 2.1 to 2.3). Both roles.
 
+use super::intermediate::IntAuth;
 use super::keys::SaKeys;
-use super::message::{Exchange, HEADER_LEN, Header, Notify, Payload, Spi, notify};
+use super::message::{Exchange, HEADER_LEN, Header, Notify, Payload, Spi, encode_payloads, notify};
 use super::ppk::Ppk;
 use super::proposal::IkeSuite;
 use super::sk::{Opened, Opener, Outgoing, Sealer, SkError};
@@ -9,9 +10,23 @@ use crate::crypto::{PacketProtection, Random, Secret};
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Requests that may wait for the window; more are refused, since a peer that does not answer must not make us grow.
 const QUEUE_LIMIT: usize = 16;
+
+/// Our direction, and the peer's requests and answers.
+fn protect(initiator: bool, suite: &IkeSuite, keys: &SaKeys) -> (Sealer, Opener, Opener) {
+    let protection =
+        |e: &Secret, a: &Secret| PacketProtection::new(suite.encr, suite.integ, e.expose(), a.expose());
+    let (ours, theirs) = if initiator {
+        ((&keys.sk_ei, &keys.sk_ai), (&keys.sk_er, &keys.sk_ar))
+    } else {
+        ((&keys.sk_er, &keys.sk_ar), (&keys.sk_ei, &keys.sk_ai))
+    };
+    let opener = || Opener::new(protection(theirs.0, theirs.1));
+    (Sealer::new(protection(ours.0, ours.1)), opener(), opener())
+}
 
 /// How requests are repeated (law 4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,6 +132,7 @@ pub struct IkeSa {
     sealer: Sealer,
     opener_requests: Opener,
     opener_responses: Opener,
+    int_auth: IntAuth,
     fragment: Option<usize>,
     rule: Retransmission,
     next_id: u32,
@@ -143,22 +159,17 @@ impl IkeSa {
         fragment: Option<usize>,
         retransmission: Retransmission,
     ) -> Self {
-        let protection =
-            |e: &Secret, a: &Secret| PacketProtection::new(suite.encr, suite.integ, e.expose(), a.expose());
-        let (ours, theirs) = if initiator {
-            ((&keys.sk_ei, &keys.sk_ai), (&keys.sk_er, &keys.sk_ar))
-        } else {
-            ((&keys.sk_er, &keys.sk_ar), (&keys.sk_ei, &keys.sk_ai))
-        };
+        let (sealer, opener_requests, opener_responses) = protect(initiator, &suite, &keys);
         Self {
             initiator,
             spi_i,
             spi_r,
             suite,
-            sealer: Sealer::new(protection(ours.0, ours.1)),
-            opener_requests: Opener::new(protection(theirs.0, theirs.1)),
-            opener_responses: Opener::new(protection(theirs.0, theirs.1)),
+            sealer,
+            opener_requests,
+            opener_responses,
             keys,
+            int_auth: IntAuth::default(),
             fragment,
             rule: retransmission,
             next_id: first_ids.0,
@@ -189,6 +200,37 @@ impl IkeSa {
     /// The keys, for AUTH, Child SAs and rekeys.
     pub fn keys(&self) -> &SaKeys {
         &self.keys
+    }
+
+    /// Other keys from the next message on, after a further key exchange (RFC 9370 2.2.2). They must never have been used.
+    pub fn change_keys(&mut self, keys: SaKeys) {
+        (self.sealer, self.opener_requests, self.opener_responses) =
+            protect(self.initiator, &self.suite, &keys);
+        self.keys = keys;
+    }
+
+    /// What AUTH covers of the IKE_INTERMEDIATE exchanges so far; see [`IntAuth::octets`].
+    pub fn int_auth(&self) -> Vec<u8> {
+        self.int_auth.octets()
+    }
+
+    fn seal(&mut self, head: &Outgoing, payloads: &[Payload], random: &mut dyn Random) -> Vec<Vec<u8>> {
+        let (first, chain) = encode_payloads(payloads);
+        let chain = Zeroizing::new(chain);
+        if head.exchange == Exchange::IkeIntermediate {
+            self.int_auth.take(self.suite.prf, &self.keys, &head.header(first, 0), first, &chain);
+        }
+        self.sealer.seal_chain(head, first, &chain, self.fragment, random)
+    }
+
+    fn open(&mut self, header: &Header, datagram: &[u8]) -> Result<Opened, SkError> {
+        let opener = if header.response { &mut self.opener_responses } else { &mut self.opener_requests };
+        let Some((first, chain)) = opener.open_chain(header, datagram)? else { return Ok(Opened::Fragment) };
+        let opened = Opener::decode(first, &chain)?;
+        if header.exchange == Exchange::IkeIntermediate {
+            self.int_auth.take(self.suite.prf, &self.keys, header, first, &chain);
+        }
+        Ok(opened)
     }
 
     /// The keys with a PPK in them (RFC 8784): what encrypts stays as it is, and goes on counting.
@@ -286,7 +328,7 @@ impl IkeSa {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         let head = self.head(exchange, false, id);
-        let datagrams = self.sealer.seal(&head, payloads, self.fragment, random);
+        let datagrams = self.seal(&head, payloads, random);
         self.outbox.extend(datagrams.iter().cloned());
         self.outstanding = Some(Outstanding {
             id,
@@ -326,7 +368,7 @@ impl IkeSa {
     pub fn respond(&mut self, id: u32, exchange: Exchange, payloads: &[Payload], random: &mut dyn Random) {
         let Some(request) = self.in_progress.take() else { return };
         let head = self.head(exchange, true, id);
-        let response = self.sealer.seal(&head, payloads, self.fragment, random);
+        let response = self.seal(&head, payloads, random);
         self.outbox.extend(response.iter().cloned());
         self.answered = Some(Answered { id, request, response });
         self.expected_id = id.wrapping_add(1);
@@ -384,7 +426,7 @@ impl IkeSa {
             // Its answer is being made (a person may be typing): the repetition changes nothing.
             return if current == datagram { Ok(Received::Retransmission) } else { Err(Dropped::Window(id)) };
         }
-        match self.opener_requests.open(header, datagram) {
+        match self.open(header, datagram) {
             Ok(Opened::Fragment) => Ok(Received::Fragment),
             Ok(Opened::Message(payloads)) => {
                 self.in_progress = Some(datagram.to_vec());
@@ -418,7 +460,7 @@ impl IkeSa {
         let expected = self.outstanding.as_ref().filter(|o| o.id == id && o.exchange == header.exchange);
         let Some(out) = expected else { return Err(Dropped::Window(id)) };
         let round_trip = (out.tries == 1).then(|| now.since(out.sent));
-        match self.opener_responses.open(header, datagram)? {
+        match self.open(header, datagram)? {
             Opened::Fragment => Ok(Received::Fragment),
             Opened::Message(payloads) => {
                 self.outstanding = None;

@@ -6,6 +6,7 @@ mod cipher;
 mod ecdsa;
 mod kex;
 mod mac;
+mod ml_kem;
 mod modp;
 mod openssl;
 mod rsa;

@@ -125,6 +125,20 @@ unpack() {
     done
 }
 
+# wheel VARIABLE PROJECT VERSION: a module in pure Python from PyPI, not installed but left in its archive, which Python reads as it
+# is. VARIABLE names the archive then.
+wheel() {
+    local variable=$1 project=$2 version=$3 file
+    [[ -z ${!variable:-} ]] || return 0
+    if [[ -z ${IKEEP_NO_INSTALL:-} ]] && have python3; then
+        python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$scratch/$project" "$project==$version" \
+            >"$scratch/pip.log" 2>&1 </dev/null || echo "$project could not be downloaded"
+    fi
+    for file in "$scratch/$project"/*.whl; do
+        if [[ -r $file ]]; then declare -gx "$variable=$file"; fi
+    done
+}
+
 # count_cargo_tests LOG: adds up what cargo's test runners counted; whether they counted anything. A test that says
 # "left out: .." has passed for its runner, but has shown nothing: it counts as skipped ("LEFT OUT: .." is for one that its
 # runner counts as ignored).

@@ -9,6 +9,7 @@ mod harness;
 mod herd;
 mod honours;
 mod logins;
+mod ml_kem;
 mod mobike;
 mod ppk;
 mod race;

@@ -5,7 +5,7 @@ use ikeep::client::{AuthKind, Event, Order, Reconnected, Signal};
 use ikeep::crypto::{Group, Secret};
 use ikeep::gateway::TokenFault;
 use ikeep::ike::eap::Notice;
-use ikeep::ike::proposal::Algorithms;
+use ikeep::ike::proposal::{Algorithms, Wish};
 use ikeep::reconnect::{Cause, OnSuspend, State, Why};
 use std::time::Duration;
 
@@ -323,6 +323,7 @@ fn aead_suites() {
         prf: vec![Prf::HmacSha384],
         groups,
         esn: true,
+        ml_kem: Wish::No,
     };
     let mut world = World::with(
         23,

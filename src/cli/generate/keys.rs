@@ -171,7 +171,7 @@ pub(super) const KEYS: &[About] = &[
         "resumption",
         "\"off\", \"after-token\" or \"first\"",
         "\"off\"",
-        "Ask the gateway for a ticket and come back with it (RFC 5723): where there is no session token or it is refused, or wherever there is a ticket. Not where a PPK is configured.",
+        "Ask the gateway for a ticket and come back with it (RFC 5723): where there is no session token or it is refused, or wherever there is a ticket. Not where a PPK is configured or ML-KEM required.",
     ),
     about(
         GATEWAY,
@@ -270,6 +270,13 @@ pub(super) const KEYS: &[About] = &[
         "boolean",
         "false",
         "No connection to a gateway that does not have the PPK.",
+    ),
+    about(
+        GATEWAY,
+        "ml_kem",
+        "\"no\", \"offer\" or \"require\"",
+        "\"no\"",
+        "ML-KEM-768 as a key exchange beside the usual one (RFC 9370), against whoever records now and has a quantum computer later. It costs a round trip.",
     ),
     about(DIALECT, "initial_id_type", "number", "201", "ID type of the first IDi of a login."),
     about(DIALECT, "reconnect_id_type", "number", "11", "ID type of the IDi of a reconnect."),

@@ -20,7 +20,7 @@ impl Client {
         let settings = &self.settings;
         let group = sa.suite().group.id();
         let policy = SaPolicy {
-            ike: settings.ike.clone(),
+            ike: settings.ike.without_ml_kem(),
             esp: settings.esp.clone(),
             ike_lifetime: Some(jittered(settings.ike_lifetime, &mut *self.random)),
             child_lifetime: Some(jittered(settings.child_lifetime, &mut *self.random)),

@@ -28,6 +28,7 @@ fn login() -> SessionView {
             integ: Some(Integ::HmacSha512_256),
             prf: Prf::HmacSha512,
             group: Group::Ecp256,
+            additional: None,
         },
         spis: (spi("67C3394ED1EAADE7"), spi("EBFE2587F20EA7C2")),
         lifetime: Duration::from_secs(86_400),

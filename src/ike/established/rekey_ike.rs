@@ -120,7 +120,8 @@ impl Established {
         if first_error_notify(payloads).is_some() {
             return None;
         }
-        let (suite, spi) = self.policy.ike.accept_ike(proposals(payloads)?)?;
+        let (mut suite, spi) = self.policy.ike.accept_ike(proposals(payloads)?)?;
+        suite.additional = self.current.sa.suite().additional;
         let spi_r: Spi = spi.as_slice().try_into().ok().filter(|s| *s != [0; 8])?;
         let answer = CreateChild::read(payloads)?;
         let (group, data) = answer.ke?;
@@ -189,11 +190,12 @@ impl Established {
         let syntax = || refusal(notify::INVALID_SYNTAX, Vec::new());
         let request = CreateChild::read(payloads).ok_or_else(syntax)?;
         let offered = proposals(payloads).ok_or_else(syntax)?;
-        let (suite, mut chosen) = self
+        let (mut suite, mut chosen) = self
             .policy
             .ike
             .choose_ike(offered)
             .ok_or_else(|| refusal(notify::NO_PROPOSAL_CHOSEN, Vec::new()))?;
+        suite.additional = self.current.sa.suite().additional;
         let spi_i: Spi = chosen.spi.as_slice().try_into().map_err(|_| syntax())?;
         let (group, data) = request.ke.ok_or_else(syntax)?;
         if group != suite.group.id() {

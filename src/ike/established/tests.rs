@@ -88,6 +88,7 @@ fn beginning(initiator: bool) -> (IkeSa, SaParams) {
         integ: Some(suite.integ[0]),
         prf: suite.prf[0],
         group: Group::Curve25519,
+        additional: None,
     };
     let esp = Algorithms::esp();
     let esp = EspSuite { encr: esp.encr[0], integ: Some(esp.integ[0]), group: None, esn: false };

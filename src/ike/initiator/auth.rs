@@ -16,7 +16,7 @@ use super::ppk::Mixing;
 use super::resume;
 use super::sign::{Signatures, Unsigned};
 use super::{Credentials, Failure, InitiatorConfig, InitiatorEvent};
-use crate::crypto::{Random, Secret};
+use crate::crypto::{KemKey, Random, Secret};
 use crate::esp::TrafficSelector;
 use crate::time::{Instant, Now};
 use std::collections::VecDeque;
@@ -26,7 +26,9 @@ use std::time::Duration;
 const CERT_X509: u8 = 4;
 
 /// Where the exchange stands.
-enum Phase {
+pub(super) enum Phase {
+    /// The answer to IKE_INTERMEDIATE has the additional key exchange.
+    Intermediate(Box<KemKey>),
     /// The first answer must carry the gateway's proof.
     Proof,
     /// The gateway is proved, EAP goes on.
@@ -45,7 +47,7 @@ pub(super) struct Auth {
     pub(super) ppk: Mixing,
     pub(super) child_spi: u32,
     pub(super) eap: Option<Peer>,
-    step: Phase,
+    pub(super) step: Phase,
     asking: bool,
     scanning: bool,
     pub(super) signatures: Signatures,
@@ -119,7 +121,7 @@ impl Auth {
             Credentials::Ticket(ticket) => (resume::identity(&ticket.id), None),
         };
         let mut auth = Self {
-            ppk: Mixing::begin(config.ppk.as_ref(), &keyed)?,
+            ppk: Mixing::No,
             sa: Some(sa),
             id,
             child_spi: esp_spi(random),
@@ -136,7 +138,11 @@ impl Auth {
             round_trip: keyed.round_trip,
             keyed,
         };
-        auth.begin(now.at, config, events, random)?;
+        if auth.keyed.suite.additional.is_some() {
+            auth.exchange_keys(now.at, random);
+        } else {
+            auth.authenticate(now.at, config, events, random)?;
+        }
         Ok(auth)
     }
 
@@ -192,17 +198,35 @@ impl Auth {
 
     /// Our AUTH payload of method 2 with this key.
     fn auth_payload(&self, keys: &SaKeys, key: &Secret) -> Payload {
-        let (prf, keyed) = (self.keyed.suite.prf, &self.keyed);
-        let octets = signed_octets(prf, &keys.sk_pi, &keyed.request, &keyed.nr, &self.id);
-        let data = shared_key_auth(prf, key.expose(), &octets).expose().to_vec();
+        let octets = self.octets(&keys.sk_pi, true, &self.id);
+        let data = shared_key_auth(self.keyed.suite.prf, key.expose(), &octets).expose().to_vec();
         Payload::Auth { method: method::SHARED_KEY, data }
     }
 
     pub(super) fn request(&mut self, now: Instant, payloads: Vec<Payload>, random: &mut dyn Random) {
+        self.request_in(now, Exchange::IkeAuth, payloads, random);
+    }
+
+    pub(super) fn request_in(
+        &mut self,
+        now: Instant,
+        exchange: Exchange,
+        payloads: Vec<Payload>,
+        random: &mut dyn Random,
+    ) {
         self.deadline = now + self.exchange_timeout;
         if let Some(sa) = self.sa.as_mut() {
-            sa.request(now, Exchange::IkeAuth, payloads, random);
+            sa.request(now, exchange, payloads, random);
         }
+    }
+
+    /// What our AUTH covers, or the gateway's.
+    pub(super) fn octets(&self, sk_p: &Secret, ours: bool, id: &Identity) -> Vec<u8> {
+        let keyed = &self.keyed;
+        let (message, nonce) = if ours { (&keyed.request, &keyed.nr) } else { (&keyed.response, &keyed.ni) };
+        let mut octets = signed_octets(keyed.suite.prf, sk_p, message, nonce, id);
+        octets.extend(self.sa.as_ref().map(IkeSa::int_auth).unwrap_or_default());
+        octets
     }
 
     pub(super) fn is_asking(&self) -> bool {
@@ -274,6 +298,9 @@ impl Auth {
                 _ => Failure::Child(describe(n)),
             }
             .into());
+        }
+        if matches!(self.step, Phase::Intermediate(_)) {
+            return self.keys_exchanged(now.at, config, payloads, events, random);
         }
         if let Credentials::Ticket(ticket) = &config.credentials {
             if let Err(failure) = self.check_resumed(ticket, payloads) {
@@ -460,8 +487,7 @@ impl Auth {
         if let Some(leaf) = certs.first() {
             config.trust.check_idr(leaf, &id)?;
         }
-        let keyed = &self.keyed;
-        let octets = signed_octets(keyed.suite.prf, &keyed.keys.sk_pr, &keyed.response, &keyed.ni, &id);
+        let octets = self.octets(&self.keyed.keys.sk_pr, false, &id);
         verify_signature(auth_method, data, &octets, &verified.spki, config.dialect.rsa_auth_sha1)
             .map_err(|_| Failure::GatewayAuth)?;
         self.gateway = Some((verified.clone(), id));
@@ -476,7 +502,7 @@ impl Auth {
             _ => None,
         });
         let data = data.ok_or(Failure::Protocol("no AUTH after the login"))?;
-        let octets = signed_octets(keyed.suite.prf, &keyed.keys.sk_pr, &keyed.response, &keyed.ni, id);
+        let octets = self.octets(&keyed.keys.sk_pr, false, id);
         let expected = shared_key_auth(keyed.suite.prf, self.eap_key(&keyed.keys.sk_pr).expose(), &octets);
         if expected == Secret::from(data.as_slice()) { Ok(()) } else { Err(Failure::GatewayAuth) }
     }

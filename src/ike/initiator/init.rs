@@ -6,7 +6,7 @@ use super::super::keys::SaKeys;
 use super::super::message::{
     GatewayId, Header, Notify, Payload, Redirect, Spi, decode_message, encode_message, find_notify, notify,
 };
-use super::super::proposal::{IkeSuite, proposals};
+use super::super::proposal::{IkeSuite, Wish, proposals};
 use super::super::sa::{Dropped, Retransmission};
 use super::super::sk::Outgoing;
 use super::resume;
@@ -147,6 +147,10 @@ impl Init {
             Payload::Notify(Notify::status(notify::IKEV2_FRAGMENTATION_SUPPORTED, Vec::new())),
             Payload::Notify(Notify::status(notify::SIGNATURE_HASH_ALGORITHMS, our_hash_algorithms())),
         ]);
+        if config.ike.ml_kem != Wish::No {
+            let supported = notify::INTERMEDIATE_EXCHANGE_SUPPORTED;
+            payloads.push(Payload::Notify(Notify::status(supported, Vec::new())));
+        }
         if config.ppk.is_some() {
             payloads.push(Payload::Notify(Notify::status(notify::USE_PPK, Vec::new())));
         }
@@ -235,7 +239,16 @@ impl Init {
                 return Ok(None);
             }
             // Nobody has proved anything yet: remember it for people, and go on listening (RFC 7296 2.21.1).
-            self.hint = Some(describe(error));
+            let told = describe(error);
+            let insists = !resuming && config.ike.ml_kem == Wish::Require;
+            self.hint = Some(match error.kind {
+                notify::NO_PROPOSAL_CHOSEN if insists => {
+                    format!(
+                        "{told}; nothing without ML-KEM-768 was offered: ml_kem = \"require\" in the config file"
+                    )
+                }
+                _ => told,
+            });
             return Ok(None);
         }
         self.accept(now, config, &header, &payloads, datagram).map(|keyed| Some(Box::new(keyed)))
@@ -283,6 +296,11 @@ impl Init {
                 let (suite, _) = proposals(payloads)
                     .and_then(|p| config.ike.accept_ike(p))
                     .ok_or_else(|| wrong("a proposal that was not offered"))?;
+                if suite.additional.is_some()
+                    && find_notify(payloads, notify::INTERMEDIATE_EXCHANGE_SUPPORTED).is_none()
+                {
+                    return Err(wrong("an additional key exchange without IKE_INTERMEDIATE"));
+                }
                 let (group, public) = ke.ok_or_else(|| wrong("no KE payload"))?;
                 if suite.group != self.group || group != self.group.id() {
                     return Err(wrong("another group than the one sent"));

@@ -8,6 +8,7 @@ mod asked;
 mod auth;
 mod heard;
 mod init;
+mod intermediate;
 mod outcome;
 mod ppk;
 mod resume;
@@ -230,8 +231,10 @@ pub enum Failure {
 /// What the owner must know.
 #[derive(Debug)]
 pub enum InitiatorEvent {
-    /// A valid IKE_SA_INIT answer arrived; IKE_AUTH is on its way.
+    /// A valid IKE_SA_INIT answer arrived; IKE_AUTH is on its way, or IKE_INTERMEDIATE before it.
     InitAnswered,
+    /// The keys of the IKE SA are those that IKE_AUTH is encrypted with.
+    Keyed,
     /// An answer to IKE_SA_INIT wants us at another gateway. It has proved nothing: call [`Initiator::go_to`], or not. The
     /// attempt goes on meanwhile.
     Redirected(GatewayId),
@@ -362,7 +365,12 @@ impl Initiator {
                     self.round_trips = keyed.round_trips;
                     self.events.push_back(InitiatorEvent::InitAnswered);
                     match Auth::new(now, &self.config, *keyed, &mut self.events, random) {
-                        Ok(auth) => self.stage = Stage::Auth(Box::new(auth)),
+                        Ok(auth) => {
+                            if auth.is_keyed() {
+                                self.events.push_back(InitiatorEvent::Keyed);
+                            }
+                            self.stage = Stage::Auth(Box::new(auth));
+                        }
                         Err(failure) => {
                             self.stage = Stage::Over;
                             self.events.push_back(InitiatorEvent::Failed(failure));

@@ -46,7 +46,8 @@ pub(super) fn keys(
     (spi_i, spi_r): (&Spi, &Spi),
 ) -> Option<(IkeSuite, SaKeys)> {
     let Ticket { encr, integ, prf, group, .. } = *ticket;
-    let suite = IkeSuite { encr, integ, prf, group };
+    // An additional key exchange is in the old SK_d.
+    let suite = IkeSuite { encr, integ, prf, group, additional: None };
     let fits = (16.max(prf.len() / 2)..=NONCE_MAX).contains(&nr.len());
     fits.then(|| (suite, SaKeys::derive_resumed(&suite, &ticket.sk_d, ni, nr, spi_i, spi_r)))
 }

@@ -2,7 +2,7 @@
 //!
 //! What waits for one is made anew when it is there; the octets to sign come out the same, and by them the signature is found.
 
-use super::super::auth::{Signing, method, read_hash_algorithms, signed_octets, signing, takes_ed25519};
+use super::super::auth::{Signing, method, read_hash_algorithms, signing, takes_ed25519};
 use super::super::cert::OwnCertificate;
 use super::super::eap::{Peer, Step};
 use super::super::keys::SaKeys;
@@ -127,7 +127,7 @@ impl Auth {
             let what = "the gateway does not take signatures of Ed25519 keys";
             return Err(Failure::OwnCertificate(what).into());
         }
-        let octets = signed_octets(prf, &keys.sk_pi, &keyed.request, &keyed.nr, &self.id);
+        let octets = self.octets(&keys.sk_pi, true, &self.id);
         let hashes = announced.map(read_hash_algorithms);
         let cannot = |_| Failure::OwnCertificate("its key cannot make a signature that the gateway takes");
         let signer = own.signer();

@@ -8,9 +8,15 @@ const CBC: IkeSuite = IkeSuite {
     integ: Some(Integ::HmacSha384_192),
     prf: Prf::HmacSha512,
     group: Group::Ecp256,
+    additional: None,
 };
-const GCM: IkeSuite =
-    IkeSuite { encr: Encr::AesGcm128, integ: None, prf: Prf::HmacSha256, group: Group::Curve25519 };
+const GCM: IkeSuite = IkeSuite {
+    encr: Encr::AesGcm128,
+    integ: None,
+    prf: Prf::HmacSha256,
+    group: Group::Curve25519,
+    additional: None,
+};
 
 fn secret(octet: u8) -> Secret {
     Secret::new(vec![octet; 32])

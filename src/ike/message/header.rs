@@ -47,6 +47,8 @@ pub enum Exchange {
     Informational,
     /// 38 (RFC 5723)
     IkeSessionResume,
+    /// 43 (RFC 9242)
+    IkeIntermediate,
     /// Any other number.
     Other(u8),
 }
@@ -60,6 +62,7 @@ impl Exchange {
             Self::CreateChildSa => 36,
             Self::Informational => 37,
             Self::IkeSessionResume => 38,
+            Self::IkeIntermediate => 43,
             Self::Other(number) => number,
         }
     }
@@ -73,6 +76,7 @@ impl From<u8> for Exchange {
             36 => Self::CreateChildSa,
             37 => Self::Informational,
             38 => Self::IkeSessionResume,
+            43 => Self::IkeIntermediate,
             other => Self::Other(other),
         }
     }

@@ -72,6 +72,7 @@ types! {
     USE_PPK = 16435,
     PPK_IDENTITY = 16436,
     NO_PPK_AUTH = 16437,
+    INTERMEDIATE_EXCHANGE_SUPPORTED = 16438,
 }
 
 /// The first status type: what is below is an error.

@@ -21,6 +21,8 @@ pub mod transform_kind {
     /// Key exchange method, "Diffie-Hellman group".
     pub const KE: u8 = 4;
     pub const ESN: u8 = 5;
+    /// ADDITIONAL_KEY_EXCHANGE_1 (RFC 9370); 7 to 12 are the others.
+    pub const ADDITIONAL_KE: u8 = 6;
 }
 
 /// A proposal (RFC 7296 3.3.1).
@@ -39,7 +41,7 @@ pub struct Proposal {
 /// A transform with its key length attribute. Transforms with other attributes are not understood and left out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Transform {
-    /// 1 encryption, 2 PRF, 3 integrity, 4 key exchange, 5 ESN.
+    /// 1 encryption, 2 PRF, 3 integrity, 4 key exchange, 5 ESN, 6 to 12 additional key exchanges.
     pub kind: u8,
     /// Transform ID.
     pub id: u16,

@@ -1,7 +1,7 @@
 //! Negotiation: what is offered, chosen and accepted.
 
 use super::*;
-use transform_kind::{ENCR, ESN, INTEG, KE, PRF};
+use transform_kind::{ADDITIONAL_KE, ENCR, ESN, INTEG, KE, PRF};
 
 fn t(kind: u8, id: u16) -> Transform {
     Transform { kind, id, key_bits: None }
@@ -36,6 +36,7 @@ const SEED_IKE_SUITE: IkeSuite = IkeSuite {
     integ: Some(Integ::HmacSha512_256),
     prf: Prf::HmacSha512,
     group: Group::Ecp256,
+    additional: None,
 };
 
 #[test]
@@ -260,4 +261,58 @@ fn there_is_one_sa_payload_or_none() {
     assert_eq!(proposals(&[nonce.clone(), sa.clone()]).map(<[_]>::len), Some(1));
     assert_eq!(proposals(&[nonce]), None);
     assert_eq!(proposals(&[sa.clone(), sa]), None);
+}
+
+#[test]
+fn ml_kem_is_offered_before_the_same_without_it() {
+    let wish = |ml_kem| Algorithms { ml_kem, ..Algorithms::ike() };
+    let numbers = |offer: &[Proposal]| offer.iter().map(|p| p.number).collect::<Vec<_>>();
+    let with = |offer: &[Proposal]| -> Vec<bool> {
+        offer.iter().map(|p| p.transforms.contains(&t(ADDITIONAL_KE, 36))).collect()
+    };
+    let (no, offer, require) = (wish(Wish::No), wish(Wish::Offer), wish(Wish::Require));
+    let said = offer.ike_proposals(&[], None);
+    assert_eq!((numbers(&said), with(&said)), (vec![1, 2, 3, 4], vec![true, true, false, false]));
+    assert_eq!(with(&require.ike_proposals(&[], None)), [true, true]);
+    let plain = no.ike_proposals(&[], None);
+    assert!(said[2..].iter().zip(&plain).all(|(said, plain)| said.transforms == plain.transforms));
+
+    // Whoever insists believes no answer without it.
+    let (_, answer) = no.choose_ike(&plain).expect("a choice");
+    assert!(offer.accept_ike(&[Proposal { number: 3, ..answer.clone() }]).is_some());
+    assert!((1..=4).all(|number| require.accept_ike(&[Proposal { number, ..answer.clone() }]).is_none()));
+
+    let kem = Some(Kem::MlKem768);
+    let wishes = [&no, &offer, &require];
+    let expected =
+        [[Some(None), Some(None), None], [Some(None), Some(kem), Some(kem)], [None, Some(kem), Some(kem)]];
+    for (responder, row) in wishes.iter().zip(expected) {
+        for (initiator, expected) in wishes.iter().zip(row) {
+            let chosen = responder.choose_ike(&initiator.ike_proposals(&[], None));
+            assert_eq!(chosen.as_ref().map(|(suite, _)| suite.additional), expected);
+            if let Some((suite, answer)) = chosen {
+                assert_eq!(initiator.accept_ike(&[answer]), Some((suite, vec![])));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_additional_key_exchange_may_be_none_but_no_other() {
+    let wish = |ml_kem| Algorithms { ml_kem, ..Algorithms::ike() };
+    let plain = Algorithms::ike().ike_proposals(&[], None).remove(0);
+    let offered = |ids: &[u16]| {
+        let more = ids.iter().map(|id| t(ADDITIONAL_KE, *id));
+        vec![Proposal { transforms: plain.transforms.iter().copied().chain(more).collect(), ..plain.clone() }]
+    };
+    let chosen = |ml_kem, ids: &[u16]| Some(wish(ml_kem).choose_ike(&offered(ids))?.0.additional);
+    assert_eq!(chosen(Wish::Offer, &[35, 36]), Some(Some(Kem::MlKem768)));
+    assert_eq!(chosen(Wish::Offer, &[35, 0]), Some(None));
+    assert_eq!(chosen(Wish::Require, &[35, 0]), None);
+    assert_eq!(chosen(Wish::Offer, &[35, 37]), None);
+    assert_eq!(chosen(Wish::No, &[36, 0]), None, "whoever does not know the kind takes no such proposal");
+    // A second one, ADDITIONAL_KEY_EXCHANGE_2, is no business of ours.
+    let mut second = offered(&[36]);
+    second[0].transforms.push(t(7, 36));
+    assert!(wish(Wish::Offer).choose_ike(&second).is_none());
 }

@@ -48,7 +48,12 @@ impl Opener {
     /// of SK are authenticated but ignored: RFC 7296 defines none.
     pub fn open(&mut self, header: &Header, datagram: &[u8]) -> Result<Opened, SkError> {
         let Some((first, chain)) = self.open_chain(header, datagram)? else { return Ok(Opened::Fragment) };
-        decode_payloads(first, &chain).map(Opened::Message).map_err(|error| match error {
+        Self::decode(first, &chain)
+    }
+
+    /// What [`Opener::open_chain`] has opened.
+    pub fn decode(first: u8, chain: &[u8]) -> Result<Opened, SkError> {
+        decode_payloads(first, chain).map(Opened::Message).map_err(|error| match error {
             DecodeError::Critical(kind) => SkError::Critical(kind),
             other => SkError::Content(other.to_string()),
         })

@@ -10,7 +10,7 @@ use ikeep::ike::initiator::Failure;
 use ikeep::reconnect::{OnSuspend, OnTrusted, Why};
 use ikeep::session::Session;
 use ikeep::time::{Instant, Now};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -43,7 +43,9 @@ pub(crate) struct Facts {
 struct Request {
     spis: ([u8; 8], [u8; 8]),
     id: u32,
-    octets: Vec<u8>,
+    /// Its fragments by number, and how many there are to be; one, where it is not in fragments.
+    parts: BTreeMap<u16, Vec<u8>>,
+    of: u16,
     answered: bool,
 }
 
@@ -300,10 +302,13 @@ impl Model {
 
     /// Law 3, window 1: a new request only after the answer to the one before; else the same octets again.
     fn request(&mut self, ike: Ike, payload: &[u8]) {
-        let spis = (ike.spi_i, ike.spi_r);
+        let (spis, (number, of)) = ((ike.spi_i, ike.spi_r), ike.part);
+        assert!((1..=of).contains(&number), "fragment {number} of {of}");
         if let Some(request) = self.requests.iter_mut().find(|r| r.spis == spis) {
             if request.id == ike.id {
-                assert!(request.octets == payload, "law 3: a request was repeated with other octets");
+                let part = request.parts.entry(number).or_insert_with(|| payload.to_vec());
+                let same = part == payload && request.of == of;
+                assert!(same, "law 3: a request was repeated with other octets");
                 return;
             }
             assert!(
@@ -313,10 +318,12 @@ impl Model {
                 request.id,
                 request.answered
             );
-            (request.id, request.octets, request.answered) = (ike.id, payload.to_vec(), false);
+            let parts = BTreeMap::from([(number, payload.to_vec())]);
+            *request = Request { spis, id: ike.id, parts, of, answered: false };
             return;
         }
-        self.requests.push_back(Request { spis, id: ike.id, octets: payload.to_vec(), answered: false });
+        let parts = BTreeMap::from([(number, payload.to_vec())]);
+        self.requests.push_back(Request { spis, id: ike.id, parts, of, answered: false });
         if self.requests.len() > 16 {
             self.requests.pop_front();
         }

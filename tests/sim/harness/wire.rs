@@ -8,11 +8,15 @@ pub(crate) struct Ike {
     pub(crate) exchange: u8,
     pub(crate) response: bool,
     pub(crate) id: u32,
+    /// Number of a fragment (RFC 7383) and how many there are; 1 of 1 for what is no fragment.
+    pub(crate) part: (u16, u16),
 }
 
 /// The exchanges that attempts begin with.
 pub(crate) const IKE_SA_INIT: u8 = 34;
 pub(crate) const IKE_SESSION_RESUME: u8 = 38;
+/// The payload that a fragment is.
+const SKF: u8 = 53;
 
 impl Ike {
     /// A request, or an answer, that an attempt begins with.
@@ -48,7 +52,16 @@ fn ike(message: &[u8]) -> Seen {
     let mut spi_r = [0; 8];
     spi_r.copy_from_slice(&rest[..8]);
     let id = u32::from_be_bytes([message[20], message[21], message[22], message[23]]);
-    Seen::Ike(Ike { spi_i: *spi_i, spi_r, exchange: message[18], response: message[19] & 0x20 != 0, id })
+    let part = match message {
+        message if message[16] != SKF => (1, 1),
+        message if message.len() < 36 => return Seen::Nonsense,
+        _ => {
+            let number = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
+            (number(32), number(34))
+        }
+    };
+    let response = message[19] & 0x20 != 0;
+    Seen::Ike(Ike { spi_i: *spi_i, spi_r, exchange: message[18], response, id, part })
 }
 
 /// The beginning of an attempt?
