@@ -29,7 +29,7 @@ pub(super) struct Login {
     /// Trust the roots in this PEM file too; may be given several times
     #[arg(long = "trust", value_name = "CA.pem", value_hint = ValueHint::FilePath)]
     trust: Vec<PathBuf>,
-    /// Your certificate, a PEM file or a pkcs11: URI of a token, where the profile says IKE-RSA or IKE-ECDSA, the config file login = "eap-tls", or the gateway asks for it
+    /// Your certificate, a PEM file, a PKCS#12 file with its key, or a pkcs11: URI of a token, where the profile says IKE-RSA or IKE-ECDSA, the config file login = "eap-tls", or the gateway asks for it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     certificate: Option<PathBuf>,
     /// The certificate's private key, a PEM file that nobody else can read, or a pkcs11: URI of a token; without it, it is in the certificate's file

@@ -91,7 +91,7 @@ pub fn read_chain(file: &Path) -> Result<Vec<Vec<u8>>, String> {
 /// Most files of a folder that are looked at.
 const MAX_FILES: usize = 32;
 
-/// The files that a place of certificates means: itself, or where it is a folder the `*.pem` in it, by name.
+/// The files that a place of certificates means: itself, or where it is a folder the `*.pem`, `*.p12` and `*.pfx` in it, by name.
 ///
 /// # Errors
 /// For people: a folder that cannot be read, or has none of them or too many.
@@ -105,17 +105,22 @@ pub fn certificate_files(place: &Path) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
     for entry in entries {
         let file = entry.map_err(cannot)?.path();
-        if file.extension().is_some_and(|extension| extension == "pem") {
+        if file.extension().is_some_and(|extension| ["pem", "p12", "pfx"].iter().any(|one| extension == *one))
+        {
             files.push(file);
         }
         if files.len() > MAX_FILES {
             return Err(format!(
-                "the folder {name} has more than {MAX_FILES} files *.pem: keep your own there"
+                "the folder {name} has more than {MAX_FILES} files *.pem, *.p12 and *.pfx: keep your own there"
             ));
         }
     }
     files.sort();
-    if files.is_empty() { Err(format!("the folder {name} has no file *.pem")) } else { Ok(files) }
+    if files.is_empty() {
+        Err(format!("the folder {name} has no file *.pem, *.p12 or *.pfx"))
+    } else {
+        Ok(files)
+    }
 }
 
 /// What is in a file, and the mode of the very file that was read.

@@ -163,3 +163,33 @@ fn the_passphrase_of_a_key_is_asked_for_and_a_restore_does_without() -> Result<(
     }
     Ok(())
 }
+
+#[test]
+fn a_pkcs12_file_logs_in_with_its_passphrase_and_comes_back_without() -> Result<()> {
+    let ca = Ca::new("users");
+    let anna = ca.user("anna", RSA, "clientAuth");
+    let company = Company::open(&["--client-ca", &ca.pem(), "--certificate-only"])?;
+    let person = Person::new(company.ports)?;
+    let bundle = ca.file("anna.p12");
+    let pack = Command::new("openssl")
+        .args(["pkcs12", "-export", "-passout", "pass:open sesame", "-in"])
+        .args([&anna.certificate, Path::new("-inkey"), &anna.key, Path::new("-out"), &bundle])
+        .status()?;
+    ensure!(pack.success(), "{pack}");
+    let named = ["--certificate", bundle.to_str().unwrap_or_default()];
+    fs::set_permissions(&bundle, Permissions::from_mode(0o644))?;
+    let open = connect(&person, &company, &named, "")?;
+    ensure!(said(&open).contains("chmod 600"), "{}", said(&open));
+    fs::set_permissions(&bundle, Permissions::from_mode(0o600))?;
+    let with_word = [&named[..], &["--password-stdin"]].concat();
+    let wrong = connect(&person, &company, &with_word, "open barley\n")?;
+    let text = said(&wrong);
+    ensure!(wrong.status.code() == Some(3) && text.contains("That is not its passphrase."), "{text}");
+    let login = connect(&person, &company, &with_word, "open sesame\n")?;
+    ensure!(login.status.success(), "{}\n{}", said(&login), person.events());
+    person.kill_agent()?;
+    let back = connect(&person, &company, &[], "")?;
+    ensure!(back.status.success(), "{}", said(&back));
+    ensure!(!person.events().contains("open sesame"), "the event log");
+    Ok(())
+}

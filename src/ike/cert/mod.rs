@@ -10,6 +10,7 @@ mod key;
 mod login_name;
 mod names;
 mod own;
+mod pkcs12;
 pub mod pkcs7;
 mod shape;
 mod test_keys;

@@ -3,7 +3,7 @@
 use super::super::message::{Identity, id_type};
 use super::elsewhere::Elsewhere;
 use super::names::show_name;
-use super::{CertError, MAX_CERTIFICATES, UnixTime, check_validity, key, parse};
+use super::{CertError, MAX_CERTIFICATES, UnixTime, check_validity, key, parse, pkcs12};
 use crate::crypto::{Scheme, Secret, Signer, SigningKey, verify};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -42,9 +42,19 @@ impl Eq for OwnCertificate {}
 pub enum OwnCertificateError {
     /// Not PEM, or no certificate in it.
     #[error(
-        "it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----); of a PKCS#12 file: openssl pkcs12 -in FILE -nodes"
+        "it is neither a PKCS#12 file nor does it hold a certificate in PEM form (-----BEGIN CERTIFICATE-----)"
     )]
     NoCertificate,
+    /// A PKCS#12 file without one.
+    #[error(
+        "the PKCS#12 file holds a key and no certificate: openssl pkcs12 -export -inkey KEY -in CERTIFICATE makes one with both"
+    )]
+    NoCertificateInside,
+    /// Beside a PKCS#12 file another one is named.
+    #[error(
+        "a PKCS#12 file holds the certificate and its key: name it as the certificate, and no key beside it"
+    )]
+    Apart,
     /// More than are ever sent.
     #[error(
         "it holds more than {MAX_CERTIFICATES} certificates: keep your own and those that issued it, without the root"
@@ -87,8 +97,8 @@ pub enum OwnCertificateError {
 }
 
 impl OwnCertificate {
-    /// Reads PEM. `certificates`: the user's own first, then those between it and the root; a root is left out. `key` may be the
-    /// same text. `passphrase`: of a key that is protected by one; for another key it does not count. With one it takes as long as
+    /// Reads PEM or, told by its content, a PKCS#12 file, which has both. `certificates`: the user's own first, then those between
+    /// it and the root; a root is left out. `key` may be the same text. `passphrase`: of a key that is protected by one; for another key it does not count. With one it takes as long as
     /// whoever made the file wanted, up to seconds.
     ///
     /// # Errors
@@ -99,16 +109,15 @@ impl OwnCertificate {
         passphrase: Option<&Secret>,
     ) -> Result<Self, OwnCertificateError> {
         use OwnCertificateError::*;
-        let mut chain: Vec<Vec<u8>> = Vec::new();
-        for certificate in CertificateDer::pem_slice_iter(certificates) {
-            let certificate = certificate.map_err(|_| NoCertificate)?;
-            if chain.len() == MAX_CERTIFICATES {
-                return Err(TooMany);
-            }
-            chain.push(certificate.to_vec());
+        let is_pkcs12 = [certificates, key].map(pkcs12::is_meant);
+        if is_pkcs12.contains(&true) && certificates != key {
+            return Err(Apart);
         }
+        let (chain, key) = match is_pkcs12 {
+            [true, _] => pkcs12::read(certificates, passphrase)?,
+            _ => (read_chain(certificates)?, key::read(key, passphrase)?),
+        };
         let leaf = parse(chain.first().ok_or(NoCertificate)?).map_err(|error| Damaged(error.to_string()))?;
-        let key = key::read(key, passphrase)?;
         if !key.belongs_to(leaf.public_key().raw) {
             return Err(Mismatch(show_name(leaf.subject())));
         }
@@ -225,6 +234,20 @@ impl OwnCertificate {
     pub fn subject(&self) -> &str {
         &self.subject
     }
+}
+
+/// The certificates of PEM, as they stand there.
+fn read_chain(pem: &[u8]) -> Result<Vec<Vec<u8>>, OwnCertificateError> {
+    use OwnCertificateError::{NoCertificate, TooMany};
+    let mut chain: Vec<Vec<u8>> = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| NoCertificate)?;
+        if chain.len() == MAX_CERTIFICATES {
+            return Err(TooMany);
+        }
+        chain.push(certificate.to_vec());
+    }
+    if chain.is_empty() { Err(NoCertificate) } else { Ok(chain) }
 }
 
 #[cfg(test)]
