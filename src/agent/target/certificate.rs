@@ -183,7 +183,12 @@ fn configured(
 ) -> Found {
     let (mut found, mut problems, mut locked) = (Vec::new(), Vec::new(), None);
     let mut take = |read: Result<OwnCertificate, String>| {
-        let fit = read.and_then(|own| if of_kind { is_of_kind(&own, method).map(|()| own) } else { Ok(own) });
+        let readable = |own: OwnCertificate| match Facts::read(leaf(&own)) {
+            Ok(_) => Ok(own),
+            Err(error) => Err(format!("that of {}: {error}", own.subject())),
+        };
+        let fits = |own| if of_kind { is_of_kind(&own, method).map(|()| own) } else { Ok(own) };
+        let fit = read.and_then(readable).and_then(fits);
         match fit {
             Ok(own) => found.push(own),
             Err(problem) => problems.push(problem),
@@ -236,5 +241,35 @@ fn kind(method: AuthMethod) -> &'static str {
     match method {
         AuthMethod::IkeRsa => "an RSA key",
         _ => "a key on an elliptic curve",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, CustomExtension, KeyPair};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use tempfile::TempDir;
+
+    #[test]
+    fn one_that_cannot_be_read_is_told_and_left_out() {
+        let folder = TempDir::with_prefix("ikeep-certificates-").unwrap();
+        let save = |name: &str, key_usage: &[u8]| {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(vec![format!("{name}.example")]).unwrap();
+            params.custom_extensions =
+                vec![CustomExtension::from_oid_content(&[2, 5, 29, 15], key_usage.to_vec())];
+            let pem = params.self_signed(&key).unwrap().pem() + &key.serialize_pem();
+            let file = folder.path().join(format!("{name}.pem"));
+            fs::write(&file, pem).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        save("damaged", &[0xff]);
+        save("good", &[3, 2, 7, 0x80]);
+        let places = [folder.path().to_owned()];
+        let Found { found, problems, .. } =
+            configured((None, &places), None, &[], AuthMethod::default(), false, None);
+        assert_eq!((found.len(), problems.len()), (1, 1), "{problems:?}");
     }
 }
