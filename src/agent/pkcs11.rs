@@ -56,6 +56,9 @@ impl Place {
     }
 }
 
+/// This very program, also after another version has taken its place.
+const OURSELVES: &str = "/proc/self/exe";
+
 /// A process that is ended, with what it has started, where this is dropped.
 struct Running(Child);
 
@@ -75,8 +78,8 @@ fn run(
     pin: Option<&Secret>,
     limit: Duration,
 ) -> io::Result<Option<Result<Done, TokenError>>> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("pkcs11-helper").current_dir("/").process_group(0);
+    let mut command = Command::new(OURSELVES);
+    command.arg0("ikeep").arg("pkcs11-helper").current_dir("/").process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut running = Running(command.spawn()?);
     let mut line = serde_json::to_vec(request)?;
@@ -89,7 +92,8 @@ fn run(
     let output = running.0.stdout.take().ok_or_else(|| io::Error::other("it has no output"))?;
     let Some(line) = read_line(output, limit)? else { return Ok(None) };
     if line.last() != Some(&b'\n') {
-        return Err(io::Error::other(format!("its process ended with {}", running.0.wait()?)));
+        // It may live on without its output: dropped, it is ended.
+        return Err(io::Error::other("its process ended without an answer"));
     }
     Ok(Some(serde_json::from_slice(&line)?))
 }

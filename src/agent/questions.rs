@@ -28,6 +28,7 @@ pub(super) enum Step {
 pub(super) fn ask(id: u64, form: &Form, wishes: &Connect) -> Step {
     let mut known = Answers::new();
     let mut inputs = Vec::new();
+    let mut error = form.error.clone();
     for input in &form.inputs {
         let said = match (input.name.as_str(), &input.kind) {
             (USER, FormInput::Text) => wishes.user.clone(),
@@ -48,6 +49,16 @@ pub(super) fn ask(id: u64, form: &Form, wishes: &Connect) -> Step {
             }
             None => inputs.push(question(input)),
         }
+        if let (GROUP, Some(asked), Some(group)) = (input.name.as_str(), inputs.last_mut(), &wishes.group)
+            && asked.name == GROUP
+        {
+            // Another one is a choice that nobody has made.
+            asked.value.clear();
+            if error.is_empty() {
+                let offered: Vec<&str> = asked.options.iter().map(|(_, label)| label.as_str()).collect();
+                error = format!("There is no group {group}: there are {}.", offered.join(", "));
+            }
+        }
     }
     if inputs.is_empty() && !form.error.is_empty() {
         // What was said before is what is wrong.
@@ -65,7 +76,7 @@ pub(super) fn ask(id: u64, form: &Form, wishes: &Connect) -> Step {
         id,
         title: form.title.clone(),
         message: message.join("\n"),
-        error: form.error.clone(),
+        error,
         inputs,
         gateway: String::new(),
         user: wishes.user.clone().unwrap_or_default(),

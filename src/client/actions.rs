@@ -35,7 +35,7 @@ impl Client {
             Action::EraseSession => {
                 self.token_until = None;
                 self.stored_at = None;
-                if self.session.take().is_some() {
+                if self.strip_session() {
                     self.events.push_back(Event::EraseSession);
                 }
             }

@@ -3,7 +3,7 @@
 //! All criteria of a profile have to hold (the vendor's manual: "must match all specified criteria"). The first certificate for
 //! which they do is the one.
 
-use crate::ike::cert::Facts;
+use crate::ike::cert::{Facts, UNREADABLE};
 use crate::profile::{CertificateMatch, DistinguishedName};
 use crate::time::UnixTime;
 use std::fmt;
@@ -154,6 +154,10 @@ fn name(certificate: &Facts, rule: &DistinguishedName) -> Result<(), Misfit> {
     };
     let any = parts.iter().any(|(name, value)| name.eq_ignore_ascii_case(part) && matches(value));
     let not = is("Operator", "NotEqual");
+    // Of what cannot be read nobody can say that it is another one.
+    if not && parts.iter().any(|(name, value)| name.eq_ignore_ascii_case(part) && value == UNREADABLE) {
+        return Err(Misfit::Name(format!("a readable {wanted}")));
+    }
     if any != not {
         return Ok(());
     }

@@ -66,9 +66,7 @@ impl Client {
                 });
             }
         }
-        if self.session.as_ref().is_some_and(|session| !session.has_token() && session.ticket.is_none())
-            && resumable.is_none()
-        {
+        if self.session.as_ref().is_some_and(|session| !session.has_way_back()) && resumable.is_none() {
             self.session = None;
             self.stored_at = None;
             self.events.push_back(if auth.is_login() { Event::NoToken } else { Event::EraseSession });

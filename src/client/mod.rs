@@ -66,6 +66,7 @@ pub struct Client {
     esp: SaSet,
     /// Pairs that receive, and send once the peer used them.
     unproved: Vec<u32>,
+    /// Without token and ticket only while an IKE SA serves that may bring a ticket.
     session: Option<Session>,
     /// Until when token or ticket are worth trying.
     token_until: Option<Instant>,
@@ -287,7 +288,9 @@ impl Client {
             anew.map(|at| (at, "the login over the new network")),
             serving.and(self.liveness.as_ref()).and_then(Liveness::poll_timeout),
             serving.and_then(|serving| Some((serving.renew_at()?, "end of the authentication"))),
-            reached.and_then(|serving| Some((serving.ticket_at()?, "another ticket"))),
+            reached
+                .filter(|_| self.attempt.is_none())
+                .and_then(|serving| Some((serving.ticket_at()?, "another ticket"))),
             reached.and_then(|serving| serving.ike.poll_timeout()),
             reached.map(|_| (self.last_out + KEEPALIVE, "NAT keepalive")),
             retiring.map(|retiring| (retiring.until, "end of the old SA")),
@@ -311,7 +314,7 @@ impl Client {
 
     /// The session, for a shell that saves it at its end.
     pub fn session(&self) -> Option<&Session> {
-        self.session.as_ref()
+        self.session.as_ref().filter(|session| session.has_way_back())
     }
 
     /// The settings it runs with.

@@ -44,7 +44,7 @@ impl Client {
 
     /// Until when token or ticket are worth trying, after a sign of the gateway at `now`.
     pub(super) fn way_back_until(&self, now: Now) -> Option<Instant> {
-        let session = self.session.as_ref()?;
+        let session = self.session.as_ref().filter(|session| session.has_way_back())?;
         Some(now.at + session.remaining(now.wall, self.settings.dialect.horizon()))
     }
 

@@ -79,7 +79,7 @@ impl Client {
 
     pub(super) fn store_session(&mut self, now: Now) {
         let Some(session) = &self.session else { return };
-        if session.has_token() || session.ticket.is_some() {
+        if session.has_way_back() {
             self.stored_at = Some(now.at);
             self.events.push_back(Event::StoreSession(Box::new(session.clone())));
         } else if self.stored_at.take().is_some() {
@@ -175,7 +175,10 @@ impl Client {
             SaEvent::DeletedByPeer | SaEvent::Disbelieved => {
                 self.flush_serving(now);
                 self.events.push_back(Event::DeletedByGateway);
-                self.ticket_is_over(now);
+                // A gateway that takes the ticket may delete the old SA before it has answered.
+                if self.attempt.as_ref().is_none_or(|attempt| attempt.auth != AuthKind::Ticket) {
+                    self.ticket_is_over(now);
+                }
                 self.drop_serving(now, false);
                 self.trigger(now, Trigger::GatewayDeleted);
             }
@@ -216,6 +219,8 @@ impl Client {
             }
             self.ticket_is_over(now);
         }
+        // Nothing will bring another ticket.
+        self.session.take_if(|session| !session.has_way_back());
     }
 
     pub(super) fn serving_timeout(&mut self, now: Now) {

@@ -213,6 +213,8 @@ impl Conversation {
         let turn = match name {
             _ if self.awaiting != Awaiting::Certificate => Ok(self.fail(Refusal::Eap)),
             None => self.no_certificate(),
+            // Nobody is logged in by no name.
+            Some(name) if config.certificate_only && name.is_empty() => self.no_certificate(),
             Some(name) if config.certificate_only => {
                 self.awaiting = Awaiting::Confirmation;
                 self.user = name;

@@ -69,6 +69,8 @@ pub(super) struct Live {
     asked: bool,
     /// When the client has to have authenticated anew.
     pub(super) expires: Option<Instant>,
+    /// When it was given another ticket last, since the last rekey.
+    pub(super) ticket_given: Option<Instant>,
     /// The pair whose rekey for volume was started.
     volume_rekey: Option<u32>,
     /// Deleted: only repeats its last answer until then.
@@ -201,6 +203,7 @@ impl Gateway {
             heard: now.at,
             asked: false,
             expires,
+            ticket_given: None,
             volume_rekey: None,
             closing: None,
         };
@@ -392,6 +395,7 @@ impl Gateway {
                 }
                 SaEvent::Rekeyed => {
                     live.message_ids = (0, 0);
+                    live.ticket_given = None;
                     self.end_ticket(now, live.session);
                 }
                 SaEvent::TicketWanted => self.give_ticket(now, &mut live),
@@ -414,7 +418,11 @@ impl Gateway {
                 SaEvent::RekeyRefused { .. } => {}
                 SaEvent::DeletedByPeer => end = Some(DownReason::Deleted),
                 SaEvent::Disbelieved => end = Some(DownReason::Disbelieved),
-                SaEvent::Deleted | SaEvent::Dead => end = Some(DownReason::Dead),
+                SaEvent::Deleted => {
+                    self.end_ticket(now, live.session);
+                    end = Some(DownReason::Dead);
+                }
+                SaEvent::Dead => end = Some(DownReason::Dead),
             }
         }
         let path = reply.unwrap_or(live.path);

@@ -365,7 +365,7 @@ impl Gateway {
         match arrival {
             Ok((mut answer, child)) => {
                 if login.child.ticket {
-                    answer.extend(self.ticket(now, child.expires, &half.sa, &login.id, key));
+                    answer.extend(self.ticket(now, child.expires, &half.sa, &login.id, (key, false)));
                 }
                 let arrival = Arrival { connection, session: key, id: login.id, reconnect: false, child };
                 Outcome::Up(answer, Box::new(arrival))

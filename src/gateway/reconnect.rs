@@ -60,7 +60,7 @@ impl Gateway {
             Err((why, kind)) => self.refuse_reconnect(now, half, why, kind),
             Ok((mut answer, settled)) => {
                 if child.ticket {
-                    answer.extend(self.ticket(now, settled.expires, &half.sa, &id, key));
+                    answer.extend(self.ticket(now, settled.expires, &half.sa, &id, (key, false)));
                 }
                 self.out.counters.reconnects_ok += 1;
                 if let Some(session) = self.sessions.get(key) {

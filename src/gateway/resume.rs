@@ -25,6 +25,9 @@ use crate::ike::sa::{IkeSa, Retransmission};
 use crate::time::{Instant, Now};
 use std::time::Duration;
 
+/// A client gets another ticket for the same IKE SA after this, and again at once where that was rekeyed.
+const BETWEEN: Duration = Duration::from_secs(5);
+
 impl Gateway {
     /// Takes an IKE_SESSION_RESUME request.
     pub(super) fn handle_resume(&mut self, now: Now, path: Path, datagram: &[u8]) {
@@ -129,7 +132,7 @@ impl Gateway {
         let proof = vec![Payload::IdR(own), Payload::Auth { method: method::SHARED_KEY, data }];
 
         let connection = self.next_connection();
-        let known = self.sessions.get(ticket.session).filter(|s| s.ticket == Some(ticket.number));
+        let known = self.sessions.get(ticket.session).filter(|s| s.tickets.contains(&ticket.number));
         let (key, replaced, issued) = match known.map(|session| session.state) {
             Some(state) => (ticket.session, matches!(state, State::Active(_)), false),
             None => {
@@ -159,7 +162,7 @@ impl Gateway {
             Ok((mut answer, child)) => {
                 self.out.counters.resumed += 1;
                 if request.ticket {
-                    answer.extend(self.ticket(now, child.expires, &half.sa, &id, key));
+                    answer.extend(self.ticket(now, child.expires, &half.sa, &id, (key, false)));
                 }
                 if let Some(session) = self.sessions.get(key) {
                     let (id, user, peer) = (session.id(), session.user.clone(), half.path.peer);
@@ -178,15 +181,15 @@ impl Gateway {
         self.config.tickets.filter(|_| self.config.ppk.is_none())
     }
 
-    /// A ticket for an IKE SA that comes up or stands, where tickets are given; the one before it is over. It ends with the
-    /// authentication, which a resumption does not renew (RFC 5723 5, 6.2).
+    /// A ticket for an IKE SA that comes up or stands, where tickets are given; those before it are over, but for the last one of
+    /// the `same_sa`: the answer may be lost. It ends with the authentication, which a resumption does not renew (RFC 5723 5, 6.2).
     pub(super) fn ticket(
         &mut self,
         now: Now,
         expires: Option<Instant>,
         sa: &IkeSa,
         id: &Identity,
-        key: SessionKey,
+        (key, same_sa): (SessionKey, bool),
     ) -> Option<Payload> {
         let lifetime = self.ticket_lifetime()?;
         let lifetime = expires.map_or(lifetime, |at| lifetime.min(at.since(now.at)));
@@ -211,8 +214,8 @@ impl Gateway {
             address6: session.address6,
             class: session.class.clone(),
         };
-        if let Some(before) = self.sessions.note_ticket(key, number) {
-            self.tickets.spend(before, now.at + lifetime);
+        for over in self.sessions.note_ticket(key, number, same_sa) {
+            self.tickets.spend(over, now.at + lifetime);
         }
         self.out.counters.tickets += 1;
         Some(TicketGrant { lifetime, opaque: self.tickets.seal(&ticket) }.payload())
@@ -220,14 +223,23 @@ impl Gateway {
 
     /// The client asks for a ticket for the IKE SA that stands.
     pub(super) fn give_ticket(&mut self, now: Now, live: &mut Live) {
-        let refusal = || Payload::Notify(Notify::status(notify::TICKET_NACK, Vec::new()));
-        let answer = self.ticket(now, live.expires, live.established.sa(), &live.id, live.session);
-        live.established.answer_ticket(answer.unwrap_or_else(refusal), &mut *self.random);
+        let refusal = |kind| Payload::Notify(Notify::status(kind, Vec::new()));
+        let answer = if live.ticket_given.is_some_and(|at| now.at.since(at) < BETWEEN) {
+            // What is given has to be remembered, and nobody needs so many.
+            refusal(notify::TICKET_ACK)
+        } else {
+            live.ticket_given = Some(now.at);
+            let of = (live.session, true);
+            let ticket = self.ticket(now, live.expires, live.established.sa(), &live.id, of);
+            ticket.unwrap_or_else(|| refusal(notify::TICKET_NACK))
+        };
+        live.established.answer_ticket(answer, &mut *self.random);
     }
 
     /// The ticket goes with its IKE SA, which is deleted or rekeyed, also where the session waits for its token (RFC 5723 6.2).
     pub(super) fn end_ticket(&mut self, now: Now, key: SessionKey) {
-        if let Some(number) = self.sessions.get(key).and_then(|session| session.ticket) {
+        let numbers = self.sessions.get(key).map(|session| session.tickets.clone()).unwrap_or_default();
+        for number in numbers {
             self.tickets.spend(number, now.at + self.config.tickets.unwrap_or_default());
         }
     }

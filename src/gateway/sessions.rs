@@ -51,8 +51,9 @@ pub(super) struct Session {
     pub(super) dpd_heard: bool,
     /// RADIUS Class, as AAA outside gave it at the login.
     pub(super) class: Vec<Vec<u8>>,
-    /// The number of the ticket that was given last.
-    pub(super) ticket: Option<u64>,
+    /// The numbers of the tickets that may bring it back: the one that was given last, and the one before while nobody knows
+    /// whether that has arrived.
+    pub(super) tickets: Vec<u64>,
     /// Active or inactive.
     pub(super) state: State,
 }
@@ -158,8 +159,16 @@ impl Sessions {
         let state = State::Active(connection);
         let user = wanted.user;
         let class = grant.class;
-        let session =
-            Session { credentials, user, address4, address6, dpd_heard: false, class, ticket: None, state };
+        let session = Session {
+            credentials,
+            user,
+            address4,
+            address6,
+            dpd_heard: false,
+            class,
+            tickets: Vec::new(),
+            state,
+        };
         self.sessions.insert(key, session);
         Some(key)
     }
@@ -201,9 +210,13 @@ impl Sessions {
         }
     }
 
-    /// Notes the ticket that was given last; the one before it.
-    pub(super) fn note_ticket(&mut self, key: SessionKey, number: u64) -> Option<u64> {
-        self.sessions.get_mut(&key)?.ticket.replace(number)
+    /// Notes the ticket that was given last, on the same IKE SA as the one before or on another; those that are good no more.
+    pub(super) fn note_ticket(&mut self, key: SessionKey, number: u64, same_sa: bool) -> Vec<u64> {
+        let Some(session) = self.sessions.get_mut(&key) else { return Vec::new() };
+        let kept = session.tickets.len().saturating_sub(usize::from(same_sa));
+        let over = session.tickets.drain(..kept).collect();
+        session.tickets.push(number);
+        over
     }
 
     /// Moves a session to the active database, served by this connection from now on.

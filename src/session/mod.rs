@@ -43,6 +43,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// There is a token or a ticket: without both there is nothing to keep.
+    pub fn has_way_back(&self) -> bool {
+        self.has_token() || self.ticket.is_some()
+    }
+
     /// There is a token to come back with.
     pub fn has_token(&self) -> bool {
         !self.id.is_empty() && !self.token.is_empty()

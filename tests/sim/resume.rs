@@ -310,7 +310,7 @@ fn a_ticket_that_is_not_renewed_is_told_only_where_it_was_needed() {
     world.gateway_mut().faults().tickets = TicketFault::None;
     back(&mut world);
     assert_eq!(ups(&world), [LOGIN, TICKET]);
-    // After a rekey there is none.
+    // After a rekey there is none, and after the next one there may be one again.
     let mut world = rekeyed(16, false);
     world.gateway_mut().faults().tickets = TicketFault::Refused;
     world.run_for(4000 * SECOND);
@@ -318,6 +318,56 @@ fn a_ticket_that_is_not_renewed_is_told_only_where_it_was_needed() {
     assert_eq!(world.count(|event| matches!(event, Event::NoToken)), 1);
     assert_eq!(world.count(|event| matches!(event, Event::EraseSession)), 1);
     assert!(world.client().session().is_none() && world.stored.is_none());
+    world.gateway_mut().faults().tickets = TicketFault::None;
+    world.run_for(3600 * SECOND);
+    assert!(world.stored.as_ref().is_some_and(|session| session.user == "test" && session.ticket.is_some()));
+    back(&mut world);
+    assert_eq!(ups(&world), [LOGIN, TICKET]);
+}
+
+#[test]
+fn what_is_given_and_never_arrives_ends_nothing() {
+    let mut world = world(20, false, Resumption::AfterToken);
+    let before = world.client().session().cloned().expect("a session");
+    world.run_for(LIFETIME / 2 - SECOND);
+    while world.gateway().counters().tickets < 2 {
+        world.run_for(SECOND / 100);
+    }
+    // The agent is killed before it has read the answer.
+    start_with(&mut world, before);
+    world.run_until_state("connected", 30 * SECOND);
+    assert_eq!(ups(&world), [LOGIN, TICKET], "{}", world.history());
+}
+
+#[test]
+fn a_promise_that_is_not_kept_is_told() {
+    let mut world = rekeyed(21, false);
+    world.gateway_mut().faults().tickets = TicketFault::Later;
+    world.run_for(3700 * SECOND);
+    world.gateway_mut().faults().tickets = TicketFault::Refused;
+    world.run_for(3700 * SECOND);
+    assert_eq!(world.count(|event| matches!(event, Event::NoToken)), 1, "{}", world.history());
+    assert_eq!(world.count(|event| matches!(event, Event::EraseSession)), 1);
+}
+
+#[test]
+fn an_outage_between_a_promise_and_its_ticket_costs_no_more_than_itself() {
+    let mut world = World::with(
+        22,
+        |gateway| (gateway.tickets, gateway.reconnect_timeout) = (Some(LIFETIME), None),
+        |client| client.resumption = Resumption::AfterToken,
+    );
+    world.gateway_mut().faults().tickets = TicketFault::Later;
+    world.connect(5 * SECOND);
+    world.run_for(SECOND);
+    world.unplug();
+    world.run_for(2 * SECOND);
+    world.roam();
+    world.run_until_state("connected", 30 * SECOND);
+    world.gateway_mut().faults().tickets = TicketFault::None;
+    world.run_for(200 * SECOND);
+    assert!(world.stored.as_ref().is_some_and(|session| session.ticket.is_some()), "{}", world.history());
+    assert_eq!(asked(&world), 1);
 }
 
 #[test]
@@ -334,7 +384,7 @@ fn a_ticket_that_was_put_off_is_asked_for_again() {
     assert_eq!((world.state(), world.stored.is_some()), ("connected", false));
     assert_eq!(world.count(|event| matches!(event, Event::NoToken)), 0, "it is promised");
     world.gateway_mut().faults().tickets = TicketFault::None;
-    world.run_for(60 * SECOND);
+    world.run_for(120 * SECOND);
     assert!(world.stored.as_ref().is_some_and(|session| session.user == "test" && session.ticket.is_some()));
     back(&mut world);
     assert_eq!(ups(&world), [LOGIN, TICKET]);
@@ -368,10 +418,16 @@ fn a_resumption_does_not_make_an_authentication_longer() {
 #[test]
 fn a_gateway_that_deletes_the_ike_sa_ends_the_ticket() {
     let mut world = world(18, false, Resumption::AfterToken);
+    let before = world.client().session().cloned().expect("a session");
     world.at_gateway(0, |gateway, now| gateway.clear_sessions(now));
     world.run_until_state("auth-required", 30 * SECOND);
     assert!(world.client().session().is_none() && world.stored.is_none());
     assert_eq!(world.count(|event| matches!(event, Event::UsingTicket)), 0);
+    // And whoever kept it is refused.
+    start_with(&mut world, before);
+    world.run_until_state("auth-required", 30 * SECOND);
+    assert_eq!(world.count(|event| matches!(event, Event::Failed(Failure::Ticket))), 1);
+    assert_eq!(ups(&world), [LOGIN], "{}", world.history());
     // Where there is a token, that is the way back.
     let mut world = with_tickets(LIFETIME, 18, true, Resumption::First);
     world.at_gateway(0, |gateway, now| gateway.clear_sessions(now));

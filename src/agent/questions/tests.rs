@@ -84,4 +84,7 @@ fn a_group_that_is_not_offered_is_asked_for() {
         panic!()
     };
     assert_eq!(names(&question), ["group_list", "password"]);
+    let group = &question.inputs[0];
+    assert_eq!((group.value.as_str(), group.options.len()), ("", 2), "no other one is chosen by silence");
+    assert_eq!(question.error, "There is no group Managers: there are Sales, Lab.");
 }

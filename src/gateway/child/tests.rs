@@ -11,7 +11,7 @@ fn session(address6: Option<Ipv6Addr>) -> Session {
         address6,
         dpd_heard: false,
         class: Vec::new(),
-        ticket: None,
+        tickets: Vec::new(),
         state: State::Active(1),
     }
 }

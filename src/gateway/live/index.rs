@@ -67,7 +67,7 @@ impl Gateway {
         self.unlist_traffic(connection, &live);
         let id = self.sessions.get(live.session).and_then(|s| s.id());
         let ends = why == DownReason::Deleted && self.config.dialect.delete_ends_session;
-        if why == DownReason::Deleted {
+        if matches!(why, DownReason::Deleted | DownReason::Disbelieved) {
             // Tickets go with the IKE SA that is deleted (RFC 5723), also where the session waits for its token.
             self.end_ticket(now, live.session);
         }

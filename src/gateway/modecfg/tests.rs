@@ -20,7 +20,7 @@ fn session(reconnect: bool) -> Session {
         address6: None,
         dpd_heard: false,
         class: Vec::new(),
-        ticket: None,
+        tickets: Vec::new(),
         state: State::Active(1),
     }
 }

@@ -1,10 +1,13 @@
 //! What a certificate says that a choice among several can go by.
 
-use super::names::{clean, show_name};
+use super::names::{clean, show_name, text_of};
 use super::{CertError, parse, unix_time};
 use crate::time::UnixTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::x509::X509Name;
+
+/// In the place of a part that nobody can read.
+pub const UNREADABLE: &str = "\u{fffd}";
 
 /// Parts of a distinguished name, by the names that profiles have for them.
 const PARTS: [(&str, &str); 16] = [
@@ -70,7 +73,7 @@ fn parts(name: &X509Name<'_>) -> Vec<(&'static str, String)> {
     let part = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| {
         let oid = attribute.attr_type().to_id_string();
         let (_, name) = PARTS.iter().find(|(known, _)| *known == oid)?;
-        Some((*name, attribute.as_str().ok()?.to_owned()))
+        Some((*name, text_of(attribute).unwrap_or_else(|| UNREADABLE.to_owned())))
     };
     name.iter_attributes().filter_map(part).collect()
 }

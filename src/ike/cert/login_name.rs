@@ -1,5 +1,6 @@
 //! How a user's certificate calls its user.
 
+use super::names::text_of;
 use super::parse;
 use crate::ike::eap::text::printable;
 use x509_parser::extensions::GeneralName;
@@ -23,8 +24,8 @@ pub fn user_name(der: &[u8]) -> Option<String> {
         GeneralName::DNSName(name) => Some((2, (*name).to_owned())),
         _ => None,
     };
-    let common = cert.subject().iter_common_name().filter_map(|name| name.as_str().ok());
-    let common = common.map(|name| (3, name.to_owned()));
+    let common = cert.subject().iter_common_name().filter_map(text_of);
+    let common = common.map(|name| (3, name));
     let fits = |(_, name): &(u8, String)| {
         !name.is_empty() && name.len() <= MAX_NAME && printable(name, MAX_NAME) == *name
     };

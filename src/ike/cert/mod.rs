@@ -18,7 +18,7 @@ mod user;
 
 pub use elsewhere::{chain_of, is_authority};
 pub use error::CertError;
-pub use facts::Facts;
+pub use facts::{Facts, UNREADABLE};
 pub use login_name::user_name;
 pub use own::{OwnCertificate, OwnCertificateError};
 pub use shape::{Shape, shape};

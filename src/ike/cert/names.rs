@@ -6,9 +6,10 @@ use crate::ike::message::Identity;
 use rustls_pki_types::{CertificateDer, DnsName, ServerName};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use webpki::EndEntityCert;
+use x509_parser::asn1_rs::Tag;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
-use x509_parser::x509::X509Name;
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 /// Characters of one name in a message.
 const SHOWN_CHARS: usize = 120;
@@ -59,6 +60,23 @@ pub(super) fn names_host(
 /// Whether the certificate has the alternative-name extension, readable or not.
 fn has_alternative_names(leaf: &X509Certificate<'_>) -> bool {
     leaf.extensions().iter().any(|e| e.oid == x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME)
+}
+
+/// The text of an attribute of a name: UTF-8 and ASCII of every kind, UTF-16 (BMPString), and Latin-1 for T61String, as which it is
+/// written. `None` for anything else.
+pub(super) fn text_of(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
+    if let Ok(text) = attribute.as_str() {
+        return Some(text.to_owned());
+    }
+    let value = attribute.attr_value();
+    match value.tag() {
+        Tag::BmpString => {
+            let units = value.data.chunks(2).map(|unit| Some(u16::from_be_bytes(unit.try_into().ok()?)));
+            String::from_utf16(&units.collect::<Option<Vec<u16>>>()?).ok()
+        }
+        Tag::T61String => Some(value.data.iter().copied().map(char::from).collect()),
+        _ => None,
+    }
 }
 
 fn only_common_name<'a>(leaf: &'a X509Certificate<'_>) -> Option<&'a str> {

@@ -1,5 +1,6 @@
 //! The certificate that somebody logs in with, as the gateway checks it.
 
+use super::names::text_of;
 use super::{ALGORITHMS, CertError, MAX_CERTIFICATES, Usage, chain_error, parse};
 use crate::time::UnixTime;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
@@ -41,8 +42,8 @@ pub fn verify_user(
     entity
         .verify_for_usage(&ALGORITHMS, &anchors, &others, time, Usage::USER, None, None)
         .map_err(|error| chain_error(&error, certificates, &leaf, now))?;
-    let name = leaf.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
-    Ok(VerifiedUser { spki: leaf.public_key().raw.to_vec(), name: name.unwrap_or_default().to_owned() })
+    let name = leaf.subject().iter_common_name().next().and_then(text_of);
+    Ok(VerifiedUser { spki: leaf.public_key().raw.to_vec(), name: name.unwrap_or_default() })
 }
 
 #[cfg(test)]

@@ -266,7 +266,7 @@ impl Established {
                 {
                     self.events.push_back(SaEvent::WantedElsewhere(redirect.to));
                 }
-                if deleted || !self.wants_ticket(which, id, payloads, &answer) {
+                if deleted || !self.wants_ticket(which, id, payloads, &answer, random) {
                     self.respond(which, id, exchange, &answer, random);
                 }
                 if deleted {

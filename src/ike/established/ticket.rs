@@ -13,8 +13,10 @@ pub enum TicketAnswer {
     Granted(TicketGrant),
     /// TICKET_ACK: not now.
     Later,
-    /// TICKET_NACK, a ticket that cannot be kept, or no word of tickets.
+    /// TICKET_NACK, or a ticket that cannot be kept.
     Refused,
+    /// No word of tickets.
+    Silent,
 }
 
 impl TicketAnswer {
@@ -23,7 +25,13 @@ impl TicketAnswer {
         match TicketGrant::find(payloads) {
             Some(grant) => Self::Granted(grant),
             None if find_notify(payloads, notify::TICKET_ACK).is_some() => Self::Later,
-            None => Self::Refused,
+            None if [notify::TICKET_NACK, notify::TICKET_LT_OPAQUE]
+                .iter()
+                .any(|kind| find_notify(payloads, *kind).is_some()) =>
+            {
+                Self::Refused
+            }
+            None => Self::Silent,
         }
     }
 }
@@ -63,22 +71,29 @@ impl Established {
         }
     }
 
-    /// True where the answer to this request waits for a ticket: the gateway's side, and only for the IKE SA in use.
+    /// True where this request is one for a ticket, whose answer waits for it: the gateway's side, and only for the IKE SA in use.
+    /// On another one the answer is TICKET_ACK.
     pub(super) fn wants_ticket(
         &mut self,
         which: Which,
         id: u32,
         payloads: &[Payload],
         answer: &[Payload],
+        random: &mut dyn Random,
     ) -> bool {
-        let wants = self.gives_tickets
-            && !self.closed
-            && which == Which::Current
-            && find_notify(payloads, notify::TICKET_REQUEST).is_some();
-        if wants {
+        let wants = self.gives_tickets && find_notify(payloads, notify::TICKET_REQUEST).is_some();
+        if !wants || self.closed {
+            return false;
+        }
+        if which == Which::Current {
             self.ticket_asked = Some(Asked { id, answer: answer.to_vec() });
             self.events.push_back(SaEvent::TicketWanted);
+        } else {
+            // It is on its way out, or not known yet to stay.
+            let later = Payload::Notify(Notify::status(notify::TICKET_ACK, Vec::new()));
+            let answer = [answer, &[later]].concat();
+            self.respond(which, id, Exchange::Informational, &answer, random);
         }
-        wants
+        true
     }
 }

@@ -280,7 +280,9 @@ impl Auth {
             let what = match &config.credentials {
                 Credentials::Token { .. } => "session token",
                 Credentials::Ticket(_) => "ticket",
-                _ if self.ppk.is_offered() => "login, whose proof has the certificate and the PPK in it",
+                Credentials::Certificate { .. } if self.ppk.is_offered() => {
+                    "login, whose proof has the certificate and the PPK in it"
+                }
                 _ => "login",
             };
             let said = self.eap.as_mut().and_then(Peer::refusal);
@@ -290,7 +292,9 @@ impl Auth {
                 (notify::AUTHENTICATION_FAILED, None)
                     if self.ppk.is_offered() && matches!(self.step, Phase::Final) =>
                 {
-                    Failure::Ppk("took the login and refuses the PPK: it has another one under that name")
+                    Failure::Ppk(
+                        "took the login and refuses the PPK: it has another one under that name, or none",
+                    )
                 }
                 (notify::AUTHENTICATION_FAILED, None) => {
                     Failure::Refused { what, verified: self.gateway.is_some() }

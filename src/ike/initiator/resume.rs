@@ -93,7 +93,7 @@ impl Auth {
         let grant = match TicketAnswer::read(payloads) {
             TicketAnswer::Granted(grant) => Some(grant),
             TicketAnswer::Later => None,
-            TicketAnswer::Refused => return None,
+            TicketAnswer::Refused | TicketAnswer::Silent => return None,
         };
         let plain = |id: &Identity| (id.kind, id.data.clone());
         Some(Resumable { id: plain(self.id()), gateway_id: plain(gateway), grant })

@@ -17,13 +17,16 @@ use tokio::time::timeout;
 pub const PORT: u16 = 1812;
 /// The same request is sent so often, ..
 const TRIES: u32 = 3;
-/// .. and so long apart. Half-open logins wait for 30 s.
+/// .. and so long apart, divided by the addresses that are asked. Half-open logins wait for 30 s.
 const INTERVAL: Duration = Duration::from_secs(3);
+/// Addresses of a server that are asked, one after the other.
+const ADDRESSES: usize = 3;
 
 /// A server, and the secret that it shares with this gateway.
 #[derive(Clone, Debug)]
 pub struct Radius {
-    server: SocketAddr,
+    /// In the order to ask them; one at least.
+    servers: Vec<SocketAddr>,
     secret: Secret,
     nas: IpAddr,
 }
@@ -35,28 +38,31 @@ impl Radius {
     /// The name has no address.
     pub async fn find(server: &str, secret: Secret, nas: IpAddr) -> io::Result<Self> {
         let bare = server.trim_start_matches('[').trim_end_matches(']');
-        let found = match bare.parse::<IpAddr>() {
-            Ok(address) => Some(SocketAddr::new(address, PORT)),
-            Err(_) if server.contains(':') => lookup_host(server).await?.next(),
-            Err(_) => lookup_host((server, PORT)).await?.next(),
+        let servers: Vec<SocketAddr> = match bare.parse::<IpAddr>() {
+            Ok(address) => vec![SocketAddr::new(address, PORT)],
+            Err(_) if server.contains(':') => lookup_host(server).await?.take(ADDRESSES).collect(),
+            Err(_) => lookup_host((server, PORT)).await?.take(ADDRESSES).collect(),
         };
-        let server = found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it has no address"))?;
-        Ok(Self { server, secret, nas })
+        if servers.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "it has no address"));
+        }
+        Ok(Self { servers, secret, nas })
     }
 
-    /// Asks; at most three times, 9 s in all. Every question has a socket of its own: its port is not known to who did not see
-    /// it.
+    /// Asks each address of the server at most three times, one after the other, 9 s in all. Every question has a socket of its own:
+    /// its port is not known to who did not see it.
     pub async fn ask(&self, question: &Question) -> Answer {
-        match self.try_to_ask(question).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::warn!(%error, server = %self.server, "the RADIUS server cannot be asked");
-                Answer::Silent
+        for server in &self.servers {
+            match self.try_to_ask(*server, question).await {
+                Ok(Answer::Silent) => {}
+                Ok(answer) => return answer,
+                Err(error) => tracing::warn!(%error, %server, "the RADIUS server cannot be asked"),
             }
         }
+        Answer::Silent
     }
 
-    async fn try_to_ask(&self, question: &Question) -> io::Result<Answer> {
+    async fn try_to_ask(&self, server: SocketAddr, question: &Question) -> io::Result<Answer> {
         let mut random = OsRandom::new();
         let mut authenticator = [0; 16];
         random.fill(&mut authenticator);
@@ -65,9 +71,10 @@ impl Radius {
             return Ok(Answer::Reject { message: String::new() });
         };
         let any: IpAddr =
-            if self.server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind((any, 0)).await?;
-        socket.connect(self.server).await?;
+        socket.connect(server).await?;
+        let interval = INTERVAL / u32::try_from(self.servers.len()).unwrap_or(1);
         for _ in 0..TRIES {
             // A refusal of the one before (ICMP) is told here, too.
             if let Err(error) = socket.send(&request.octets).await
@@ -75,7 +82,7 @@ impl Radius {
             {
                 return Err(error);
             }
-            if let Ok(answer) = timeout(INTERVAL, self.answer(&socket, &request)).await {
+            if let Ok(answer) = timeout(interval, self.answer(server, &socket, &request)).await {
                 return answer;
             }
         }
@@ -83,7 +90,7 @@ impl Radius {
     }
 
     /// The first answer that counts.
-    async fn answer(&self, socket: &UdpSocket, request: &Request) -> io::Result<Answer> {
+    async fn answer(&self, server: SocketAddr, socket: &UdpSocket, request: &Request) -> io::Result<Answer> {
         let mut buffer = vec![0; MAX_PACKET];
         loop {
             let length = match socket.recv(&mut buffer).await {
@@ -97,9 +104,42 @@ impl Radius {
             match request.read(buffer.get(..length).unwrap_or_default(), &self.secret) {
                 Ok(answer) => return Ok(answer),
                 Err(bad) => {
-                    tracing::warn!(server = %self.server, "an answer of the RADIUS server does not count: {bad}");
+                    tracing::warn!(%server, "an answer of the RADIUS server does not count: {bad}");
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(user: &str) -> Question {
+        Question {
+            id: 1,
+            user: user.into(),
+            password: Secret::from(&b"word"[..]),
+            peer: Ipv4Addr::LOCALHOST.into(),
+            state: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_address_is_asked_until_one_answers() {
+        let bind = async || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let (silent, other) = (bind().await, bind().await);
+        let servers = vec![silent.local_addr().unwrap(), other.local_addr().unwrap()];
+        let radius =
+            Radius { servers, secret: Secret::from(&b"secret"[..]), nas: Ipv4Addr::UNSPECIFIED.into() };
+        let asking = tokio::spawn(async move { radius.ask(&question("anna")).await });
+        let mut buffer = [0; MAX_PACKET];
+        for socket in [&silent, &other] {
+            for _ in 0..TRIES {
+                let length = socket.recv(&mut buffer).await.unwrap();
+                assert!(length > 20 && buffer[0] == 1, "an Access-Request");
+            }
+        }
+        assert_eq!(asking.await.unwrap(), Answer::Silent);
     }
 }

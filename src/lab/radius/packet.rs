@@ -78,13 +78,17 @@ pub enum Bad {
 }
 
 impl Request {
-    /// `random`: identifier and authenticator. `None` where name or password are longer than RADIUS can say.
+    /// `random`: identifier and authenticator. `None` where there is no name (RFC 2865 5.1), or name or password are longer than
+    /// RADIUS can say.
     pub fn new(
         question: &Question,
         nas: IpAddr,
         secret: &Secret,
         (id, authenticator): (u8, [u8; 16]),
     ) -> Option<Self> {
+        if question.user.is_empty() {
+            return None;
+        }
         let mut octets = vec![code::ACCESS_REQUEST, id, 0, 0];
         octets.extend(authenticator);
         put(&mut octets, attribute::MESSAGE_AUTHENTICATOR, &[0; 16])?;
