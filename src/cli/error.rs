@@ -130,7 +130,7 @@ pub enum Error {
     Refused(Failure),
     /// There is a question and no terminal.
     #[error(
-        "{}{asked} is asked for, and there is no terminal to ask at: give --user and --group, and the secrets on \
+        "{}the login asks for {asked}, and there is no terminal to ask at: give --user and --group, and the secrets on \
          standard input with --password-stdin or from a program with --askpass", if .error.is_empty() { String::new() } else { format!("{error}; ") }
     )]
     NobodyToAsk {
@@ -141,7 +141,7 @@ pub enum Error {
     },
     /// A secret is asked for, and standard input has no more lines.
     #[error(
-        "{}{label} is asked for, and standard input has no line for it: give one line for each secret that is asked \
+        "{}the login asks for {label}, and standard input has no line for it: give one line for each secret that is asked \
          for", if .error.is_empty() { String::new() } else { format!("{error}; ") }
     )]
     NoLine {
