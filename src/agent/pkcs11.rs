@@ -3,10 +3,11 @@
 use super::clock::Clock;
 use super::connection::Connection;
 use super::driver::Command as Order;
+use super::service::FILES;
 use crate::crypto::{Scheme, Secret};
 use crate::ike::cert::OwnCertificate;
 use crate::ike::initiator::ToSign;
-use crate::pkcs11::{Done, Listed, Login, MAX_MESSAGE, Request, SCHEMES, Task, TokenError};
+use crate::pkcs11::{Done, Listed, Login, MAX_MESSAGE, MAX_PIN, Request, SCHEMES, Task, TokenError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, Read as _, Write as _};
@@ -16,8 +17,11 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The longest that a token may take to tell what it has, or to log in. All of a connect's files have 10 s.
-const ANSWER: Duration = Duration::from_secs(8);
+/// The longest that a token may take to tell what it has, ..
+const LIST: Duration = Duration::from_secs(5);
+/// .. and to log in. Both end before a connect's files are given up: no PIN is tried after the person was told something else.
+const CHECK: Duration = Duration::from_secs(4);
+const _: () = assert!(LIST.as_secs() + CHECK.as_secs() < FILES.as_secs());
 /// The longest for a signature. A gateway keeps half an IKE SA for 30 s or so.
 const SIGN: Duration = Duration::from_secs(20);
 /// The same where a person types at the reader.
@@ -35,7 +39,7 @@ pub(super) struct Place {
 impl Place {
     /// What the token has. No PIN goes to it.
     pub(super) fn list(&self) -> Result<Listed, TokenError> {
-        match self.ask(Task::List, None, ANSWER)? {
+        match self.ask(Task::List, None, LIST)? {
             Done::Listed(listed) => Ok(listed),
             _ => Err(self.failed("it answered something else".into())),
         }
@@ -179,7 +183,12 @@ impl TokenKey {
     /// # Errors
     /// Of the token; after one about the PIN it is given none any more.
     pub(super) fn unlock(&self, pin: &Secret) -> Result<(), TokenError> {
-        let done = self.place.ask(Task::Check { id: self.id.clone() }, Some(pin), ANSWER);
+        let done = if pin.len() > MAX_PIN {
+            // A part of it would cost a try.
+            Err(TokenError::PinTooLong { token: self.token.clone(), most: MAX_PIN })
+        } else {
+            self.place.ask(Task::Check { id: self.id.clone() }, Some(pin), CHECK)
+        };
         let mut kept = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         *kept = match &done {
             Ok(_) => Pin::Known(pin.clone()),
@@ -241,4 +250,31 @@ impl Connection {
 fn sign(key: Option<Arc<TokenKey>>, to_sign: &ToSign) -> Result<Vec<u8>, String> {
     let key = key.ok_or("its token is not known any more: `ikeep connect`")?;
     key.sign(to_sign).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::pki::Pki;
+    use crate::pkcs11::Tries;
+    use crate::time::UnixTime;
+
+    #[test]
+    fn what_is_too_long_for_a_pin_costs_no_try() {
+        let issued = Pki::new(UnixTime::from_secs(1_800_000_000)).unwrap().user("anna").unwrap();
+        let own = OwnCertificate::with_key_elsewhere(&issued.chain, &SCHEMES).unwrap();
+        let listed = Listed {
+            token: "card".into(),
+            login: Login::Pin(Tries::Untouched),
+            schemes: Vec::new(),
+            certificates: Vec::new(),
+        };
+        let place = Place { module: "/nowhere/module.so".into(), uri: "pkcs11:".into() };
+        let key = TokenKey::new(place, None, own, &listed);
+        let long = Secret::new(vec![b'1'; MAX_PIN + 1]);
+        let wanted = TokenError::PinTooLong { token: "card".into(), most: MAX_PIN };
+        assert_eq!(key.unlock(&long), Err(wanted), "no module was asked");
+        let text = key.sign(&ToSign { scheme: SCHEMES[0], octets: Vec::new() }).unwrap_err().to_string();
+        assert!(text.contains("more than 255 octets") && text.contains("`ikeep connect`"), "{text}");
+    }
 }

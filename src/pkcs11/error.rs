@@ -63,6 +63,16 @@ pub enum TokenError {
         /// Label.
         token: String,
     },
+    /// What was given cannot be a PIN.
+    #[error(
+        "what was given has more than {most} octets and is no PIN of the token {token}: nothing was tried; `ikeep connect` asks for it anew"
+    )]
+    PinTooLong {
+        /// Label.
+        token: String,
+        /// Octets of the longest.
+        most: usize,
+    },
     /// It has no PIN yet, or an old one.
     #[error(
         "the PIN of the token {token} has not been set, or has expired: set one with pkcs11-tool --login --change-pin, or ask whoever issued it"

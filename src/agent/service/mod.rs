@@ -53,7 +53,7 @@ use tokio::task::JoinHandle;
 const WATCHERS: usize = 16;
 
 /// Files that take longer are not waited for.
-const FILES: Duration = Duration::from_secs(10);
+pub(super) const FILES: Duration = Duration::from_secs(10);
 /// How long an agent that ends waits for the disk to take its last events.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 
