@@ -85,8 +85,8 @@ pub(super) fn program<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
 /// For `deserialize_with`: an identity as people write it.
 pub(super) fn identity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Identity>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let wrong =
-        "invalid identity, expected a DNS name, an e-mail address, an IP address, or text after \"key-id:\"";
+    let wrong = "invalid identity, expected a DNS name, an e-mail address, an IP address, text after \"key-id:\", or a \
+         distinguished name such as \"C=DE, O=Example, CN=Anna\"";
     Identity::from_text(&text).map(Some).ok_or_else(|| D::Error::custom(wrong))
 }
 

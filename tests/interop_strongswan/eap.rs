@@ -184,6 +184,7 @@ fn identities_of_each_kind() -> Result<()> {
             ("staff.example.com", "staff.example.com"),
             ("staff@example.com", "staff@example.com"),
             ("10.9.0.2", "10.9.0.2"),
+            ("dn:C=DE, O=Example GmbH, CN=Anna", "\"C=DE, O=Example GmbH, CN=Anna\""),
         ] {
             world.gateway.load(
                 &config("eap-mschapv2", true)

@@ -248,7 +248,7 @@ pub(super) const KEYS: &[About] = &[
         "identity",
         "text",
         "the profile's IKEIdentity, or the certificate's subject",
-        "The IKE identity of a login with a standard method or a certificate: a DNS name, an e-mail address, an IP address, or key-id:TEXT. With EAP-TLS also the name that the EAP server is told, unless it is an address.",
+        "The IKE identity of a login with a standard method or a certificate: a DNS name, an e-mail address, an IP address, key-id:TEXT, or a distinguished name in the order of its certificate (C=DE, O=Example, CN=Anna). With EAP-TLS also the name that the EAP server is told, unless it is an address or a distinguished name.",
     ),
     about(
         GATEWAY,

@@ -1,5 +1,6 @@
 //! Identities (RFC 7296 3.5).
 
+use super::dn;
 use super::read::{DecodeError, Reader};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,7 +19,7 @@ pub mod id_type {
 
 /// An identity (RFC 7296 3.5): the type is a number because the dialect uses private ones (201).
 ///
-/// `Display` is for people: an address where it is one, text where that is printable, else hex after `0x`.
+/// `Display` is for people: an address or a name where it is one, text where that is printable, else hex after `0x`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// ID type.
@@ -43,19 +44,33 @@ impl Identity {
         Self::new(id_type::FQDN, name)
     }
 
-    /// As people write it: an address, an e-mail address (with `@`), else a DNS name; `key-id:`, `email:` and `fqdn:` in front
-    /// say which it is. `None` where nothing is left of it, or it is no ASCII text where it has to be.
+    /// As people write it: an address, a distinguished name in the order of its certificate (`C=DE, O=Example, CN=Anna`), an
+    /// e-mail address (with `@`), else a DNS name; `dn:`, `key-id:`, `email:` and `fqdn:` in front say which it is. `None`
+    /// where nothing is left of it, where it is no name though it is said to be one, or no ASCII text where it has to be.
     pub fn from_text(text: &str) -> Option<Self> {
-        let kinds =
-            [("key-id:", id_type::KEY_ID), ("email:", id_type::RFC822_ADDR), ("fqdn:", id_type::FQDN)];
+        let kinds = [
+            ("dn:", id_type::DER_ASN1_DN),
+            ("key-id:", id_type::KEY_ID),
+            ("email:", id_type::RFC822_ADDR),
+            ("fqdn:", id_type::FQDN),
+        ];
         let named = kinds.iter().find_map(|(prefix, kind)| Some((*kind, text.strip_prefix(prefix)?)));
-        if let (None, Ok(address)) = (named, text.parse()) {
-            return Some(Self::from_address(address));
-        }
-        let guess = if text.contains('@') { id_type::RFC822_ADDR } else { id_type::FQDN };
-        let (kind, value) = named.unwrap_or((guess, text));
+        let (kind, value) = match named {
+            Some((id_type::DER_ASN1_DN, name)) => return dn::from_text(name).map(Self::dn),
+            Some(named) => named,
+            None => match (text.parse(), dn::from_text(text)) {
+                (Ok(address), _) => return Some(Self::from_address(address)),
+                (_, Some(name)) => return Some(Self::dn(name)),
+                _ if text.contains('@') => (id_type::RFC822_ADDR, text),
+                _ => (id_type::FQDN, text),
+            },
+        };
         let printable = kind == id_type::KEY_ID || value.bytes().all(|c| c.is_ascii_graphic());
         (!value.is_empty() && printable).then(|| Self::new(kind, value))
+    }
+
+    fn dn(der: Vec<u8>) -> Self {
+        Self::new(id_type::DER_ASN1_DN, der)
     }
 
     /// An address.
@@ -102,6 +117,9 @@ impl fmt::Display for Identity {
         if let Some(address) = self.address() {
             return address.fmt(f);
         }
+        if let Some(name) = (self.kind == id_type::DER_ASN1_DN).then(|| dn::show(&self.data)).flatten() {
+            return f.write_str(&name);
+        }
         let printable = !self.data.is_empty() && self.data.iter().all(|c| matches!(c, b' '..=b'~'));
         match std::str::from_utf8(&self.data) {
             Ok(text) if printable => f.write_str(text),
@@ -132,10 +150,16 @@ mod tests {
             ("key-id:Staff & Co", id_type::KEY_ID, b"Staff & Co"),
             ("fqdn:192.0.2.1", id_type::FQDN, b"192.0.2.1"),
             ("email:root", id_type::RFC822_ADDR, b"root"),
+            ("a=b@example.com", id_type::RFC822_ADDR, b"a=b@example.com"),
         ] {
             assert_eq!(Identity::from_text(text), Some(Identity::new(kind, data)), "{text}");
         }
-        for text in ["", "key-id:", "a b.example.com", "email:\u{e9}@example.com", "fqdn:a\nb"] {
+        let anna = Identity::from_text("dn:C=DE, CN=Anna").unwrap();
+        assert_eq!((anna.kind, anna.to_string().as_str()), (id_type::DER_ASN1_DN, "C=DE, CN=Anna"));
+        assert_eq!(Identity::from_text("C=DE,CN=Anna"), Some(anna));
+        for text in
+            ["", "key-id:", "dn:", "dn:Anna", "a b.example.com", "email:\u{e9}@example.com", "fqdn:a\nb"]
+        {
             assert_eq!(Identity::from_text(text), None, "{text}");
         }
     }

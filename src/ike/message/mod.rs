@@ -4,13 +4,15 @@
 //! gives a message of the same meaning.
 //!
 //! `header`: the IKE header and whole unencrypted messages. `chain`: generic payload headers. `payload`: one payload of
-//! each type; `proposal`, `selector`, `config`, `identity`, `notify`: what is inside them; `redirect`, `lifetime`, `ticket`: what is
+//! each type; `proposal`, `selector`, `config`, `identity`, `notify`: what is inside them, `dn`: names in an
+//! identity; `redirect`, `lifetime`, `ticket`: what is
 //! inside a notify. `read`: octets and limits.
 
 #[cfg(test)]
 pub(in crate::ike) mod arbitrary;
 mod chain;
 mod config;
+mod dn;
 mod header;
 mod identity;
 mod lifetime;
