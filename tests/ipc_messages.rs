@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Any text, the awkward characters often.
@@ -101,14 +101,16 @@ fn reply() -> impl Strategy<Value = Reply> {
     ];
     // The picture holds no fractions whose last digit matters, so that one place is enough here.
     let status = btree_map(text(), any::<i64>(), 0..4);
-    let connected = (text(), any::<(bool, bool)>(), vec(text(), 0..3), text());
+    let proxy = (option::of(any::<(Ipv4Addr, u16)>()), option::of(text()));
+    let connected = (text(), any::<(bool, bool)>(), vec(text(), 0..3), text(), proxy);
     prop_oneof![
         (text(), text()).prop_map(|(state, text)| Reply::State { state, text }),
         question().prop_map(Reply::Ask),
         (notice, text()).prop_map(|(kind, text)| Reply::Notice { kind, text }),
         status.prop_map(|status| Reply::Status { status: serde_json::json!(status) }),
-        connected.prop_map(|(host, (already, by_token), addresses, tunnel)| {
-            Reply::Connected(Connected { host, already, by_token, addresses, tunnel })
+        connected.prop_map(|(host, (already, by_token), addresses, tunnel, (proxy, login))| {
+            let (proxy, proxy_login) = (proxy.map(SocketAddr::from), login.map(PathBuf::from));
+            Reply::Connected(Connected { host, already, by_token, addresses, tunnel, proxy, proxy_login })
         }),
         (any::<u16>(), proptest::option::of(text()))
             .prop_map(|(seconds, location)| Reply::Gap { seconds, location }),

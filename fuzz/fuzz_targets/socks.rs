@@ -1,7 +1,7 @@
 //! The proxy's handshake: it takes no more than it asks for, pieces do not matter, and a request ends it.
 #![no_main]
 
-use ikeep::tunnel::socks::{Handshake, Step, Target};
+use ikeep::tunnel::socks::{Datagram, Handshake, Step, Target};
 use libfuzzer_sys::fuzz_target;
 
 /// The longest message: a request with a name of 255 octets.
@@ -9,7 +9,7 @@ const LONGEST: usize = 262;
 
 /// Feeds `input` in pieces; what it comes to, and how many octets were taken.
 fn read(input: &[u8], piece: usize) -> (Vec<Step>, usize) {
-    let (mut handshake, mut steps, mut at) = (Handshake::new(), Vec::new(), 0);
+    let (mut handshake, mut steps, mut at) = (Handshake::new(None), Vec::new(), 0);
     loop {
         let wanted = handshake.wanted();
         assert!(wanted <= LONGEST);
@@ -19,7 +19,7 @@ fn read(input: &[u8], piece: usize) -> (Vec<Step>, usize) {
         }
         let step = handshake.receive(&input[at..at + length]);
         at += length;
-        let over = matches!(step, Step::Connect(_) | Step::Refuse(_));
+        let over = matches!(step, Step::Connect(_) | Step::Associate(_) | Step::Refuse(_));
         if step != Step::More {
             steps.push(step);
         }
@@ -28,6 +28,13 @@ fn read(input: &[u8], piece: usize) -> (Vec<Step>, usize) {
 }
 
 fuzz_target!(|input: &[u8]| {
+    if let Some(datagram) = Datagram::parse(input) {
+        assert!(input.ends_with(datagram.payload));
+        if let Target::Address(to) = datagram.target {
+            let again = [Datagram::head(to), datagram.payload.to_vec()].concat();
+            assert_eq!(Datagram::parse(&again), Some(datagram));
+        }
+    }
     let (whole, taken) = read(input, usize::MAX);
     let (single, taken_singly) = read(input, 1);
     assert_eq!(whole, single);

@@ -11,6 +11,7 @@ use super::scan::Scanning;
 use super::service::{Laid, Whereabouts};
 use super::standing::{self, Standing};
 use super::target::Target;
+use super::variables;
 use crate::client::{AuthKind, Client, Event, Order, Settings};
 use crate::config::Tunnel;
 use crate::facts::privilege::has_tun;
@@ -206,7 +207,7 @@ impl Connection {
     /// For people: where packets enter.
     pub(super) fn tunnel(&self) -> String {
         match (self.proxy, &self.ground, &self.laid.device) {
-            (Some(proxy), ..) => format!("SOCKS5 proxy at {proxy}"),
+            (Some(proxy), ..) => format!("SOCKS5 and HTTP proxy at {proxy}"),
             (None, Some(_), Some(device)) => format!("device {device}, for all programs"),
             (None, Some(_), None) => "a device, for all programs".to_owned(),
             (None, None, _) => "no tunnel, the IKE SA alone".to_owned(),
@@ -324,7 +325,9 @@ async fn choose(target: &Target, folder: &Path, again: bool) -> Result<Choice, S
     let mut tunnel = target.tunnel;
     let proxy_since = |why: &str| {
         let at = target.proxy;
-        Some(format!("The tunnel is a SOCKS5 proxy at {at}, for programs that are told of it: {why}"))
+        Some(format!(
+            "The tunnel is a SOCKS5 and HTTP proxy at {at}, for programs that are told of it: {why}"
+        ))
     };
     if tunnel.is_none() && !has_tun() {
         choice.about = proxy_since("there are no TUN devices here (`ikeep doctor`)");
@@ -352,7 +355,10 @@ async fn choose(target: &Target, folder: &Path, again: bool) -> Result<Choice, S
         }
     }
     if tunnel == Some(Tunnel::Proxy) {
-        choice.listener = Some(proxy::Proxy::bind(target.proxy).await.map_err(|error| error.to_string())?);
+        let access = target.proxy_login.as_deref().map(variables::access).transpose()?;
+        let admission = proxy::Admission { access, everything: target.proxy_everything };
+        let proxy = proxy::Proxy::bind(target.proxy).await.map_err(|error| error.to_string())?;
+        choice.listener = Some(proxy.with(admission));
     }
     Ok(choice)
 }

@@ -26,4 +26,7 @@ pub(crate) mod socket;
 pub mod standing;
 pub mod status;
 pub mod target;
+mod variables;
 pub mod walk;
+
+pub use variables::proxy_variables;

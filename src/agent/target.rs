@@ -66,6 +66,10 @@ pub struct Target {
     pub helper: Option<PathBuf>,
     /// Where the proxy listens.
     pub proxy: SocketAddr,
+    /// The file with the proxy's user and password.
+    pub proxy_login: Option<PathBuf>,
+    /// The proxy sends everything into the tunnel.
+    pub proxy_everything: bool,
     /// The config file names the gateway's addresses: DNS is not asked.
     pub fixed_address: bool,
     /// A folder for the keys of every SA, for Wireshark.
@@ -282,6 +286,8 @@ impl Target {
             },
             helper: config.agent.helper,
             proxy: wishes.proxy.unwrap_or(config.agent.proxy),
+            proxy_login: config.agent.proxy_login,
+            proxy_everything: config.agent.proxy_everything,
             key_log: config.agent.key_log,
             host_scan: Scanner::of(&gateway),
             notifications: config.agent.notifications,
@@ -353,6 +359,8 @@ impl Target {
             && (!file_counts || self.profile_file == other.profile_file)
             && self.tunnel == other.tunnel
             && self.proxy == other.proxy
+            && self.proxy_login == other.proxy_login
+            && self.proxy_everything == other.proxy_everything
             && self.helper == other.helper
     }
 }

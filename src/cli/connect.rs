@@ -5,11 +5,14 @@ use super::dialogue::{self, Dialogue};
 use super::login::Login;
 use super::prompt::{Answers, Sources};
 use super::{Error, Exit, Global, help, output, runtime, spawn};
+use crate::agent::proxy_variables;
 use crate::config::{Places, Tunnel};
 use crate::ipc::{Connect, Request};
 use clap::ValueEnum;
 use clap_complete::ArgValueCandidates;
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::time::Duration;
 
 /// What `ikeep connect` takes.
@@ -36,6 +39,9 @@ pub(super) struct Command {
     /// How long to wait for the connection; the time in which you type does not count
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
     wait: u32,
+    /// A program to be run once there is a connection, with the proxy in its environment; the connection stays afterwards
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
 }
 
 /// [`Tunnel`] on the command line.
@@ -43,7 +49,7 @@ pub(super) struct Command {
 enum Where {
     /// A network device for all programs; needs the helper `ikeep-netd`
     Tun,
-    /// A local SOCKS5 proxy; needs no privilege
+    /// A local SOCKS5 and HTTP proxy; needs no privilege
     Proxy,
     /// Nowhere: the session alone is kept
     None,
@@ -57,6 +63,9 @@ impl Command {
             Some(Where::None) => Some(Tunnel::None),
             None => None,
         };
+        if tunnel == Some(Tunnel::None) && !self.command.is_empty() {
+            return Err(Error::NoTunnel);
+        }
         let sources =
             Sources { desktop: self.desktop, remember: self.remember, ..self.login.sources(global)? };
         let wishes = self.login.wishes(self.host, global)?;
@@ -74,7 +83,20 @@ impl Command {
                 other => other,
             }
         })?;
-        output::print(&dialogue::told(&connected))?;
-        Ok(Exit::Done)
+        let Some((program, arguments)) = self.command.split_first() else {
+            output::print(&dialogue::told(&connected))?;
+            return Ok(Exit::Done);
+        };
+        // What the program prints is its own.
+        output::tell(dialogue::told(&connected).trim_end());
+        let mut run = std::process::Command::new(program);
+        run.args(arguments);
+        if let Some(proxy) = connected.proxy {
+            let variables = proxy_variables(proxy, connected.proxy_login.as_deref());
+            run.envs(variables.map_err(Error::ProxyLogin)?);
+        }
+        // In our place: signals, the terminal and the exit code are the program's.
+        let name = program.to_string_lossy().into_owned();
+        Err(Error::Program { name, source: run.exec() })
     }
 }

@@ -187,6 +187,22 @@ pub enum Error {
     /// The file of `--ppk-file`.
     #[error("--ppk-file: {0}")]
     Ppk(String),
+    /// The command of `ikeep connect -- COMMAND` does not start.
+    #[error("connected, but cannot run {name:?}")]
+    Program {
+        /// As it was named.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The command of `ikeep connect -- COMMAND` would have no way into the tunnel.
+    #[error(
+        "with --tunnel none nothing leads a command into the tunnel: leave that out, or take --tunnel proxy"
+    )]
+    NoTunnel,
+    /// The file with the proxy's user and password.
+    #[error("connected, but the command was not run: {0}")]
+    ProxyLogin(String),
     /// The machine refuses something that every program may do.
     #[error("cannot {what}")]
     Machine {
@@ -243,7 +259,11 @@ impl Error {
                 FailureKind::Other => Exit::Other,
             },
             Self::TooLate { .. } => Exit::NoAnswer,
-            Self::Passwords { .. } | Self::ClientCa { .. } | Self::Ppk(_) | Self::Token(_) => Exit::Usage,
+            Self::Passwords { .. }
+            | Self::ClientCa { .. }
+            | Self::Ppk(_)
+            | Self::Token(_)
+            | Self::NoTunnel => Exit::Usage,
             Self::Ended(exit) => *exit,
             Self::Read { .. }
             | Self::Profile(FileError::Read { .. })
@@ -256,6 +276,8 @@ impl Error {
             | Self::Run(_)
             | Self::NotStarted { .. }
             | Self::Machine { .. }
+            | Self::Program { .. }
+            | Self::ProxyLogin(_)
             | Self::Intent(_)
             | Self::Bus(_)
             | Self::Tray

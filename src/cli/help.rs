@@ -39,11 +39,16 @@ What is not given is as at the last time, else as the config file has it.
 
 Ended by Ctrl-C, or after --wait seconds, while the login is under way, the login is given up.
 
+With -- COMMAND the command is run in place of `ikeep` once there is a connection, which stays when it ends. Where the \
+tunnel is a proxy, http_proxy, https_proxy, all_proxy and no_proxy (and the same in capitals) tell the command of it; with \
+proxy_login in the config file user and password stand in them, where this user's other programs can read them.
+
 Examples:
   ikeep connect vpn.example.com
   ikeep connect
   ikeep connect --profile company.xml --user me --tunnel proxy --proxy 127.0.0.1:1080
   pass show vpn | ikeep connect vpn.example.com --user me --password-stdin
+  ikeep connect --tunnel proxy vpn.example.com -- git clone https://git.intranet.example.com/it.git
   curl --socks5-hostname 127.0.0.1:1080 http://intranet.example.com/";
 
 /// Below `ikeep forget --help`.

@@ -168,6 +168,7 @@ impl Config {
         // On a token, not in a folder.
         let there = |name: PathBuf| if is_uri(&name) { name } else { here(name) };
         agent.key_log = agent.key_log.map(here);
+        agent.proxy_login = agent.proxy_login.map(here);
         // The loader finds one without a folder by its own rules.
         agent.pkcs11_module =
             agent.pkcs11_module.map(|name| if name.components().count() > 1 { here(name) } else { name });

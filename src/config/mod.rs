@@ -15,6 +15,7 @@ mod portal;
 mod ppk;
 mod preferences;
 pub mod profiles;
+mod secret_file;
 
 pub use certificate::{Unusable, certificate_files, read_certificate, read_chain};
 pub use duration::parse as parse_duration;
@@ -25,6 +26,7 @@ pub use places::{NoHome, Places};
 pub use portal::{MAX_EXPECT, Portal, ProbeUrl, ProbeUrlError};
 pub use ppk::read_ppk;
 pub use preferences::Preferences;
+pub use secret_file::read_secret;
 
 use crate::ike::cert::{IdrCheck, Root, Trust};
 use crate::ike::dialect::Dialect;
@@ -79,6 +81,10 @@ pub struct Agent {
     pub tunnel: Option<Tunnel>,
     /// The local proxy's address and port.
     pub proxy: SocketAddr,
+    /// A file with `USER:PASSWORD`, without which nobody uses the proxy; `None`: whoever reaches its port does.
+    pub proxy_login: Option<PathBuf>,
+    /// The proxy sends into the tunnel also what the gateway's routes do not lead there.
+    pub proxy_everything: bool,
     /// The socket of the privileged helper, instead of the usual one.
     pub helper: Option<PathBuf>,
     /// With a full tunnel that has no address of one family: packets of that family go past the tunnel, instead of nowhere.
@@ -110,6 +116,8 @@ impl Default for Agent {
             helper: None,
             client_bypass_protocol: false,
             proxy: SocketAddr::from(([127, 0, 0, 1], 1080)),
+            proxy_login: None,
+            proxy_everything: false,
             dpd_interval: Duration::from_secs(30),
             reconnect_window: Duration::from_secs(900),
             key_log: None,

@@ -1,6 +1,6 @@
 //! A post-quantum preshared key, from its file.
 
-use super::certificate::read;
+use super::read_secret;
 use crate::ike::ppk::Ppk;
 use std::path::Path;
 
@@ -9,10 +9,6 @@ use std::path::Path;
 /// # Errors
 /// For people: what is wrong with which file, and how to mend it. A file that others can read is refused.
 pub fn read_ppk(id: &str, file: &Path, required: bool) -> Result<Ppk, String> {
-    let (text, mode) = read(file)?;
-    let name = file.display();
-    if mode & 0o077 != 0 {
-        return Err(format!("{name} is open to others on this machine: chmod 600 {name}"));
-    }
-    Ppk::new(id, &text, required).map_err(|error| format!("{name}: {error}"))
+    let text = read_secret(file)?;
+    Ppk::new(id, &text, required).map_err(|error| format!("{}: {error}", file.display()))
 }

@@ -225,8 +225,14 @@ pub struct Connected {
     pub by_token: bool,
     /// Inner addresses.
     pub addresses: Vec<String>,
-    /// Where packets enter, for people: `SOCKS5 proxy at 127.0.0.1:1080`.
+    /// Where packets enter, for people: `SOCKS5 and HTTP proxy at 127.0.0.1:1080`.
     pub tunnel: String,
+    /// Where the proxy listens, if that is where packets enter.
+    #[serde(default)]
+    pub proxy: Option<SocketAddr>,
+    /// The file with the proxy's user and password, where it wants some.
+    #[serde(default)]
+    pub proxy_login: Option<PathBuf>,
 }
 
 /// A form of the gateway's.

@@ -1,7 +1,11 @@
 //! One client of the proxy: its request, the connection made for it, and the octets of both sides.
 
+use super::access::Access;
+use super::association::Association;
+use super::datagrams::Datagrams;
+use super::greeting::{Greeting, Step, Voice};
 use super::resolver::{Answer, Kind, Query, Resolver};
-use super::socks::{Handshake, Reply, Step, Target};
+use super::socks::{Reply, Target};
 use super::stack::{ConnectError, Handle, Inward, Stack, Stage as Progress};
 use crate::plan::Plan;
 use crate::time::Instant;
@@ -10,9 +14,11 @@ use rustix::net::sockopt::set_socket_send_buffer_size;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use zeroize::Zeroizing;
 
 /// A client has so long for its request, and the destination for its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,22 +31,39 @@ const HALF_CLOSED: Duration = Duration::from_secs(3600);
 /// What the kernel holds for a client that reads slowly, octets. Left to itself it takes megabytes, which first crowd the
 /// tunnel and then lie around; between two programs of one machine this is enough.
 const SEND_BUFFER: usize = 128 << 10;
-/// The longest message of the handshake.
-const MESSAGE: usize = 512;
+/// What is read of a request in one go.
+const MESSAGE: usize = 2048;
 
 /// What all connections share.
 pub(super) struct Tunnel<'a> {
     pub(super) stack: &'a mut Stack,
     pub(super) resolver: &'a mut Resolver,
+    pub(super) datagrams: &'a mut Datagrams,
     pub(super) plan: Option<&'a Plan>,
+    /// What the plan does not lead into the tunnel goes there all the same.
+    pub(super) everything: bool,
     /// So many more connections may be opened.
     pub(super) room: usize,
     pub(super) now: Instant,
 }
 
+impl Tunnel<'_> {
+    /// Asks for a name's addresses of each family that we have.
+    pub(super) fn ask(&mut self, name: &str) -> Vec<Query> {
+        let Some(plan) = self.plan else { return Vec::new() };
+        let kinds = [(plan.address4.is_some(), Kind::V4), (plan.address6.is_some(), Kind::V6)];
+        let wanted = kinds.into_iter().filter_map(|(wanted, kind)| wanted.then_some(kind));
+        wanted.filter_map(|kind| self.resolver.ask(name, kind)).collect()
+    }
+}
+
 /// See the module.
 pub(super) struct Connection {
     local: TcpStream,
+    /// How the client is answered.
+    voice: Voice,
+    /// What the peer gets before anything else.
+    first: Vec<u8>,
     stage: Stage,
     /// From SYN on.
     handle: Option<Handle>,
@@ -50,7 +73,7 @@ pub(super) struct Connection {
 
 enum Stage {
     /// The client's request is being read.
-    Asking(Handshake),
+    Asking(Greeting),
     /// The name's addresses are being asked for.
     Resolving { pending: Vec<Query>, found: VecDeque<IpAddr>, port: u16 },
     /// SYN is sent; `rest` is tried where it fails.
@@ -62,6 +85,8 @@ enum Stage {
         /// The peer sends no more, and the client knows.
         remote_done: bool,
     },
+    /// Datagrams go both ways as long as the client keeps this connection.
+    Datagrams(Association),
     /// The client was refused and reads why.
     Refused,
     /// Nothing is left of it.
@@ -69,8 +94,8 @@ enum Stage {
 }
 
 impl Connection {
-    /// A client that has just come.
-    pub(super) fn new(local: TcpStream, now: Instant) -> Self {
+    /// A client that has just come; `access`: who may use the proxy, where that is not everybody.
+    pub(super) fn new(local: TcpStream, access: Option<Arc<Access>>, now: Instant) -> Self {
         // Without it a small answer waits for the acknowledgement of the one before.
         if let Err(error) = local.set_nodelay(true) {
             tracing::debug!(%error, "the proxy's client keeps Nagle's algorithm");
@@ -78,8 +103,9 @@ impl Connection {
         if let Err(error) = set_socket_send_buffer_size(&local, SEND_BUFFER) {
             tracing::debug!(%error, "the proxy's client keeps its usual socket buffer");
         }
-        let stage = Stage::Asking(Handshake::new());
-        Self { local, stage, handle: None, deadline: Some(now + PATIENCE) }
+        let stage = Stage::Asking(Greeting::new(access));
+        let deadline = Some(now + PATIENCE);
+        Self { local, voice: Voice::Socks, first: Vec::new(), stage, handle: None, deadline }
     }
 
     /// True where nothing is left of it.
@@ -89,7 +115,10 @@ impl Connection {
 
     /// True where it counts as a connection: its request was accepted.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.stage, Stage::Resolving { .. } | Stage::Connecting { .. } | Stage::Relaying { .. })
+        matches!(
+            self.stage,
+            Stage::Resolving { .. } | Stage::Connecting { .. } | Stage::Relaying { .. } | Stage::Datagrams(_)
+        )
     }
 
     /// When [`Connection::step`] is due though nothing happens.
@@ -98,7 +127,11 @@ impl Connection {
     }
 
     /// True where the client's socket has something that [`Connection::step`] can use; else the task is woken when it has.
-    pub(super) fn poll_ready(&self, context: &mut Context<'_>, stack: &Stack) -> bool {
+    pub(super) fn poll_ready(&self, context: &mut Context<'_>, stack: &Stack, datagrams: &Datagrams) -> bool {
+        if let Stage::Datagrams(association) = &self.stage {
+            let control = self.local.poll_read_ready(context).is_ready();
+            return association.poll_ready(context, datagrams.has(association.port())) || control;
+        }
         let (read, write) = match (&self.stage, &self.handle) {
             (Stage::Asking(_) | Stage::Refused, _) => (true, false),
             (Stage::Relaying { local_done, .. }, Some(handle)) => {
@@ -122,8 +155,12 @@ impl Connection {
     /// True where another stage was reached, in which there may be more to do.
     fn advance(&mut self, tunnel: &mut Tunnel<'_>) -> bool {
         match &mut self.stage {
-            Stage::Asking(handshake) => match read_request(&self.local, handshake) {
-                Ok(Some(Step::Connect(target))) => self.begin(target, tunnel),
+            Stage::Asking(greeting) => match read_request(&self.local, greeting) {
+                Ok(Some(Step::Connect { target, voice, first })) => {
+                    (self.voice, self.first) = (voice, first);
+                    self.begin(target, tunnel);
+                }
+                Ok(Some(Step::Associate(port))) => self.associate(port, tunnel),
                 Ok(Some(Step::Refuse(answer))) => self.refuse(&answer, tunnel),
                 Ok(_) => return false,
                 Err(_) => self.end(tunnel),
@@ -150,7 +187,14 @@ impl Connection {
                         self.try_addresses(rest, port, Reply::Refused, tunnel);
                     }
                     Progress::Open => match tunnel.stack.local(handle) {
-                        Some(bound) if say(&self.local, &Reply::Succeeded.encode(bound)) => {
+                        Some(bound) if say(&self.local, &self.voice.connected(bound)) => {
+                            // It is less than an empty send buffer holds.
+                            let first = std::mem::take(&mut self.first);
+                            tunnel.stack.send_with(handle, |room| {
+                                let length = first.len().min(room.len());
+                                room[..length].copy_from_slice(&first[..length]);
+                                length
+                            });
                             self.stage = Stage::Relaying { local_done: false, remote_done: false };
                             self.deadline = None;
                         }
@@ -159,6 +203,13 @@ impl Connection {
                 }
             }
             Stage::Relaying { .. } => return self.relay(tunnel),
+            Stage::Datagrams(association) => match (discard(&self.local), self.local.peer_addr()) {
+                (Ok(()), Ok(there)) => {
+                    association.step(there.ip(), tunnel);
+                    return false;
+                }
+                _ => self.end(tunnel),
+            },
             Stage::Refused => match discard(&self.local) {
                 Ok(()) => return false,
                 Err(_) => self.end(tunnel),
@@ -170,22 +221,59 @@ impl Connection {
 
     /// The client has said where to.
     fn begin(&mut self, target: Target, tunnel: &mut Tunnel<'_>) {
-        let Some(plan) = tunnel.plan else { return self.refuse_with(Reply::NetworkUnreachable, tunnel) };
-        if tunnel.room == 0 {
-            tracing::warn!("the proxy has as many connections as it takes");
-            return self.refuse_with(Reply::Failure, tunnel);
+        if !self.is_let_in(tunnel) {
+            return;
         }
-        tunnel.room -= 1;
         match target {
             Target::Address(to) => {
                 self.try_addresses([to.ip()].into(), to.port(), Reply::HostUnreachable, tunnel);
             }
             Target::Name(name, port) => {
-                let kinds = [(plan.address4.is_some(), Kind::V4), (plan.address6.is_some(), Kind::V6)];
-                let wanted = kinds.into_iter().filter_map(|(wanted, kind)| wanted.then_some(kind));
-                let pending = wanted.filter_map(|kind| tunnel.resolver.ask(&name, kind)).collect();
+                let pending = tunnel.ask(&name);
                 self.stage = Stage::Resolving { pending, found: VecDeque::new(), port };
                 self.deadline = Some(tunnel.now + PATIENCE);
+            }
+        }
+    }
+
+    /// Refuses where there is no tunnel, or no room.
+    fn is_let_in(&mut self, tunnel: &mut Tunnel<'_>) -> bool {
+        let refusal = match (tunnel.plan, tunnel.room) {
+            (None, _) => Reply::NetworkUnreachable,
+            (_, 0) => {
+                tracing::warn!("the proxy has as many connections as it takes");
+                Reply::Failure
+            }
+            _ => {
+                tunnel.room -= 1;
+                return true;
+            }
+        };
+        self.refuse_with(refusal, tunnel);
+        false
+    }
+
+    /// The client has asked for a socket for datagrams.
+    fn associate(&mut self, from: u16, tunnel: &mut Tunnel<'_>) {
+        if !self.is_let_in(tunnel) {
+            return;
+        }
+        let (Ok(here), Ok(there)) = (self.local.local_addr(), self.local.peer_addr()) else {
+            return self.end(tunnel);
+        };
+        match Association::open(here.ip(), there.ip(), from, tunnel) {
+            Ok(association) => {
+                let told =
+                    association.address().is_ok_and(|at| say(&self.local, &Reply::Succeeded.encode(at)));
+                self.stage = Stage::Datagrams(association);
+                self.deadline = None;
+                if !told {
+                    self.end(tunnel);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the proxy has no socket for a client's datagrams");
+                self.refuse_with(Reply::Failure, tunnel);
             }
         }
     }
@@ -202,7 +290,7 @@ impl Connection {
             tunnel.stack.release(tunnel.now, handle);
         }
         while let Some(address) = addresses.pop_front() {
-            if !tunnel.plan.is_some_and(|plan| is_covered(plan, address)) {
+            if !tunnel.plan.is_some_and(|plan| is_covered(plan, address, tunnel.everything)) {
                 refusal = Reply::NotAllowed;
                 continue;
             }
@@ -273,7 +361,7 @@ impl Connection {
     }
 
     fn refuse_with(&mut self, reply: Reply, tunnel: &mut Tunnel<'_>) {
-        self.refuse(&reply.without_address(), tunnel);
+        self.refuse(&self.voice.refused(reply), tunnel);
     }
 
     fn refuse(&mut self, answer: &[u8], tunnel: &mut Tunnel<'_>) {
@@ -287,8 +375,12 @@ impl Connection {
 
     /// Lets go of everything but the client's socket, which goes with `self`.
     pub(super) fn end(&mut self, tunnel: &mut Tunnel<'_>) {
-        if let Stage::Resolving { pending, .. } = std::mem::replace(&mut self.stage, Stage::Over) {
-            pending.into_iter().for_each(|query| tunnel.resolver.cancel(query));
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Resolving { pending, .. } => {
+                pending.into_iter().for_each(|query| tunnel.resolver.cancel(query));
+            }
+            Stage::Datagrams(association) => association.end(tunnel),
+            _ => {}
         }
         if let Some(handle) = self.handle.take() {
             tunnel.stack.release(tunnel.now, handle);
@@ -371,10 +463,11 @@ fn download(local: &TcpStream, handle: &Handle, done: &mut bool, stack: &mut Sta
 }
 
 /// Reads on in the client's request; `None`: the rest has not come yet.
-fn read_request(local: &TcpStream, handshake: &mut Handshake) -> io::Result<Option<Step>> {
-    let mut buffer = [0; MESSAGE];
+fn read_request(local: &TcpStream, greeting: &mut Greeting) -> io::Result<Option<Step>> {
+    // It may hold a password.
+    let mut buffer = Zeroizing::new([0; MESSAGE]);
     loop {
-        let wanted = handshake.wanted().min(MESSAGE);
+        let wanted = greeting.wanted().min(MESSAGE);
         let length = match local.try_read(&mut buffer[..wanted]) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => length,
@@ -382,7 +475,7 @@ fn read_request(local: &TcpStream, handshake: &mut Handshake) -> io::Result<Opti
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        match handshake.receive(&buffer[..length]) {
+        match greeting.receive(&buffer[..length]) {
             Step::More => {}
             Step::Send(answer) if say(local, &answer) => {}
             Step::Send(_) => return Err(io::ErrorKind::WriteZero.into()),
@@ -409,8 +502,25 @@ fn discard(local: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// True where the plan sends an address into the tunnel.
-fn is_covered(plan: &Plan, address: IpAddr) -> bool {
+/// True where an address goes into the tunnel: the plan leads there, or everything is to; never one that is no other host's.
+pub(super) fn is_covered(plan: &Plan, address: IpAddr, everything: bool) -> bool {
     let included = plan.include.is_empty() || plan.include.iter().any(|net| net.contains(address));
-    included && !address.is_loopback() && !plan.exclude.iter().any(|net| net.contains(address))
+    let routed = included && !plan.exclude.iter().any(|net| net.contains(address));
+    (routed || everything) && is_elsewhere(address) && !plan.addresses().contains(&address)
+}
+
+/// False for this machine, this link, and what is no host: a name may say that it is there.
+fn is_elsewhere(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(ip) => {
+            !(ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_multicast()
+                || ip.is_broadcast()
+                || ip.octets()[0] == 0)
+        }
+        IpAddr::V6(ip) => {
+            !(ip.is_loopback() || ip.is_unicast_link_local() || ip.is_multicast() || ip.is_unspecified())
+        }
+    }
 }

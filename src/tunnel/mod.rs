@@ -1,7 +1,12 @@
 //! Where packets enter and leave: a user-space TCP/IP stack behind a local proxy, nothing at all, or (a later room) a TUN
 //! device. All of them get the same [`Ports`].
 
+pub mod access;
+mod association;
 mod connection;
+mod datagrams;
+pub mod greeting;
+pub mod http;
 mod link;
 pub mod proxy;
 pub mod resolver;

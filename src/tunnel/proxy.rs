@@ -1,11 +1,13 @@
-//! `--tunnel proxy`: SOCKS5 on a loopback port, for anybody, without privileges.
+//! `--tunnel proxy`: SOCKS5 and HTTP on a loopback port, without privileges.
 //!
 //! One task owns the clients' sockets and the TCP/IP stack, so octets go from one to the other without a queue between them:
 //! a client that reads slowly leaves them in the stack's receive buffer, which closes the TCP window; a slow tunnel
 //! leaves the send buffer full, and the client's socket is not read.
 
 use super::Ports;
+use super::access::Access;
 use super::connection::{Connection, Tunnel};
+use super::datagrams::Datagrams;
 use super::resolver::Resolver;
 use super::stack::{Buffers, Stack};
 use crate::crypto::Random;
@@ -13,8 +15,9 @@ use crate::plan::Plan;
 use crate::time::Instant;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -59,11 +62,21 @@ pub enum ProxyError {
     },
 }
 
+/// What may go through it.
+#[derive(Clone, Debug, Default)]
+pub struct Admission {
+    /// Who may use it; `None`: whoever reaches the port.
+    pub access: Option<Access>,
+    /// Into the tunnel goes also what the gateway's routes do not lead there.
+    pub everything: bool,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Proxy {
     listener: TcpListener,
     address: SocketAddr,
+    admission: Admission,
 }
 
 impl Proxy {
@@ -81,7 +94,14 @@ impl Proxy {
         };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, admission: Admission::default() })
+    }
+
+    /// Lets in so much; without it everybody, to where the gateway's routes lead.
+    #[must_use]
+    pub fn with(mut self, admission: Admission) -> Self {
+        self.admission = admission;
+        self
     }
 
     /// Where clients find it.
@@ -99,7 +119,11 @@ impl Proxy {
             now,
             stack,
             resolver,
+            datagrams: Datagrams::default(),
+            access: self.admission.access.map(Arc::new),
+            everything: self.admission.everything,
             plan: None,
+            addresses: Vec::new(),
             plan_ended: false,
             connections: Vec::new(),
             accept_at: None,
@@ -129,7 +153,12 @@ struct Server<N> {
     now: N,
     stack: Stack,
     resolver: Resolver,
+    datagrams: Datagrams,
+    access: Option<Arc<Access>>,
+    everything: bool,
     plan: Option<Plan>,
+    /// Of the plan.
+    addresses: Vec<IpAddr>,
     /// Nobody will send a plan any more.
     plan_ended: bool,
     connections: Vec<Connection>,
@@ -143,27 +172,29 @@ impl<N: Fn() -> Instant> Server<N> {
     /// Waits for something to do, and takes it; false where the tunnel has ended.
     async fn wait(&mut self) -> bool {
         let now = (self.now)();
-        let stuck = self.stack.has_transmit() || self.resolver.has_transmit();
+        let stuck = self.has_transmit();
         self.arm(now, stuck);
         let visitors = self.connections.len() < CONNECTIONS + VISITORS && self.accept_at.is_none();
-        let Self { listener, ports, stack, connections, timer, plan_ended, .. } = self;
+        let Self { listener, ports, stack, datagrams, connections, timer, plan_ended, .. } = self;
         let wake = tokio::select! {
             biased;
             packet = ports.inward.recv() => packet.map_or(Wake::End, Wake::Packet),
             changed = ports.plan.changed(), if !*plan_ended => Wake::Plan(changed.is_ok()),
             // The driver has taken something: there is room again.
             room = ports.outward.reserve(), if stuck => if room.is_ok() { Wake::Ready } else { Wake::End },
-            () = ready(connections, stack) => Wake::Ready,
+            () = ready(connections, stack, datagrams) => Wake::Ready,
             client = listener.accept(), if visitors => Wake::Client(client.map(|(client, _)| client)),
             () = elapsed(timer) => Wake::Time,
         };
         let now = (self.now)();
         match wake {
-            Wake::Packet(packet) => deliver(&mut self.stack, &mut self.resolver, now, packet),
+            Wake::Packet(packet) => self.deliver(now, packet),
             Wake::Plan(true) => self.configure(),
             Wake::Plan(false) => self.plan_ended = true,
             Wake::Ready => {}
-            Wake::Client(Ok(client)) => self.connections.push(Connection::new(client, now)),
+            Wake::Client(Ok(client)) => {
+                self.connections.push(Connection::new(client, self.access.clone(), now));
+            }
             Wake::Client(Err(error)) => {
                 tracing::warn!(%error, "the proxy cannot take a client");
                 self.accept_at = Some(now + ACCEPT_AGAIN);
@@ -200,7 +231,7 @@ impl<N: Fn() -> Instant> Server<N> {
         }
         for _ in 0..BATCH {
             let Ok(packet) = self.ports.inward.try_recv() else { break };
-            deliver(&mut self.stack, &mut self.resolver, now, packet);
+            self.deliver(now, packet);
         }
         // Addresses that are gone and timers that are due come first, so that connections see what became of them.
         self.send(now);
@@ -208,7 +239,9 @@ impl<N: Fn() -> Instant> Server<N> {
         let mut tunnel = Tunnel {
             stack: &mut self.stack,
             resolver: &mut self.resolver,
+            datagrams: &mut self.datagrams,
             plan: self.plan.as_ref(),
+            everything: self.everything,
             room: CONNECTIONS.saturating_sub(open),
             now,
         };
@@ -224,15 +257,16 @@ impl<N: Fn() -> Instant> Server<N> {
         loop {
             self.stack.poll(now);
             self.resolver.poll(now);
-            if !self.stack.has_transmit() && !self.resolver.has_transmit() {
+            if !self.has_transmit() {
                 return;
             }
-            while self.stack.has_transmit() || self.resolver.has_transmit() {
+            while self.has_transmit() {
                 let permit = match self.ports.outward.try_reserve() {
                     Ok(permit) => permit,
                     Err(TrySendError::Full(()) | TrySendError::Closed(())) => return,
                 };
-                if let Some(frame) = self.resolver.poll_transmit().or_else(|| self.stack.poll_transmit()) {
+                let frame = self.resolver.poll_transmit().or_else(|| self.datagrams.poll_transmit());
+                if let Some(frame) = frame.or_else(|| self.stack.poll_transmit()) {
                     permit.send(frame);
                 }
             }
@@ -246,22 +280,31 @@ impl<N: Fn() -> Instant> Server<N> {
         let servers = self.plan.as_ref().map(|plan| plan.dns.as_slice()).unwrap_or_default();
         self.stack.set_addresses(&addresses);
         self.resolver.configure(&addresses, servers);
+        self.addresses = addresses;
     }
-}
 
-fn deliver(stack: &mut Stack, resolver: &mut Resolver, now: Instant, packet: Vec<u8>) {
-    if Resolver::wants(&packet) {
-        resolver.receive(now, packet);
-    } else {
-        stack.receive(now, packet);
+    fn deliver(&mut self, now: Instant, packet: Vec<u8>) {
+        if self.datagrams.receive(&self.addresses, &packet) {
+            return;
+        }
+        if Resolver::wants(&packet) {
+            self.resolver.receive(now, packet);
+        } else {
+            self.stack.receive(now, packet);
+        }
+    }
+
+    /// True where packets wait for the driver.
+    fn has_transmit(&self) -> bool {
+        self.stack.has_transmit() || self.resolver.has_transmit() || self.datagrams.has_transmit()
     }
 }
 
 /// Waits until one of the clients' sockets has something to do. It borrows the stack alone, since that cannot be shared among
 /// threads.
-async fn ready(connections: &[Connection], stack: &mut Stack) {
+async fn ready(connections: &[Connection], stack: &mut Stack, datagrams: &Datagrams) {
     poll_fn(move |context| {
-        let ready = connections.iter().filter(|connection| connection.poll_ready(context, stack)).count();
+        let ready = connections.iter().filter(|one| one.poll_ready(context, stack, datagrams)).count();
         if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;

@@ -365,6 +365,11 @@ impl Stack {
         }
     }
 
+    /// Its randomness.
+    pub(super) fn random(&mut self) -> &mut dyn Random {
+        &mut *self.random
+    }
+
     /// A local port that no connection has.
     fn free_port(&mut self) -> Option<u16> {
         for _ in 0..DRAWS {

@@ -36,7 +36,7 @@ fn what_is_asked_for_arrives_and_the_connection_is_one_line() {
         "../b.pem",
     ]);
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "progress does not go into a pipe: {run:?}");
-    assert_eq!(run.out, "Connected to Gateway: 192.168.20.5; SOCKS5 proxy at 127.0.0.1:1080\n");
+    assert_eq!(run.out, "Connected to Gateway: 192.168.20.5; SOCKS5 and HTTP proxy at 127.0.0.1:1080\n");
     let expected = Connect {
         host: Some("Gateway".into()),
         profile: Some(home.path().join("p.xml")),

@@ -180,7 +180,9 @@ pub(crate) fn connected() -> Reply {
         already: false,
         by_token: false,
         addresses: vec!["192.168.20.5".into()],
-        tunnel: "SOCKS5 proxy at 127.0.0.1:1080".into(),
+        tunnel: "SOCKS5 and HTTP proxy at 127.0.0.1:1080".into(),
+        proxy: Some(([127, 0, 0, 1], 1080).into()),
+        proxy_login: None,
     })
 }
 

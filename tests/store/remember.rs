@@ -46,6 +46,8 @@ fn connected() -> Reply {
         by_token: false,
         addresses: Vec::new(),
         tunnel: String::new(),
+        proxy: None,
+        proxy_login: None,
     })
 }
 

@@ -258,5 +258,7 @@ pub(super) fn connected(connection: &Connection, already: bool) -> Connected {
         by_token: connection.auth.is_some_and(|auth| !auth.is_login()),
         addresses: connection.addresses().iter().map(ToString::to_string).collect(),
         tunnel: connection.tunnel(),
+        proxy: connection.proxy(),
+        proxy_login: connection.target.proxy_login.clone(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::esp::HEADROOM;
-use crate::esp::inner::{parse_udp, udp};
+use crate::esp::inner::{Udp, parse_udp, udp};
 use crate::plan::Net;
 use crate::tunnel::stack::{Handle, Inward, Stage};
 use crate::tunnel::testing::{Seeded, ip, octets};
@@ -72,8 +72,12 @@ fn plan() -> Plan {
 }
 
 async fn stand(plan: Option<Plan>, far: Far) -> Stand {
+    stand_for(plan, far, Admission::default()).await
+}
+
+async fn stand_for(plan: Option<Plan>, far: Far, admission: Admission) -> Stand {
     let clock = Clock::default();
-    let proxy = Proxy::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let proxy = Proxy::bind("127.0.0.1:0".parse().unwrap()).await.unwrap().with(admission);
     let address = proxy.local_addr();
     let (outward, from_proxy) = mpsc::channel(512);
     let (to_proxy, inward) = mpsc::channel(512);
@@ -100,6 +104,10 @@ async fn behind(mut from: mpsc::Receiver<Vec<u8>>, to: mpsc::Sender<Vec<u8>>, fa
                     let packet = frame[HEADROOM..].to_vec();
                     if let Some(answer) = dns(&packet) {
                         to.send(answer).await.unwrap();
+                    } else if let Some(asked) = parse_udp(&packet) {
+                        for answer in echoes(&asked) {
+                            to.send(answer).await.unwrap();
+                        }
                     } else if packet[22..24] != [0, 81] {
                         stack.receive(clock.now(), packet);
                     }
@@ -120,6 +128,15 @@ async fn behind(mut from: mpsc::Receiver<Vec<u8>>, to: mpsc::Sender<Vec<u8>>, fa
             }
         }
     }
+}
+
+/// What comes back for a datagram: first one of a host that nobody has asked, then the same octets.
+fn echoes(asked: &Udp<'_>) -> [Vec<u8>; 2] {
+    let from = |source: IpAddr, payload: &[u8]| {
+        udp(source, asked.destination_port, asked.source, asked.source_port, payload)
+    };
+    let stranger = if asked.source.is_ipv4() { ip("192.168.10.77") } else { ip("2001:db8::77") };
+    [from(stranger, b"from a stranger"), from(asked.destination, asked.payload)]
 }
 
 fn serve(stack: &mut Stack, handle: &Handle, sent: &mut u64, far: Far) {
@@ -264,7 +281,9 @@ async fn every_failure_has_its_code() {
         (by_address([192, 168, 10, 99], 80), 2, "excluded"),
         (by_address([192, 168, 11, 1], 80), 2, "not included"),
         (by_address([127, 0, 0, 1], 80), 2, "this machine"),
-        (vec![5, 3, 0, 1, 192, 168, 10, 1, 0, 80], 7, "UDP"),
+        (by_address([169, 254, 1, 1], 80), 2, "this link"),
+        (by_address([192, 168, 20, 5], 80), 2, "this end of the tunnel"),
+        (vec![5, 2, 0, 1, 192, 168, 10, 1, 0, 80], 7, "BIND"),
     ];
     for (request, code, what) in cases {
         let (mut client, reply) = ask(&stand, &request).await;
@@ -395,3 +414,5 @@ async fn without_a_tunnel_packets_are_taken_and_the_end_is_seen() {
     drop(to_tunnel);
     timeout(PATIENCE, none).await.expect("the end").unwrap();
 }
+
+mod languages;

@@ -7,7 +7,7 @@ fn read(input: &[u8]) -> (Step, usize) {
 }
 
 fn read_in_pieces(input: &[u8], piece: usize) -> (Step, usize) {
-    let mut handshake = Handshake::new();
+    let mut handshake = Handshake::new(None);
     let mut at = 0;
     loop {
         let length = handshake.wanted().min(input.len() - at).min(piece);
@@ -77,7 +77,7 @@ fn other_methods_versions_commands_and_kinds_are_refused_with_their_code() {
     assert_eq!(read(&[4, 1, 0, 80]).0, no_method, "SOCKS4");
     assert_eq!(read(b"GET / HTTP/1.1\r\n").0, no_method);
     assert_eq!(read(&[5, 3, 1, 0, 2, 5, 1, 0, 1, 1, 2, 3, 4, 0, 1]).0, address("1.2.3.4:1"));
-    for command in [0, 2, 3, 255] {
+    for command in [0, 2, 4, 255] {
         let bind = [5, command, 0, 1, 1, 2, 3, 4, 0, 1];
         assert_eq!(request(&bind), refused(Reply::CommandNotSupported));
     }
