@@ -6,6 +6,7 @@ use super::driver::{Command, Driver, Ends, Local, Output, Picture, Sockets};
 use super::helpers::Helpers;
 use super::keylog::KeyLog;
 use super::network::Ground;
+use super::pkcs11::SigningNow;
 use super::report::Reporter;
 use super::scan::Scanning;
 use super::service::{Laid, Whereabouts};
@@ -14,6 +15,7 @@ use super::target::Target;
 use super::variables;
 use crate::client::{AuthKind, Client, Event, Order, Settings};
 use crate::config::Tunnel;
+use crate::crypto::Secret;
 use crate::facts::privilege::has_tun;
 use crate::ike::initiator::Failure;
 use crate::ipc::helper::{HelperError, RefusalKind};
@@ -112,6 +114,9 @@ pub(super) struct Connection {
     proxy: Option<SocketAddr>,
     pub(super) tasks: Vec<AbortHandle>,
     pub(super) scanning: Scanning,
+    pub(super) signing: SigningNow,
+    /// The passphrase of the key's file, as it was answered for this login: a backup server gets it too. Gone with its end.
+    pub(super) passphrase: Option<Secret>,
 }
 
 impl Drop for Connection {
@@ -201,6 +206,8 @@ impl Connection {
             proxy,
             tasks,
             scanning: Scanning::default(),
+            signing: SigningNow::default(),
+            passphrase: None,
         })
     }
 
@@ -293,15 +300,18 @@ impl Connection {
                 self.auth = Some(*auth);
                 self.failure = None;
                 self.ended = None;
+                self.passphrase = None;
             }
             Event::StoreSession(session) => self.whereabouts.served_by(session.peer.ip()),
             Event::Failed(failure) => {
                 self.failure = Some(failure.clone());
                 self.scanning.stop();
+                self.signing.stop();
             }
             Event::Ended(why) => {
                 self.ended = Some(*why);
                 self.scanning.stop();
+                self.signing.stop();
             }
             Event::IkeKeys(keys) => self.key_log.iter().for_each(|log| log.ike(keys)),
             Event::EspKeys(keys) => self.key_log.iter().for_each(|log| log.esp(keys)),

@@ -46,9 +46,19 @@ impl Place {
     }
 
     fn ask(&self, task: Task, pin: Option<&Secret>, limit: Duration) -> Result<Done, TokenError> {
+        self.ask_until(task, pin, limit, &Ender::default())
+    }
+
+    fn ask_until(
+        &self,
+        task: Task,
+        pin: Option<&Secret>,
+        limit: Duration,
+        ender: &Ender,
+    ) -> Result<Done, TokenError> {
         let request =
             Request { module: self.module.clone(), uri: self.uri.clone(), task, pin: pin.is_some() };
-        match run(&request, pin, limit) {
+        match run(&request, pin, limit, ender) {
             Ok(Some(done)) => done,
             Ok(None) => Err(TokenError::Slow { seconds: limit.as_secs() }),
             Err(error) => Err(self.failed(error.to_string())),
@@ -63,16 +73,85 @@ impl Place {
 /// This very program, also after another version has taken its place.
 const OURSELVES: &str = "/proc/self/exe";
 
+/// Ends the helper of one signature from elsewhere, also one that has not begun.
+#[derive(Clone, Default, Debug)]
+struct Ender(Arc<Mutex<Helper>>);
+
+#[derive(Default, Debug)]
+enum Helper {
+    /// None runs.
+    #[default]
+    Idle,
+    /// Its process group. It is not waited for while it stands here, so the number is its own.
+    Runs(Pid),
+    /// Nobody wants an answer any more: none is started.
+    Unwanted,
+}
+
+impl Ender {
+    fn end(&self) {
+        let mut helper = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Helper::Runs(group) = *helper {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        *helper = Helper::Unwanted;
+    }
+}
+
 /// A process that is ended, with what it has started, where this is dropped.
-struct Running(Child);
+struct Running(Child, Ender);
+
+impl Running {
+    fn start(command: &mut Command, ender: &Ender) -> io::Result<Self> {
+        let mut helper = ender.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Helper::Unwanted = *helper {
+            return Err(io::Error::other("nobody waits for it any more"));
+        }
+        let child = command.process_group(0).spawn()?;
+        *helper = group(&child).map_or(Helper::Idle, Helper::Runs);
+        Ok(Self(child, ender.clone()))
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let mut helper = self.1.0.lock().unwrap_or_else(PoisonError::into_inner);
         // It is not waited for yet, so the number is still its own.
-        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+        if let Some(group) = group(&self.0) {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.0.wait();
+        if let Helper::Runs(_) = *helper {
+            *helper = Helper::Idle;
+        }
+    }
+}
+
+fn group(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+}
+
+/// The signature that is being made, ended with the attempt that wants it.
+#[derive(Default)]
+pub(super) struct SigningNow(Option<Ender>);
+
+impl SigningNow {
+    fn start(&mut self) -> Ender {
+        self.stop();
+        self.0.insert(Ender::default()).clone()
+    }
+
+    /// Nobody wants it any more: the helper is killed, and with it a module that waits for a card or a person.
+    pub(super) fn stop(&mut self) {
+        if let Some(ender) = self.0.take() {
+            ender.end();
+        }
+    }
+}
+
+impl Drop for SigningNow {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -81,11 +160,12 @@ fn run(
     request: &Request,
     pin: Option<&Secret>,
     limit: Duration,
+    ender: &Ender,
 ) -> io::Result<Option<Result<Done, TokenError>>> {
     let mut command = Command::new(OURSELVES);
-    command.arg0("ikeep").arg("pkcs11-helper").current_dir("/").process_group(0);
+    command.arg0("ikeep").arg("pkcs11-helper").current_dir("/");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut running = Running(command.spawn()?);
+    let mut running = Running::start(&mut command, ender)?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     if let Some(mut input) = running.0.stdin.take() {
@@ -163,6 +243,17 @@ impl TokenKey {
         Self { place, id, own, token, login, pin: Mutex::new(pin) }
     }
 
+    /// The same key of the same token, as far as it was listed.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.place, &self.id, &self.own) == (&other.place, &other.id, &other.own)
+            && self.token == other.token
+    }
+
+    /// It was given its PIN, whatever the token said to it.
+    pub(super) fn was_unlocked(&self) -> bool {
+        !matches!(*self.pin.lock().unwrap_or_else(PoisonError::into_inner), Pin::Missing)
+    }
+
     /// The certificate.
     pub(super) fn own(&self) -> &OwnCertificate {
         &self.own
@@ -201,7 +292,7 @@ impl TokenKey {
     ///
     /// # Errors
     /// Of the token; after one about the PIN it is given none any more.
-    fn sign(&self, to_sign: &ToSign) -> Result<Vec<u8>, TokenError> {
+    fn sign(&self, to_sign: &ToSign, ender: &Ender) -> Result<Vec<u8>, TokenError> {
         let mut pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         let known = match &*pin {
             Pin::None => None,
@@ -214,7 +305,7 @@ impl TokenKey {
         let scheme = SCHEMES.iter().position(|scheme| *scheme == to_sign.scheme).ok_or_else(cannot)?;
         let limit = if self.login == Login::Pinpad { TYPED } else { SIGN };
         let task = Task::Sign { id: self.id.clone(), scheme, octets: to_sign.octets.clone() };
-        match self.place.ask(task, known, limit) {
+        match self.place.ask_until(task, known, limit, ender) {
             Ok(Done::Signed(made)) if self.own.verifies(to_sign.scheme, &to_sign.octets, &made) => Ok(made),
             Ok(_) => Err(TokenError::Foreign { token: self.token.clone() }),
             Err(error) => {
@@ -236,8 +327,9 @@ impl Connection {
     /// Has the token sign beside everything else, and gives the client what came of it.
     pub(super) fn sign(&mut self, id: u64, to_sign: ToSign) {
         let (commands, key) = (self.commands(), self.target.token.clone());
+        let ender = self.signing.start();
         let signing = tokio::spawn(async move {
-            let made = tokio::task::spawn_blocking(move || sign(key, &to_sign)).await;
+            let made = tokio::task::spawn_blocking(move || sign(key, &to_sign, &ender)).await;
             let made = made.unwrap_or_else(|crash| Err(format!("signing failed: {crash}")));
             if let Some(commands) = commands.upgrade() {
                 drop(commands.send(Order::Signed { id, made }).await);
@@ -247,9 +339,9 @@ impl Connection {
     }
 }
 
-fn sign(key: Option<Arc<TokenKey>>, to_sign: &ToSign) -> Result<Vec<u8>, String> {
+fn sign(key: Option<Arc<TokenKey>>, to_sign: &ToSign, ender: &Ender) -> Result<Vec<u8>, String> {
     let key = key.ok_or("its token is not known any more: `ikeep connect`")?;
-    key.sign(to_sign).map_err(|error| error.to_string())
+    key.sign(to_sign, ender).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -274,7 +366,10 @@ mod tests {
         let long = Secret::new(vec![b'1'; MAX_PIN + 1]);
         let wanted = TokenError::PinTooLong { token: "card".into(), most: MAX_PIN };
         assert_eq!(key.unlock(&long), Err(wanted), "no module was asked");
-        let text = key.sign(&ToSign { scheme: SCHEMES[0], octets: Vec::new() }).unwrap_err().to_string();
+        let text = key
+            .sign(&ToSign { scheme: SCHEMES[0], octets: Vec::new() }, &Ender::default())
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("more than 255 octets") && text.contains("`ikeep connect`"), "{text}");
     }
 }

@@ -86,6 +86,10 @@ pub struct Target {
     pub locked: Option<Locked>,
     /// The key of the certificate for logins, where it is on a token.
     pub token: Option<Arc<TokenKey>>,
+    /// The file of that key, where one is named.
+    pub key_file: Option<PathBuf>,
+    /// Why there is no certificate for a gateway that asks for one, where one is named.
+    pub no_certificate: Option<String>,
 }
 
 /// A key that is protected by a passphrase.
@@ -186,6 +190,7 @@ impl Target {
         let just_named = wishes.profile.is_some() && wishes.named.is_none();
         // Whoever asks for another host does not ask for that file.
         let before = last.filter(|last| is_last(wishes, last)).and_then(|last| last.profile.as_deref());
+        let named_now = wishes.certificate.is_some();
         let mut wishes = complete(wishes, last, folders);
         let config = Config::load(wishes.config.as_deref())?;
         let (mut notes, mut warnings) = (Vec::new(), Vec::new());
@@ -240,18 +245,24 @@ impl Target {
                 gateway: &gateway,
                 module: config.agent.pkcs11_module.as_ref(),
                 to_log_in,
+                named_now,
             };
             certificate::choose(&mut settings, rules, &host, &named, &mut warnings)
         };
-        let (locked, token) = match chosen {
+        let certificate::Choice { locked, token, problem } = match chosen {
             Err(problem) if !to_log_in => {
                 warnings.push(format!("the next login will not work: {problem}"));
-                (None, None)
+                certificate::Choice::default()
             }
             chosen => chosen?,
         };
         settings.login.scans = !gateway.host_scan.is_empty();
         wishes.passphrase = None;
+        let named = match &wishes.certificate {
+            Some(file) => Some(wishes.key.as_ref().unwrap_or(file)),
+            None => gateway.key.as_ref().or(gateway.certificate.as_ref()),
+        };
+        let key_file = named.cloned();
         if !gateway.address.is_empty() {
             settings.addresses.clone_from(&gateway.address);
         }
@@ -298,6 +309,8 @@ impl Target {
             warnings,
             locked,
             token,
+            key_file,
+            no_certificate: problem,
         };
         target.settings.silence_limit = target.next_backup().map(|_| SILENCE);
         Ok(target)

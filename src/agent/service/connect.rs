@@ -29,8 +29,12 @@ impl Service {
         let Some(connection) = self.connection.as_mut() else {
             self.asker = Some(replies);
             let stored = self.stored(&target).await;
+            // A token's key has its PIN itself.
+            let passphrase = wishes.passphrase.clone().filter(|_| target.token.is_none());
             if let Err(message) = self.start(target, stored).await {
                 self.refuse(FailureKind::Other, message);
+            } else if let Some(connection) = self.connection.as_mut() {
+                connection.passphrase = passphrase;
             }
             return;
         };
@@ -75,6 +79,9 @@ impl Service {
             State::AuthRequired { .. } => {
                 connection.target.wishes = target.wishes.clone();
                 connection.target.token.clone_from(&target.token);
+                connection.target.key_file.clone_from(&target.key_file);
+                connection.target.no_certificate.clone_from(&target.no_certificate);
+                connection.passphrase = wishes.passphrase.clone().filter(|_| target.token.is_none());
                 connection.command(Command::Order(Order::Connect)).await;
                 self.asker = Some(replies);
                 for text in &target.warnings {

@@ -151,7 +151,8 @@ impl Service {
         if self.try_backup(why).await {
             return self.tell_watchers().await;
         }
-        let Some(connection) = &self.connection else { return };
+        let Some(connection) = self.connection.as_mut() else { return };
+        connection.passphrase = None;
         let mut failure = text::failure(why, connection);
         if let (FailureKind::NoAnswer, Some(portal)) = (failure.kind, self.portal.text()) {
             failure.message =

@@ -67,6 +67,12 @@ pub(super) fn failure(why: Why, connection: &Connection) -> Failure {
         (Why::LoginFailed, Some(Cause::Eap(cause @ EapError::Server(_)))) => {
             of(FailureKind::Certificate, format!("{host}: {cause}; your certificate was not shown to it"))
         }
+        (Why::LoginFailed, Some(Cause::Eap(cause @ EapError::ClientCertificate)))
+            if connection.target.no_certificate.is_some() =>
+        {
+            let problem = connection.target.no_certificate.as_deref().unwrap_or_default();
+            of(FailureKind::Other, format!("{host}: {cause}: {problem}"))
+        }
         // They say themselves whom to ask; none is mended by typing anything again.
         (
             Why::LoginFailed,

@@ -8,6 +8,7 @@ use crate::config::{Gateway, Unusable, certificate_files, read_certificate};
 use crate::crypto::Secret;
 use crate::ike::cert::{Facts, OwnCertificate};
 use crate::ipc::Connect;
+use crate::pkcs11::TokenError;
 use crate::profile::{AuthMethod, CertificateMatch, HostEntry};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +27,50 @@ pub(super) struct Named<'a> {
     pub(super) module: Option<&'a PathBuf>,
     /// A login may follow. Without one no token is touched: what comes back by itself needs no card.
     pub(super) to_log_in: bool,
+    /// The wish itself names it: it is not remembered.
+    pub(super) named_now: bool,
+}
+
+/// What came of it.
+#[derive(Default)]
+pub(super) struct Choice {
+    /// The key whose passphrase, or the token whose PIN, has to be asked for first, where there is one.
+    pub(super) locked: Option<Locked>,
+    /// The key on a token.
+    pub(super) token: Option<Arc<TokenKey>>,
+    /// Why there is no certificate, where the login may do without one.
+    pub(super) problem: Option<String>,
+}
+
+/// As [`choose_one`]. What is wrong with a certificate is no hindrance where the gateway may not ask for one, unless the wish names
+/// it itself (`named_now`; else it is remembered, or in the config file), or a PIN was answered that is none.
+///
+/// # Errors
+/// As there.
+pub(super) fn choose(
+    settings: &mut Settings,
+    rules: &CertificateMatch,
+    host: &HostEntry,
+    named: &Named<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Choice, TargetError> {
+    let needed = matches!(settings.way, Way::Certificate(_) | Way::EapTls(_)) || named.named_now;
+    match choose_one(settings, rules, host, named, warnings) {
+        Ok((locked, token)) => Ok(Choice { locked, token, problem: None }),
+        Err(problem) if needed || was_answered(&problem) => Err(problem),
+        Err(problem) => {
+            let problem = problem.to_string();
+            warnings.push(format!("the certificate is not used: {problem}"));
+            Ok(Choice { problem: Some(problem), ..Choice::default() })
+        }
+    }
+}
+
+/// The person has just typed what the token did not take.
+fn was_answered(problem: &TargetError) -> bool {
+    let TargetError::Token { error, .. } = problem else { return false };
+    matches!(error, TokenError::PinTooLong { .. })
+        || error.is_about_pin() && !matches!(error, TokenError::Locked { .. })
 }
 
 /// Reads the certificates that wishes or config name, and chooses the one to log in with, where the profile wants one or the
@@ -36,11 +81,11 @@ pub(super) struct Named<'a> {
 /// # Errors
 /// The profile wants one and none is named, none can be used, or its key is of another kind than the profile says; the one that
 /// the wishes name cannot be read, or does not count now.
-pub(super) fn choose(
+fn choose_one(
     settings: &mut Settings,
     rules: &CertificateMatch,
     host: &HostEntry,
-    &Named { wishes, gateway, module, to_log_in }: &Named<'_>,
+    &Named { wishes, gateway, module, to_log_in, .. }: &Named<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<(Option<Locked>, Option<Arc<TokenKey>>), TargetError> {
     let method = host.auth_method().unwrap_or_default();

@@ -35,6 +35,12 @@ pub(super) fn find(
             key.display()
         )));
     }
+    // One URI, or one for each.
+    if certificate != key && is_uri(certificate) {
+        self::place(certificate, module)?;
+        let what = "certificate and key are both named on a token: one URI for both does (certificate)";
+        return Err(TargetOrText::Text(what.into()));
+    }
     let place = place(key, module)?;
     let listed = place.list()?;
     if !is_uri(certificate) {
@@ -42,12 +48,6 @@ pub(super) fn find(
         let own = OwnCertificate::with_key_elsewhere(&chain, &schemes(&listed));
         let own = own.map_err(|error| TargetOrText::Text(format!("{}: {error}", certificate.display())))?;
         return Ok(vec![TokenKey::new(place, None, own, &listed)]);
-    }
-    // One URI, or one for each.
-    let wanted = certificate.to_str().and_then(|text| text.parse::<Uri>().ok());
-    if certificate != key && wanted.is_some() {
-        let what = "certificate and key are both named on a token: one URI for both does (certificate)";
-        return Err(TargetOrText::Text(what.into()));
     }
     let person = |found: &&Found| found.meant && !is_authority(&found.der);
     let issuers: Vec<&[u8]> = listed.certificates.iter().map(|found| &found.der[..]).collect();
@@ -111,5 +111,23 @@ impl TargetOrText {
             Self::Token(error) => TargetError::Token { host: host.to_owned(), error },
             Self::Text(text) => wrong(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The module is nowhere: no token is asked.
+    #[test]
+    fn a_wrong_uri_of_a_certificate_is_told_beside_a_good_one_of_its_key() {
+        let key = Path::new("pkcs11:token=A?module-path=/nowhere/x.so");
+        let told = |certificate: &str| match find(Path::new(certificate), key, None) {
+            Err(TargetOrText::Token(error)) => error.to_string(),
+            Err(TargetOrText::Text(text)) => text,
+            Ok(_) => String::new(),
+        };
+        assert!(told("pkcs11:colour=red").contains("colour"), "{}", told("pkcs11:colour=red"));
+        assert!(told("pkcs11:token=A").contains("one URI for both"), "{}", told("pkcs11:token=A"));
     }
 }

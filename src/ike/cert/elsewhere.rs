@@ -90,6 +90,9 @@ mod tests {
         assert_eq!(can.signer().schemes().len(), 1);
         assert!(can.is_elsewhere() && can.signer().sign(can.signer().schemes()[0], b"x").is_err());
         assert_eq!(own(&[Scheme::Ed25519]), Err(OwnCertificateError::Mechanism));
+        // Where the key is counts, too.
+        let other = own(&[Scheme::EcdsaDer(Hash::Sha256)]).unwrap();
+        assert!(can == can.clone() && can != other, "another place, with other mechanisms");
         // What another key has signed is none of its.
         let scheme = issued.signer.schemes()[0];
         let (good, bad) =

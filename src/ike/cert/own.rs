@@ -27,10 +27,15 @@ enum Key {
     Elsewhere(Elsewhere),
 }
 
-/// The key is that of the certificate.
+/// The key is that of the certificate, and it is in the same place.
 impl PartialEq for OwnCertificate {
     fn eq(&self, other: &Self) -> bool {
-        self.chain == other.chain
+        let same_place = match (&self.key, &other.key) {
+            (Key::Here(_), Key::Here(_)) => true,
+            (Key::Elsewhere(own), Key::Elsewhere(others)) => own == others,
+            _ => false,
+        };
+        same_place && self.chain == other.chain
     }
 }
 
