@@ -91,7 +91,7 @@ mod tests {
         assert!(can.is_elsewhere() && can.signer().sign(can.signer().schemes()[0], b"x").is_err());
         assert_eq!(own(&[Scheme::Ed25519]), Err(OwnCertificateError::Mechanism));
         // Where the key is counts, too.
-        let other = own(&[Scheme::EcdsaDer(Hash::Sha256)]).unwrap();
+        let other = own(&[Scheme::RsaPss(Hash::Sha256)]).unwrap();
         assert!(can == can.clone() && can != other, "another place, with other mechanisms");
         // What another key has signed is none of its.
         let scheme = issued.signer.schemes()[0];
