@@ -17,6 +17,9 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+#[cfg(test)]
+mod tests;
+
 /// A COOKIE or another group starts the exchange anew; so often, then it is an attack or a fault.
 const RESTARTS: u32 = 6;
 /// RFC 7296 2.6: 1 to 64 octets.
