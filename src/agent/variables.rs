@@ -23,7 +23,7 @@ pub(super) fn access(file: &Path) -> Result<Access, String> {
 /// alone. `login`: the file that `proxy_login` names, whose user and password then stand in them.
 ///
 /// # Errors
-/// See [`access`].
+/// For people: what is wrong with the file, and how to mend it.
 pub fn proxy_variables(
     address: SocketAddr,
     login: Option<&Path>,
