@@ -7,6 +7,7 @@ pub mod desktop;
 pub mod device;
 pub mod driver;
 mod elsewhere;
+mod group;
 pub mod heart;
 mod helpers;
 mod keylog;

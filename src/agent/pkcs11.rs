@@ -3,13 +3,14 @@
 use super::clock::Clock;
 use super::connection::Connection;
 use super::driver::Command as Order;
+use super::group;
 use super::service::FILES;
 use crate::crypto::{Scheme, Secret};
 use crate::ike::cert::OwnCertificate;
 use crate::ike::initiator::ToSign;
 use crate::pkcs11::{Done, Listed, Login, MAX_MESSAGE, MAX_PIN, Request, SCHEMES, Task, TokenError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Pid;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -92,7 +93,7 @@ impl Ender {
     fn end(&self) {
         let mut helper = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Helper::Runs(group) = *helper {
-            let _ = kill_process_group(group, Signal::KILL);
+            group::kill(group);
         }
         *helper = Helper::Unwanted;
     }
@@ -108,7 +109,7 @@ impl Running {
             return Err(io::Error::other("nobody waits for it any more"));
         }
         let child = command.process_group(0).spawn()?;
-        *helper = group(&child).map_or(Helper::Idle, Helper::Runs);
+        *helper = group::of(&child).map_or(Helper::Idle, Helper::Runs);
         Ok(Self(child, ender.clone()))
     }
 }
@@ -117,18 +118,14 @@ impl Drop for Running {
     fn drop(&mut self) {
         let mut helper = self.1.0.lock().unwrap_or_else(PoisonError::into_inner);
         // It is not waited for yet, so the number is still its own.
-        if let Some(group) = group(&self.0) {
-            let _ = kill_process_group(group, Signal::KILL);
+        if let Some(group) = group::of(&self.0) {
+            group::kill(group);
         }
         let _ = self.0.wait();
         if let Helper::Runs(_) = *helper {
             *helper = Helper::Idle;
         }
     }
-}
-
-fn group(child: &Child) -> Option<Pid> {
-    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
 /// The signature that is being made, ended with the attempt that wants it.

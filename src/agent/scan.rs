@@ -5,9 +5,10 @@
 
 use super::connection::Connection;
 use super::driver::Command as Order;
+use super::group;
 use crate::config::Gateway;
 use crate::ike::eap::HostScan;
-use rustix::process::{Pid, PidfdFlags, Signal, geteuid, kill_process_group, pidfd_open};
+use rustix::process::{PidfdFlags, geteuid, pidfd_open};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
@@ -41,7 +42,7 @@ struct Running {
 impl Running {
     /// Its exit status, once it has ended by itself.
     async fn status(&mut self) -> io::Result<ExitStatus> {
-        if let Some(pid) = pid(&self.child) {
+        if let Some(pid) = group::of(&self.child) {
             let end: OwnedFd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
             drop(watch(end)?.readable().await?);
         }
@@ -62,15 +63,11 @@ impl Drop for Running {
             return;
         }
         // It is not waited for yet, so the number is still its own.
-        if let Some(group) = pid(&self.child) {
-            let _ = kill_process_group(group, Signal::KILL);
+        if let Some(group) = group::of(&self.child) {
+            group::kill(group);
         }
         let _ = self.child.wait();
     }
-}
-
-fn pid(child: &Child) -> Option<Pid> {
-    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
 impl Scanner {

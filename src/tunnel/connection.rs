@@ -4,9 +4,10 @@ use super::access::Access;
 use super::association::Association;
 use super::datagrams::Datagrams;
 use super::greeting::{Greeting, Step, Voice};
+use super::relay::{Broken, download, reset_on_drop, upload};
 use super::resolver::{Answer, Kind, Query, Resolver};
 use super::socks::{Reply, Target};
-use super::stack::{ConnectError, Handle, Inward, Stack, Stage as Progress};
+use super::stack::{ConnectError, Handle, Stack, Stage as Progress};
 use crate::plan::Plan;
 use crate::time::Instant;
 use rustix::net::Shutdown;
@@ -398,70 +399,6 @@ impl Drop for Connection {
     }
 }
 
-/// When the client's socket is dropped, the kernel sends RST instead of FIN: the client learns that this is no regular end.
-fn reset_on_drop(local: &TcpStream) {
-    if let Err(error) = local.set_zero_linger() {
-        tracing::debug!(%error, "the proxy's client gets FIN for RST");
-    }
-}
-
-/// Which side of a connection has failed.
-enum Broken {
-    Local,
-    Remote,
-}
-
-/// From the client to the peer, as far as the send buffer has room; the octets that went.
-fn upload(local: &TcpStream, handle: &Handle, done: &mut bool, stack: &mut Stack) -> Result<usize, Broken> {
-    let mut moved = 0;
-    while !*done && stack.can_send(handle) {
-        let mut read = Ok(0);
-        moved += stack.send_with(handle, |room| {
-            read = local.try_read(room);
-            read.as_ref().copied().unwrap_or_default()
-        });
-        match read {
-            Ok(0) => {
-                *done = true;
-                stack.close(handle);
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(Broken::Local),
-        }
-    }
-    Ok(moved)
-}
-
-/// From the peer to the client, as far as the client reads; the octets that went.
-fn download(local: &TcpStream, handle: &Handle, done: &mut bool, stack: &mut Stack) -> Result<usize, Broken> {
-    let mut moved = 0;
-    while stack.unread(handle) > 0 {
-        let mut written = Ok(0);
-        moved += stack.receive_with(handle, |octets| {
-            written = local.try_write(octets);
-            written.as_ref().copied().unwrap_or_default()
-        });
-        match written {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(moved),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(Broken::Local),
-        }
-    }
-    match stack.inward(handle) {
-        Inward::Open => {}
-        Inward::Aborted => return Err(Broken::Remote),
-        Inward::Finished if *done => {}
-        Inward::Finished => {
-            *done = true;
-            rustix::net::shutdown(local, Shutdown::Write).map_err(|_| Broken::Local)?;
-        }
-    }
-    Ok(moved)
-}
-
 /// Reads on in the client's request; `None`: the rest has not come yet.
 fn read_request(local: &TcpStream, greeting: &mut Greeting) -> io::Result<Option<Step>> {
     // It may hold a password.
@@ -524,3 +461,6 @@ fn is_elsewhere(address: IpAddr) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

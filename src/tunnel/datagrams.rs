@@ -45,6 +45,8 @@ pub(super) enum Unsent {
     TooLong(usize),
     #[error("too many wait")]
     Full,
+    #[error("port {0} is closed")]
+    Closed(u16),
 }
 
 impl Datagrams {
@@ -82,7 +84,7 @@ impl Datagrams {
         if self.outward.len() >= OUTWARD {
             return Err(Unsent::Full);
         }
-        let Some(flow) = self.flows.get_mut(&port) else { return Err(Unsent::Full) };
+        let Some(flow) = self.flows.get_mut(&port) else { return Err(Unsent::Closed(port)) };
         flow.hosts.retain(|host| *host != to.ip());
         if flow.hosts.len() >= HOSTS {
             flow.hosts.pop_front();
@@ -111,6 +113,12 @@ impl Datagrams {
         true
     }
 
+    /// Ports that are open.
+    #[cfg(test)]
+    pub(super) fn open_ports(&self) -> usize {
+        self.flows.len()
+    }
+
     /// True where something waits for the client with this port.
     pub(super) fn has(&self, port: u16) -> bool {
         self.flows.get(&port).is_some_and(|flow| !flow.inward.is_empty())
@@ -129,5 +137,67 @@ impl Datagrams {
     /// True where [`Datagrams::poll_transmit`] has a frame.
     pub(super) fn has_transmit(&self) -> bool {
         !self.outward.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tunnel::testing::{Seeded, ip};
+
+    fn to(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn answer(datagrams: &mut Datagrams, from: &str, port: u16, payload: &[u8]) -> bool {
+        let packet = udp(ip(from), 7, ip("10.0.0.5"), port, payload);
+        datagrams.receive(&[ip("10.0.0.5")], &packet)
+    }
+
+    #[test]
+    fn a_port_hears_hosts_that_it_wrote_to_until_it_is_closed() {
+        let (mut datagrams, own) = (Datagrams::default(), [ip("10.0.0.5")]);
+        let port = datagrams.open(&mut Seeded::new(1)).unwrap();
+        assert!(PORTS.contains(&port));
+        datagrams.send(port, &own, to("10.1.0.1:7"), b"ask").unwrap();
+        let frame = datagrams.poll_transmit().unwrap();
+        let sent = parse_udp(&frame[HEADROOM..]).unwrap();
+        assert_eq!((sent.source_port, sent.destination_port, sent.payload), (port, 7, &b"ask"[..]));
+        assert!(answer(&mut datagrams, "10.1.0.2", port, b"stranger"), "it is taken, and heard by nobody");
+        assert!(answer(&mut datagrams, "10.1.0.1", port, b"friend"));
+        assert!(!answer(&mut datagrams, "10.1.0.1", port ^ 1, b"of another port"));
+        assert_eq!(datagrams.take(port), Some((to("10.1.0.1:7"), b"friend".to_vec())));
+        assert_eq!(datagrams.take(port), None);
+        datagrams.close(port);
+        assert!(!answer(&mut datagrams, "10.1.0.1", port, b"late"));
+        assert_eq!(datagrams.send(port, &own, to("10.1.0.1:7"), b""), Err(Unsent::Closed(port)));
+    }
+
+    #[test]
+    fn what_does_not_fit_does_not_go_and_nothing_grows() {
+        let (mut datagrams, own) = (Datagrams::default(), [ip("10.0.0.5")]);
+        let port = datagrams.open(&mut Seeded::new(1)).unwrap();
+        let most = MTU - 28;
+        assert_eq!(datagrams.send(port, &own, to("10.1.0.1:7"), &vec![0; most]), Ok(()));
+        let long = datagrams.send(port, &own, to("10.1.0.1:7"), &vec![0; most + 1]);
+        assert_eq!(long, Err(Unsent::TooLong(most + 1)));
+        let six = datagrams.send(port, &own, to("[2001:db8::1]:7"), b"");
+        assert_eq!(six, Err(Unsent::NoAddress(ip("2001:db8::1"))));
+        for _ in 1..OUTWARD {
+            datagrams.send(port, &own, to("10.1.0.1:7"), b"").unwrap();
+        }
+        assert_eq!(datagrams.send(port, &own, to("10.1.0.1:7"), b""), Err(Unsent::Full));
+        for _ in 0..2 * WAITING {
+            assert!(answer(&mut datagrams, "10.1.0.1", port, b""));
+        }
+        assert_eq!(std::iter::from_fn(|| datagrams.take(port)).count(), WAITING);
+        while datagrams.poll_transmit().is_some() {}
+        for host in 0..=HOSTS {
+            let host = SocketAddr::from(([10, 2, (host / 250) as u8, (host % 250) as u8], 7));
+            datagrams.send(port, &own, host, b"").unwrap();
+            datagrams.poll_transmit();
+        }
+        assert!(answer(&mut datagrams, "10.2.0.0", port, b"the oldest is forgotten") && !datagrams.has(port));
+        assert!(answer(&mut datagrams, "10.2.0.1", port, b"") && datagrams.has(port));
     }
 }

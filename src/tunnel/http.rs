@@ -122,8 +122,10 @@ impl Head {
         let target = authority(host, Some(80)).ok_or(()).map_err(unreachable)?;
         let root = if path.starts_with('/') { "" } else { "/" };
         let mut first = format!("{method} {root}{path} HTTP/1.1\r\nHost: {host}\r\n").into_bytes();
+        let of_this_hop = named_by_connection(&fields);
         for (name, line) in &fields {
-            if !NOT_FORWARDED.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+            let stays = |other: &&str| name.eq_ignore_ascii_case(other);
+            if !NOT_FORWARDED.iter().chain(&of_this_hop).any(stays) {
                 first.extend_from_slice(line);
                 first.extend_from_slice(b"\r\n");
             }
@@ -225,6 +227,13 @@ fn field(line: &[u8]) -> Option<(&str, &[u8])> {
     let name = std::str::from_utf8(&line[..colon]).ok()?;
     let whole = !line.contains(&b'\r') && !line.contains(&b'\n');
     (whole && !name.is_empty() && name.bytes().all(is_token)).then_some((name, line))
+}
+
+/// The fields that the client says are for this hop alone (RFC 9110 7.6.1).
+fn named_by_connection<'a>(fields: &[(&'a str, &'a [u8])]) -> Vec<&'a str> {
+    let connection = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
+    let values = connection.filter_map(|(name, line)| std::str::from_utf8(&line[name.len() + 1..]).ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).collect()
 }
 
 /// RFC 9110 5.6.2.

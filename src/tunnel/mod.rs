@@ -9,6 +9,7 @@ pub mod greeting;
 pub mod http;
 mod link;
 pub mod proxy;
+mod relay;
 pub mod resolver;
 pub mod socks;
 pub mod stack;

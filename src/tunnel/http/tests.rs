@@ -77,7 +77,7 @@ fn a_tunnel_is_asked_for_by_host_and_port() {
 #[test]
 fn a_request_for_a_url_goes_to_its_host_without_what_is_the_proxys() {
     let request = "POST http://www.example.com:8080/a?b#c HTTP/1.1\r\nHost: somebody.else\r\nProxy-Connection: keep-alive\r\n\
-                   Connection: keep-alive\r\nContent-Length: 3\r\nproxy-authorization: Basic eA==\r\nX: y\r\n\r\nabc";
+                   Connection: keep-alive, x-hop\r\nX-Hop: 1\r\nContent-Length: 3\r\nproxy-authorization: Basic eA==\r\nX: y\r\n\r\nabc";
     let first = "POST /a?b HTTP/1.1\r\nHost: www.example.com:8080\r\nContent-Length: 3\r\nX: y\r\nConnection: close\r\n\r\nabc";
     let target = name("www.example.com", 8080);
     assert_eq!(read(request), Step::Connect { target, tunnel: false, first: first.into() });
