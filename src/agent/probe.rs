@@ -11,6 +11,7 @@ use crate::ike::initiator::{
 use crate::ike::message::{Delete, Exchange, GatewayId, Payload, decode_message, find_notify, notify};
 use crate::ike::proposal::IkeSuite;
 use crate::ike::sa::Received;
+use crate::ike::sk::LEGACY_VENDOR_ID;
 use crate::time::Instant;
 use std::future::poll_fn;
 use std::io;
@@ -53,6 +54,8 @@ pub(in crate::agent) struct Answer {
     pub(in crate::agent) vendor_ids: Vec<String>,
     /// It knows IKE fragmentation (RFC 7383).
     pub(in crate::agent) fragments: bool,
+    /// It knows the fragmentation of before.
+    pub(in crate::agent) legacy_fragments: bool,
     /// Somebody on the way gives this machine another address or port; `None`: it does not say.
     pub(in crate::agent) nat_here: Option<bool>,
     /// The gateway itself is behind such a one.
@@ -324,7 +327,10 @@ fn read(message: &[u8], local: Option<SocketAddr>, remote: SocketAddr) -> Option
                 Some(name) => name.to_owned(),
                 None => format!("notify {}", told.kind),
             }),
-            Payload::VendorId(id) => answer.vendor_ids.push(vendor_id(id)),
+            Payload::VendorId(id) => {
+                answer.legacy_fragments |= id.starts_with(&LEGACY_VENDOR_ID);
+                answer.vendor_ids.push(vendor_id(id));
+            }
             _ => {}
         }
     }

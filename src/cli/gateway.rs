@@ -140,6 +140,9 @@ pub(super) struct Serve {
     /// Offer IKE fragmentation (RFC 7383)
     #[arg(long)]
     fragmentation: bool,
+    /// Offer the IKE fragmentation of before RFC 7383 (the dialect key `legacy_fragmentation`), for clients that have no other
+    #[arg(long)]
+    legacy_fragmentation: bool,
     /// Offer MOBIKE (RFC 4555): clients move their tunnel to another address
     #[arg(long)]
     mobike: bool,
@@ -304,6 +307,8 @@ impl Serve {
             [] => seed.include.clone(),
             nets => nets.to_vec(),
         };
+        let mut dialect = seed.dialect.clone();
+        dialect.legacy_fragmentation = self.legacy_fragmentation;
         GatewayConfig {
             ports: (self.port, self.nat_port),
             users: users.unwrap_or_else(|| seed.users.clone()),
@@ -339,6 +344,7 @@ impl Serve {
                 None => seed.esp.clone(),
             },
             fragmentation: self.fragmentation,
+            dialect,
             mobike: self.mobike,
             tickets: self.tickets.map(|seconds| Duration::from_secs(seconds.into())),
             redirect: self

@@ -260,7 +260,7 @@ pub struct IkeStatus {
     pub suite: IkeSuite,
     /// Since when.
     pub since: Instant,
-    /// RFC 7383 is in use.
+    /// Large messages are cut (RFC 7383, or the way of before).
     pub fragments: bool,
     /// RFC 4555 is in use.
     pub mobike: bool,

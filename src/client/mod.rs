@@ -35,6 +35,7 @@ use crate::esp::SaSet;
 use crate::ike::eap::{Answers, Form};
 use crate::ike::initiator::Failure;
 use crate::ike::message::Header;
+use crate::ike::sk::Fragmentation;
 use crate::plan::Plan;
 use crate::reconnect::{Cause, Context, Pause, Policy, Proof, Resumption, State, Trigger};
 use crate::session::Session;
@@ -379,7 +380,7 @@ impl Client {
                 spis: s.ike.spis(),
                 suite: *s.ike.sa().suite(),
                 since: s.since,
-                fragments: s.ike.sa().fragment().is_some(),
+                fragments: s.ike.sa().fragmentation() != Fragmentation::Off,
                 mobike: s.ike.has_mobike(),
                 ppk: s.ppk,
             }),

@@ -46,7 +46,7 @@ impl Client {
         let mobike = self.serving.as_ref().is_some_and(|serving| serving.ike.has_mobike());
         let proof = match authentic {
             // An exact repetition may be a replay: it says nothing about now.
-            Authentic::Repeated => return,
+            Authentic::Repeated | Authentic::Unproven => return,
             // A part of what may be an old answer, on its way to an old place.
             Authentic::Fragment => Proof::None,
             Authentic::Updated { label } if label == path.0 => self.moved_to(path),

@@ -16,6 +16,7 @@ use crate::ike::message::{
 };
 use crate::ike::proposal::{Algorithms, IkeSuite, Wish, proposals};
 use crate::ike::sa::{IkeSa, Retransmission};
+use crate::ike::sk::Fragmentation;
 use crate::time::Now;
 use std::net::SocketAddr;
 
@@ -186,7 +187,8 @@ impl Gateway {
         let keys = SaKeys::derive(&suite, request.nonce, &nr, &shared, &request.spi_i, &spi_r);
         // A public key of ML-KEM is larger than a path's MTU.
         let fragments = self.config.fragmentation || suite.additional.is_some();
-        let fragment = fragments && request.has(notify::IKEV2_FRAGMENTATION_SUPPORTED);
+        let legacy = self.config.dialect.legacy_fragmentation;
+        let fragmentation = Fragmentation::agreed(request.payloads, fragments, legacy, FRAGMENT);
         let client_hashes = find_notify(request.payloads, notify::SIGNATURE_HASH_ALGORITHMS)
             .filter(|_| self.config.signature_hashes)
             .map(|n| read_hash_algorithms(&n.data));
@@ -201,7 +203,7 @@ impl Gateway {
             status(notify::NAT_DETECTION_SOURCE_IP, hash(local)),
             status(notify::NAT_DETECTION_DESTINATION_IP, hash(path.peer)),
         ];
-        if fragment {
+        if fragmentation.standard().is_some() {
             payloads.push(status(notify::IKEV2_FRAGMENTATION_SUPPORTED, vec![]));
         }
         if client_hashes.is_some() {
@@ -214,15 +216,13 @@ impl Gateway {
         if ppk {
             payloads.push(status(notify::USE_PPK, vec![]));
         }
-        payloads
-            .extend(self.config.dialect.vendor_ids.iter().map(|v| Payload::VendorId(v.clone().into_bytes())));
+        payloads.extend(self.config.dialect.announced().map(Payload::VendorId));
         let response = encode_message(&head(Exchange::IkeSaInit, request.spi_i, spi_r), &payloads);
         self.out.send_ike(path, &response);
 
         let dpd = &self.config.dpd;
         let rule = Retransmission { first: dpd.retry, cap: dpd.retry * 4, tries: dpd.tries };
-        let fragment = fragment.then_some(FRAGMENT);
-        let sa = IkeSa::new(false, request.spi_i, spi_r, suite, keys, (0, 1), fragment, rule);
+        let sa = IkeSa::new(false, request.spi_i, spi_r, suite, keys, (0, 1), fragmentation, rule);
         let half = HalfOpen {
             sa,
             ni: request.nonce.to_vec(),

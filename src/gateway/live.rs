@@ -267,7 +267,7 @@ impl Gateway {
         match live.established.handle_datagram(now.at, message, &mut *self.random) {
             Err(_) => self.out.dropped(DropReason::Unauthenticated),
             // It may be a replay: the answer goes out again, and nothing is learned from it.
-            Ok(Authentic::Repeated) => {}
+            Ok(Authentic::Repeated | Authentic::Unproven) => {}
             Ok(_) => {
                 live.hear(now.at);
                 let header = Header::decode(message).ok().filter(|h| !h.response);

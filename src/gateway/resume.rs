@@ -22,6 +22,7 @@ use crate::ike::message::{
     notify,
 };
 use crate::ike::sa::{IkeSa, Retransmission};
+use crate::ike::sk::{Fragmentation, LEGACY_VENDOR_ID};
 use crate::time::{Instant, Now};
 use std::time::Duration;
 
@@ -62,8 +63,8 @@ impl Gateway {
         let mut nr = vec![0; NONCE_LEN];
         self.random.fill(&mut nr);
         let keys = SaKeys::derive_resumed(&ticket.suite, &ticket.sk_d, ni, &nr, &spi_i, &spi_r);
-        let fragment = self.config.fragmentation
-            && find_notify(&payloads, notify::IKEV2_FRAGMENTATION_SUPPORTED).is_some();
+        let (standard, legacy) = (self.config.fragmentation, self.config.dialect.legacy_fragmentation);
+        let fragmentation = Fragmentation::agreed(&payloads, standard, legacy, FRAGMENT);
         let local = self.local_address(path.port);
         let status = |kind, data: Vec<u8>| Payload::Notify(Notify::status(kind, data));
         let hash = |address| nat_detection_hash(&spi_i, &spi_r, address);
@@ -72,17 +73,19 @@ impl Gateway {
             status(notify::NAT_DETECTION_SOURCE_IP, hash(local)),
             status(notify::NAT_DETECTION_DESTINATION_IP, hash(path.peer)),
         ];
-        if fragment {
+        if fragmentation.standard().is_some() {
             answer.push(status(notify::IKEV2_FRAGMENTATION_SUPPORTED, vec![]));
+        }
+        if legacy {
+            answer.push(Payload::VendorId(LEGACY_VENDOR_ID.to_vec()));
         }
         let response = encode_message(&head(Exchange::IkeSessionResume, spi_i, spi_r), &answer);
         self.out.send_ike(path, &response);
 
         let dpd = &self.config.dpd;
         let rule = Retransmission { first: dpd.retry, cap: dpd.retry * 4, tries: dpd.tries };
-        let fragment = fragment.then_some(FRAGMENT);
         let half = HalfOpen {
-            sa: IkeSa::new(false, spi_i, spi_r, ticket.suite, keys, (0, 1), fragment, rule),
+            sa: IkeSa::new(false, spi_i, spi_r, ticket.suite, keys, (0, 1), fragmentation, rule),
             ni: ni.to_vec(),
             nr,
             request: datagram.to_vec(),

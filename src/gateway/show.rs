@@ -5,6 +5,7 @@ use crate::crypto::{Encr, Integ};
 use crate::esp::{SaStats, TrafficSelector};
 use crate::ike::message::Spi;
 use crate::ike::proposal::{EspSuite, IkeSuite};
+use crate::ike::sk::Fragmentation;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -36,8 +37,8 @@ pub(super) struct SessionView {
     pub(super) connid: u64,
     /// NAT detected.
     pub(super) nat: bool,
-    /// RFC 7383 fragments agreed: their size.
-    pub(super) fragment: Option<usize>,
+    /// How large messages are cut.
+    pub(super) fragmentation: Fragmentation,
     /// IKE suite.
     pub(super) ike: IkeSuite,
     /// Our SPI, the client's SPI.
@@ -129,8 +130,12 @@ macro_rules! line {
 
 impl SessionView {
     fn capabilities(&self) -> String {
-        let letters =
-            [('D', true), ('N', self.nat), ('F', self.fragment.is_some()), ('R', self.eap_user.is_none())];
+        let letters = [
+            ('D', true),
+            ('N', self.nat),
+            ('F', self.fragmentation != Fragmentation::Off),
+            ('R', self.eap_user.is_none()),
+        ];
         letters.iter().filter(|(_, on)| *on).map(|(letter, _)| letter).collect()
     }
 
@@ -197,12 +202,15 @@ impl SessionView {
         line!(out, "Local req queued: {ours} Remote req queued: {theirs}");
         line!(out, "Local window: 5 Remote window: 1");
         line!(out, "DPD configured for {} seconds, retry {}", self.dpd.0.as_secs(), self.dpd.1.as_secs());
-        match self.fragment {
-            None => line!(out, "Fragmentation not configured."),
-            Some(size) => line!(
+        match self.fragmentation {
+            Fragmentation::Off => line!(out, "Fragmentation not configured."),
+            Fragmentation::Standard(size) => line!(
                 out,
                 "IETF Std Fragmentation enabled.\nIETF Std Fragmentation MTU in use: {size} bytes."
             ),
+            Fragmentation::Legacy(size) => {
+                line!(out, "Pre-standard fragmentation enabled.\nMTU in use: {size} bytes.");
+            }
         }
         line!(out, "Extended Authentication not configured.");
         line!(out, "NAT-T is {}", if self.nat { "detected outside" } else { "not detected" });

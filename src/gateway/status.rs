@@ -36,7 +36,7 @@ impl Gateway {
             ce_id: FIRST_CE_ID + number,
             connid: live.connid,
             nat: live.nat,
-            fragment: sa.fragment(),
+            fragmentation: sa.fragmentation(),
             ike: *sa.suite(),
             spis: if sa.is_initiator() { (spi_i, spi_r) } else { (spi_r, spi_i) },
             lifetime: config.ike_lifetime,

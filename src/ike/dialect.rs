@@ -1,6 +1,7 @@
 //! Everything about the gateways that is not public, in one place (PROTOCOL section 3). Every key can be set per gateway in
 //! the config file, under `[gateway."HOST".dialect]`.
 
+use super::sk::LEGACY_VENDOR_ID;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ pub struct Dialect {
     pub token_rotation: bool,
     /// How long the gateway may think a silent client alive, seconds (`ours`; the seed: DPD 45 s, retry 2).
     pub gateway_dpd_horizon: u64,
+    /// Cut large messages in the way of before RFC 7383, where the gateway knows that way and not the RFC's (off by default: one
+    /// forged slice spoils a message).
+    pub legacy_fragmentation: bool,
 }
 
 impl Default for Dialect {
@@ -71,11 +75,18 @@ impl Default for Dialect {
             device_type: None,
             token_rotation: true,
             gateway_dpd_horizon: 120,
+            legacy_fragmentation: false,
         }
     }
 }
 
 impl Dialect {
+    /// The vendor IDs of IKE_SA_INIT.
+    pub fn announced(&self) -> impl Iterator<Item = Vec<u8>> {
+        let legacy = self.legacy_fragmentation.then(|| LEGACY_VENDOR_ID.to_vec());
+        self.vendor_ids.iter().map(|id| id.clone().into_bytes()).chain(legacy)
+    }
+
     /// See `gateway_dpd_horizon`.
     pub fn horizon(&self) -> Duration {
         Duration::from_secs(self.gateway_dpd_horizon)

@@ -1,16 +1,24 @@
 //! One IKE SA: message IDs, windows, retransmission, encryption (RFC 7296 2.1 to 2.3). Both roles.
 
+mod received;
+mod retransmission;
+
 use super::intermediate::IntAuth;
 use super::keys::SaKeys;
-use super::message::{Exchange, HEADER_LEN, Header, Notify, Payload, Spi, encode_payloads, notify};
+use super::message::{
+    Exchange, HEADER_LEN, Header, Notify, Payload, Spi, encode_payloads, notify, payload_type,
+};
 use super::ppk::Ppk;
 use super::proposal::IkeSuite;
-use super::sk::{Opened, Opener, Outgoing, Sealer, SkError};
+use super::sk::{Assembler, Fragmentation, Opened, Opener, Outgoing, Sealer, SkError, slice};
 use crate::crypto::{PacketProtection, Random, Secret};
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
 use zeroize::Zeroizing;
+
+pub use received::{Dropped, Received};
+pub use retransmission::Retransmission;
 
 /// Requests that may wait for the window; more are refused, since a peer that does not answer must not make us grow.
 const QUEUE_LIMIT: usize = 16;
@@ -26,80 +34,6 @@ fn protect(initiator: bool, suite: &IkeSuite, keys: &SaKeys) -> (Sealer, Opener,
     };
     let opener = || Opener::new(protection(theirs.0, theirs.1));
     (Sealer::new(protection(ours.0, ours.1)), opener(), opener())
-}
-
-/// How requests are repeated (law 4).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Retransmission {
-    /// First interval: the last known round trip, kept within 150 ms to 0.5 s.
-    pub first: Duration,
-    /// The interval doubles up to this.
-    pub cap: Duration,
-    /// Transmissions in all.
-    pub tries: u32,
-}
-
-impl Default for Retransmission {
-    fn default() -> Self {
-        Self { first: Duration::from_millis(500), cap: Duration::from_secs(2), tries: 12 }
-    }
-}
-
-impl Retransmission {
-    /// Starts from a known round trip: three times it leaves room for its variation, within 150 ms to 0.5 s.
-    pub fn from_round_trip(round_trip: Option<Duration>) -> Self {
-        let first = round_trip.map_or(Duration::from_millis(500), |r| {
-            (r * 3).clamp(Duration::from_millis(150), Duration::from_millis(500))
-        });
-        Self { first, ..Self::default() }
-    }
-}
-
-/// Why a datagram was thrown away; the SA is as it was.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Dropped {
-    /// Not IKE, or its header lies.
-    #[error("malformed: {0}")]
-    Malformed(String),
-    /// The header's SPIs or its initiator flag are not this SA's.
-    #[error("not of this IKE SA")]
-    Foreign,
-    /// Neither the request we wait for nor the answer to one of ours.
-    #[error("message ID {0} is outside the window")]
-    Window(u32),
-    /// It did not open.
-    #[error(transparent)]
-    Sk(#[from] SkError),
-}
-
-/// What a datagram turned out to be.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Received {
-    /// A new request; answer it with `respond`.
-    Request {
-        /// Message ID.
-        id: u32,
-        /// Exchange.
-        exchange: Exchange,
-        /// Content.
-        payloads: Vec<Payload>,
-    },
-    /// The answer to our request.
-    Response {
-        /// Message ID.
-        id: u32,
-        /// Exchange.
-        exchange: Exchange,
-        /// Content.
-        payloads: Vec<Payload>,
-        /// From the last transmission; `None` where it was repeated (Karn).
-        round_trip: Option<Duration>,
-    },
-    /// The peer repeated a request: its stored answer goes out again.
-    Retransmission,
-    /// A fragment, kept.
-    Fragment,
 }
 
 /// A request of ours that is not answered yet.
@@ -133,7 +67,10 @@ pub struct IkeSa {
     opener_requests: Opener,
     opener_responses: Opener,
     int_auth: IntAuth,
-    fragment: Option<usize>,
+    fragmentation: Fragmentation,
+    /// Messages of ours so far that slices may have been made of: their fragment ID.
+    sliced: u16,
+    slices: Assembler,
     rule: Retransmission,
     next_id: u32,
     expected_id: u32,
@@ -147,7 +84,7 @@ pub struct IkeSa {
 
 impl IkeSa {
     /// `initiator`: we sent IKE_SA_INIT (or started the rekey that made this SA). `first_ids`: next message ID of our requests
-    /// and of the peer's. `fragment`: largest IKE message where both sides announced RFC 7383.
+    /// and of the peer's. `fragmentation`: what both sides announced.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         initiator: bool,
@@ -156,7 +93,7 @@ impl IkeSa {
         suite: IkeSuite,
         keys: SaKeys,
         first_ids: (u32, u32),
-        fragment: Option<usize>,
+        fragmentation: Fragmentation,
         retransmission: Retransmission,
     ) -> Self {
         let (sealer, opener_requests, opener_responses) = protect(initiator, &suite, &keys);
@@ -170,7 +107,9 @@ impl IkeSa {
             opener_responses,
             keys,
             int_auth: IntAuth::default(),
-            fragment,
+            fragmentation,
+            sliced: 0,
+            slices: Assembler::default(),
             rule: retransmission,
             next_id: first_ids.0,
             expected_id: first_ids.1,
@@ -220,7 +159,10 @@ impl IkeSa {
         if head.exchange == Exchange::IkeIntermediate {
             self.int_auth.take(self.suite.prf, &self.keys, &head.header(first, 0), first, &chain);
         }
-        self.sealer.seal_chain(head, first, &chain, self.fragment, random)
+        let sealed = self.sealer.seal_chain(head, first, &chain, self.fragmentation.standard(), random);
+        let Fragmentation::Legacy(most) = self.fragmentation else { return sealed };
+        self.sliced = self.sliced.wrapping_add(1);
+        sealed.into_iter().flat_map(|message| slice(head, self.sliced, message, most)).collect()
     }
 
     fn open(&mut self, header: &Header, datagram: &[u8]) -> Result<Opened, SkError> {
@@ -238,9 +180,9 @@ impl IkeSa {
         self.keys = ppk.mix(self.suite.prf, &self.keys);
     }
 
-    /// Largest IKE message where RFC 7383 is in use.
-    pub fn fragment(&self) -> Option<usize> {
-        self.fragment
+    /// How large messages are cut.
+    pub fn fragmentation(&self) -> Fragmentation {
+        self.fragmentation
     }
 
     /// How requests are repeated from now on.
@@ -389,6 +331,19 @@ impl IkeSa {
         datagram: &[u8],
         random: &mut dyn Random,
     ) -> Result<Received, Dropped> {
+        let header = self.header(datagram)?;
+        let legacy = matches!(self.fragmentation, Fragmentation::Legacy(_));
+        if !legacy || header.next_payload != payload_type::LEGACY_FRAGMENT {
+            return self.handle_whole(now, &header, datagram, random);
+        }
+        match self.slices.take(&header, datagram)? {
+            None => Ok(Received::Slice),
+            Some(whole) => self.handle_whole(now, &self.header(&whole)?, &whole, random),
+        }
+    }
+
+    /// The header of a message or a slice of this SA.
+    fn header(&self, datagram: &[u8]) -> Result<Header, Dropped> {
         let header = Header::decode(datagram).map_err(|e| Dropped::Malformed(e.to_string()))?;
         if header.spi_i != self.spi_i || header.spi_r != self.spi_r || header.initiator == self.initiator {
             return Err(Dropped::Foreign);
@@ -396,10 +351,20 @@ impl IkeSa {
         if usize::try_from(header.length) != Ok(datagram.len()) || datagram.len() < HEADER_LEN {
             return Err(Dropped::Malformed("the header's length is not the datagram's".into()));
         }
+        Ok(header)
+    }
+
+    fn handle_whole(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        datagram: &[u8],
+        random: &mut dyn Random,
+    ) -> Result<Received, Dropped> {
         if header.response {
-            self.handle_response(now, &header, datagram, random)
+            self.handle_response(now, header, datagram, random)
         } else {
-            self.handle_request(&header, datagram, random)
+            self.handle_request(header, datagram, random)
         }
     }
 
@@ -497,3 +462,6 @@ impl IkeSa {
         self.outbox.pop_front()
     }
 }
+
+#[cfg(test)]
+mod tests;

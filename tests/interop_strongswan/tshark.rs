@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,6 +22,38 @@ fn tshark_decrypts_a_login_and_a_reconnect() -> Result<()> {
     if !interop::enabled("tshark_decrypts_a_login_and_a_reconnect") {
         return Ok(());
     }
+    record(&[], "", judge)
+}
+
+/// Wireshark has read these fragments for IKEv1 for twenty years, and puts them together whatever the version.
+#[test]
+fn tshark_puts_pre_standard_fragments_together() -> Result<()> {
+    if !interop::enabled("tshark_puts_pre_standard_fragments_together") {
+        return Ok(());
+    }
+    let banner = "Welcome. ".repeat(200);
+    let gateway = ["--legacy-fragmentation", "--banner", &banner];
+    let client = "[gateway.\"flexvpn-c8kv.example.com\".dialect]\nlegacy_fragmentation = true\n";
+    record(&gateway, client, |keys, capture| {
+        judge(keys, capture)?;
+        let judge = Judge { keys, capture };
+        // Of both sides; the banner in the login's last answer and in that of the reconnect, which is whole, and dark to nobody.
+        judge.shows(&[
+            ("isakmp.vid_string contains \"Cisco Fragmentation\"", 4),
+            ("isakmp.frag.seq == 1 && isakmp.frag.last == 0", 2),
+            ("isakmp.frag.last == 1 && isakmp.cfg.attr.type == 28672", 2),
+        ])?;
+        let wrong = judge.field("isakmp.fragment.error || isakmp.fragment.overlap", "frame.number")?;
+        ensure!(wrong.is_empty(), "frames {wrong:?}");
+        ensure!(judge.field("ip.flags.mf == 1", "frame.number")?.is_empty(), "IP fragments");
+        Ok(())
+    })
+}
+
+/// A login, a reconnect and traffic with these arguments of the gateway and this end of the config, judged by the key log and the
+/// capture.
+fn record(gateway: &[&str], config: &str, judge: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<()> {
+    let arguments = gateway;
     let folder = TempDir::with_prefix("ikeep-tshark-")?;
     let net = Pair::new()?;
     let ca = folder.path().join("ca.pem");
@@ -30,6 +62,7 @@ fn tshark_decrypts_a_login_and_a_reconnect() -> Result<()> {
             .command(crate::person::IKEEP)
             .args(["gateway", "serve", "--listen", "10.9.0.1", "--write-ca"])
             .arg(&ca)
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?,
@@ -44,6 +77,8 @@ fn tshark_decrypts_a_login_and_a_reconnect() -> Result<()> {
     let person = Person::within(prefix, ports)?;
     let keys = folder.path().join("wireshark");
     person.configure(ports, &format!("key_log = \"{}\"", keys.display()))?;
+    let mut file = fs::OpenOptions::new().append(true).open(person.path("config/ikeep/config.toml"))?;
+    file.write_all(config.as_bytes())?;
     let sniffer = Sniffer::start(&net, folder.path())?;
     act(&net, &person, &ca)?;
     let capture = sniffer.stop(&net)?;

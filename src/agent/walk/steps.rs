@@ -168,6 +168,8 @@ pub(super) fn nat(answer: &Answer) -> Finding {
 pub(super) fn fragments(large: Option<usize>, answer: &Answer, seen: &Seen, unheard: bool) -> Finding {
     let knows = if answer.fragments {
         "the gateway cuts IKE messages itself (RFC 7383)"
+    } else if answer.legacy_fragments {
+        "the gateway cuts IKE messages in the way of before RFC 7383 only"
     } else {
         "the gateway does not cut IKE messages (no RFC 7383)"
     };
@@ -185,7 +187,11 @@ pub(super) fn fragments(large: Option<usize>, answer: &Answer, seen: &Seen, unhe
         return Finding::wrong(FRAGMENTS, Health::Missing, found, mend);
     }
     if large.is_none() && !answer.fragments {
-        let mend = "if the login stops later: ask the gateway's administrator for `crypto ikev2 fragmentation mtu 1280`";
+        let mend = if answer.legacy_fragments {
+            "if the login stops later: set `legacy_fragmentation = true` in the config file, under this gateway's `dialect`"
+        } else {
+            "if the login stops later: ask the gateway's administrator for `crypto ikev2 fragmentation mtu 1280`"
+        };
         return Finding::wrong(FRAGMENTS, Health::Lacking, found, mend);
     }
     Finding::fine(FRAGMENTS, found)

@@ -302,6 +302,13 @@ pub(super) const KEYS: &[About] = &[
         "28729",
         "Configuration attribute of the session token.",
     ),
+    about(
+        DIALECT,
+        "legacy_fragmentation",
+        "boolean",
+        "false",
+        "Cut large messages in the way of before RFC 7383, where the gateway knows no other. One forged slice spoils a message.",
+    ),
     about(DIALECT, "rsa_auth_sha1", "boolean", "false", "Accept SHA-1 in the gateway's RSA signature."),
     about(DIALECT, "vendor_ids", "list of texts", "as the vendor's client", "The vendor IDs that are sent."),
     about(

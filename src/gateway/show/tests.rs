@@ -22,7 +22,7 @@ fn login() -> SessionView {
         ce_id: 1016,
         connid: 1,
         nat: true,
-        fragment: None,
+        fragmentation: Fragmentation::Off,
         ike: IkeSuite {
             encr: Encr::AesCbc256,
             integ: Some(Integ::HmacSha512_256),
@@ -138,7 +138,7 @@ fn after_a_reconnect_the_id_is_hex_and_the_letter_r_is_there() {
 fn what_the_seed_does_not_show() {
     let mut view = login();
     view.nat = false;
-    view.fragment = Some(1272);
+    view.fragmentation = Fragmentation::Standard(1272);
     view.ike.encr = Encr::AesGcm256;
     view.ike.integ = None;
     view.peer = "[2001:db8::2]:4500".parse().unwrap();

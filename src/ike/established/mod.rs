@@ -200,7 +200,8 @@ impl Established {
         self.current.sa.set_retransmission(rule);
     }
 
-    /// Takes a datagram. An `Ok` means that it was authenticated and new, or the exact repetition of one that was.
+    /// Takes a datagram. An `Ok` means that it was authenticated and new, or the exact repetition of one that
+    /// was, or [`Authentic::Unproven`].
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -213,6 +214,7 @@ impl Established {
         match slot.sa.handle(now, datagram, random)? {
             Received::Retransmission => Ok(Authentic::Repeated),
             Received::Fragment => Ok(Authentic::Fragment),
+            Received::Slice => Ok(Authentic::Unproven),
             Received::Request { id, exchange, payloads } => {
                 self.handle_request(now, which, id, exchange, &payloads, random);
                 self.send_due_update(now, random);
@@ -472,6 +474,8 @@ pub enum Authentic {
     },
     /// The peer lives, but does not follow us to this address.
     NotFollowed,
+    /// Not at all: a slice that anybody may have sent ([`Fragmentation::Legacy`](super::sk::Fragmentation::Legacy)), kept.
+    Unproven,
     /// The exact repetition of an earlier request: it may be a replay and proves nothing about now or about its source.
     Repeated,
 }

@@ -139,7 +139,7 @@ impl Established {
         let (spi_i, spi_r) = (ends.spi_i, ends.spi_r);
         let keys = SaKeys::derive_rekey(prf, sk_d, &suite, ends.ni, ends.nr, shared, &spi_i, &spi_r);
         let rule = Retransmission::default();
-        let sa = IkeSa::new(ends.initiator, spi_i, spi_r, suite, keys, (0, 0), old.fragment(), rule);
+        let sa = IkeSa::new(ends.initiator, spi_i, spi_r, suite, keys, (0, 0), old.fragmentation(), rule);
         Made { sa, lowest: ends.ni.min(ends.nr).to_vec() }
     }
 

@@ -9,6 +9,7 @@ use crate::crypto::{Group, Secret};
 use crate::esp::{HEADROOM, SaPair, SaSet, TrafficSelector, inner};
 use crate::ike::keys::{ChildKeying, SaKeys};
 use crate::ike::proposal::{Algorithms, EspSuite, IkeSuite};
+use crate::ike::sk::Fragmentation;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -103,7 +104,7 @@ fn beginning(initiator: bool) -> (IkeSa, SaParams) {
     let child = keying.derive(&esp, initiator, spi_in, spi_out, local, remote);
     let ids = if initiator { (2, 0) } else { (0, 2) };
     let rule = Retransmission::default();
-    (IkeSa::new(initiator, spi_i, spi_r, suite, keys, ids, Some(600), rule), child)
+    (IkeSa::new(initiator, spi_i, spi_r, suite, keys, ids, Fragmentation::Standard(600), rule), child)
 }
 
 impl End {

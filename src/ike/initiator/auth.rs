@@ -93,7 +93,6 @@ impl Auth {
         events: &mut VecDeque<InitiatorEvent>,
         random: &mut dyn Random,
     ) -> Result<Self, Failure> {
-        let fragment = keyed.peer_fragments.then_some(config.fragment);
         let sa = IkeSa::new(
             true,
             keyed.spi_i,
@@ -101,7 +100,7 @@ impl Auth {
             keyed.suite,
             keyed.keys.clone(),
             (1, 0),
-            fragment,
+            keyed.fragmentation,
             config.retransmission,
         );
         let named = |identity: &str| Identity::new(config.dialect.initial_id_type, identity);
@@ -240,7 +239,7 @@ impl Auth {
                 sa.put_off();
                 Ok(())
             }
-            Received::Fragment | Received::Retransmission => Ok(()),
+            Received::Fragment | Received::Slice | Received::Retransmission => Ok(()),
         }
     }
 

@@ -8,7 +8,7 @@ use super::super::message::{
 };
 use super::super::proposal::{IkeSuite, Wish, proposals};
 use super::super::sa::{Dropped, Retransmission};
-use super::super::sk::Outgoing;
+use super::super::sk::{Fragmentation, Outgoing};
 use super::resume;
 use super::{Credentials, Failure, InitiatorConfig};
 use crate::crypto::{Group, Hash, KeyExchange, Random, generate};
@@ -68,7 +68,7 @@ pub(super) struct Keyed {
     pub(super) response: Vec<u8>,
     pub(super) ni: Vec<u8>,
     pub(super) nr: Vec<u8>,
-    pub(super) peer_fragments: bool,
+    pub(super) fragmentation: Fragmentation,
     /// SIGNATURE_HASH_ALGORITHMS as the gateway wrote it.
     pub(super) peer_hashes: Option<Vec<u8>>,
     /// The gateway knows RFC 8784, as we have said that we do.
@@ -164,7 +164,7 @@ impl Init {
                 Payload::Notify(Notify::status(notify::REDIRECTED_FROM, from))
             }));
         }
-        payloads.extend(config.dialect.vendor_ids.iter().map(|v| Payload::VendorId(v.clone().into_bytes())));
+        payloads.extend(config.dialect.announced().map(Payload::VendorId));
         let head = Outgoing {
             spi_i: self.spi_i,
             spi_r: [0; 8],
@@ -278,14 +278,11 @@ impl Init {
         if header.spi_r == [0; 8] {
             return Err(wrong("no responder SPI"));
         }
-        let (mut ke, mut nr, mut peer_fragments) = (None, None, false);
+        let (mut ke, mut nr) = (None, None);
         for payload in payloads {
             match payload {
                 Payload::Ke { group, data } => ke = Some((*group, data)),
                 Payload::Nonce(nonce) => nr = Some(nonce),
-                Payload::Notify(n) if n.kind == notify::IKEV2_FRAGMENTATION_SUPPORTED => {
-                    peer_fragments = true;
-                }
                 _ => {}
             }
         }
@@ -323,7 +320,12 @@ impl Init {
             response: datagram.to_vec(),
             ni: self.nonce.clone(),
             nr: nr.clone(),
-            peer_fragments,
+            fragmentation: Fragmentation::agreed(
+                payloads,
+                true,
+                config.dialect.legacy_fragmentation,
+                config.fragment,
+            ),
             peer_hashes: find_notify(payloads, notify::SIGNATURE_HASH_ALGORITHMS).map(|n| n.data.clone()),
             peer_ppk: config.ppk.is_some() && find_notify(payloads, notify::USE_PPK).is_some(),
             round_trips: self.round_trips + 1,

@@ -1,14 +1,16 @@
-//! Encrypted messages: the SK payload (RFC 7296 3.14, RFC 5282), RFC 7383 fragments, and their reassembly.
+//! Encrypted messages: the SK payload (RFC 7296 3.14, RFC 5282), RFC 7383 fragments, those from before it, and their reassembly.
 //!
 //! `[IKE header][SK header] [IV][payload chain, padding, pad length][ICV]`; in a fragment the SKF header is followed by the
 //! fragment number and the total, 16 bits each. What comes before the IV is authenticated but not encrypted.
 
+mod legacy;
 mod open;
 mod seal;
 #[cfg(test)]
 mod tests;
 
 pub use super::message::Outgoing;
+pub use legacy::{Assembler, Fragmentation, LEGACY_VENDOR_ID, SliceError, slice};
 pub use open::{Opened, Opener};
 pub use seal::Sealer;
 

@@ -17,6 +17,8 @@ pub(crate) const IKE_SA_INIT: u8 = 34;
 pub(crate) const IKE_SESSION_RESUME: u8 = 38;
 /// The payload that a fragment is.
 const SKF: u8 = 53;
+/// The one that a fragment of before RFC 7383 is.
+const LEGACY_FRAGMENT: u8 = 132;
 
 impl Ike {
     /// A request, or an answer, that an attempt begins with.
@@ -53,8 +55,10 @@ fn ike(message: &[u8]) -> Seen {
     spi_r.copy_from_slice(&rest[..8]);
     let id = u32::from_be_bytes([message[20], message[21], message[22], message[23]]);
     let part = match message {
-        message if message[16] != SKF => (1, 1),
+        message if !matches!(message[16], SKF | LEGACY_FRAGMENT) => (1, 1),
         message if message.len() < 36 => return Seen::Nonsense,
+        // How many there are is told by the last one only.
+        message if message[16] == LEGACY_FRAGMENT => (u16::from(message[34]), u16::from(u8::MAX)),
         _ => {
             let number = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
             (number(32), number(34))

@@ -3,6 +3,7 @@
 use super::*;
 use crate::crypto::{KeyExchange, generate};
 use crate::ike::message::{Proposal, Spi, protocol};
+use crate::ike::sk::Fragmentation;
 
 /// A request of ours that the script has not answered.
 pub(super) struct Asked {
@@ -119,7 +120,7 @@ impl Script {
                 self.asked.push_back(Asked { on, id, exchange, payloads });
             }
             Ok(Received::Response { payloads, .. }) => self.answers.push((on, payloads)),
-            Ok(Received::Fragment | Received::Retransmission) => {}
+            Ok(Received::Fragment | Received::Slice | Received::Retransmission) => {}
             Err(error) => assert!(matches!(error, Dropped::Window(_)), "{error}"),
         }
     }
@@ -255,7 +256,16 @@ impl Script {
             &spi_r,
         );
         let rule = Retransmission::default();
-        self.peer.push(IkeSa::new(true, rekey.spi, spi_r, suite, keys, (0, 0), Some(600), rule));
+        self.peer.push(IkeSa::new(
+            true,
+            rekey.spi,
+            spi_r,
+            suite,
+            keys,
+            (0, 0),
+            Fragmentation::Standard(600),
+            rule,
+        ));
         self.peer.len() - 1
     }
 
@@ -273,7 +283,16 @@ impl Script {
         let (prf, sk_d) = (old.suite().prf, &old.keys().sk_d);
         let keys = SaKeys::derive_rekey(prf, sk_d, &suite, &ni, &nonce, &shared, &spi_i, &spi_r);
         let rule = Retransmission::default();
-        self.peer.push(IkeSa::new(false, spi_i, spi_r, suite, keys, (0, 0), Some(600), rule));
+        self.peer.push(IkeSa::new(
+            false,
+            spi_i,
+            spi_r,
+            suite,
+            keys,
+            (0, 0),
+            Fragmentation::Standard(600),
+            rule,
+        ));
         chosen.spi = spi_r.to_vec();
         let payloads = vec![
             Payload::Sa(vec![chosen]),
