@@ -1,28 +1,6 @@
-//! A message on the helper's socket: whatever is taken from it says the same again.
 #![no_main]
 
-use ikeep::ipc::helper::{Answer, Ask, decode, encode};
-use libfuzzer_sys::fuzz_target;
+#[path = "../bodies/mod.rs"]
+mod bodies;
 
-/// `T` is one of the messages.
-macro_rules! same_again {
-    ($T:ty, $octets:expr) => {
-        if let Ok(message) = decode::<$T>($octets) {
-            // One that is longer when written again (an escape for a raw character) may be too long.
-            if let Ok(again) = encode(&message) {
-                assert_eq!(decode::<$T>(&again).expect("own messages are read"), message);
-            }
-        }
-    };
-}
-
-fuzz_target!(|octets: &[u8]| {
-    same_again!(Ask, octets);
-    same_again!(Answer, octets);
-    if let Ok(Ask::Apply { network }) = decode::<Ask>(octets)
-        && ikeep::netd::check(&network).is_ok()
-    {
-        assert!(network.include.iter().all(|net| net.prefix <= 128));
-        assert!((576..=9000).contains(&network.mtu));
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::helper::check(data));

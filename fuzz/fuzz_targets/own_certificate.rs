@@ -1,13 +1,6 @@
-//! A file of the user's certificate and key, PEM or PKCS#12: whatever it holds, what is read is a certificate with its own key, and
-//! a passphrase does not make another one of it.
 #![no_main]
-use ikeep::crypto::Secret;
-use ikeep::ike::cert::OwnCertificate;
-use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|file: &[u8]| {
-    let Ok(plain) = OwnCertificate::read(file, file, None) else { return };
-    let given = OwnCertificate::read(file, file, Some(&Secret::from(&b"word"[..]))).expect("it has none");
-    assert_eq!(plain.chain(), given.chain());
-    assert!(!plain.chain().is_empty());
-});
+#[path = "../bodies/mod.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::own_certificate::check(data));

@@ -1,17 +1,6 @@
-//! The resolver's file: whatever it holds, what is read stays within its limits and reads the same from its own text.
 #![no_main]
 
-use ikeep::sense::resolv_conf::{MAX_DOMAINS, MAX_SERVERS, parse};
-use libfuzzer_sys::fuzz_target;
-use std::fmt::Write as _;
+#[path = "../bodies/mod.rs"]
+mod bodies;
 
-fuzz_target!(|input: &[u8]| {
-    let networks = parse(input);
-    assert!(networks.dns_servers.len() <= MAX_SERVERS && networks.domains.len() <= MAX_DOMAINS);
-    let mut text = String::new();
-    for server in &networks.dns_servers {
-        writeln!(text, "nameserver {server}").unwrap();
-    }
-    writeln!(text, "search {}", networks.domains.join(" ")).unwrap();
-    assert_eq!(parse(text.as_bytes()), networks);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::resolv_conf::check(data));

@@ -491,3 +491,14 @@ fn a_host_has_its_own_backup_servers_or_the_profiles() {
     let backup = profile.hosts[0].backed_by("OTHER.example.com", &profile.hosts);
     assert_eq!((backup.name.as_str(), backup.address.as_str()), ("other", "OTHER.example.com"));
 }
+
+/// What fuzzing found: XML allows the control characters from U+007F to U+009F, one of which begins a terminal's commands.
+#[test]
+fn a_control_character_in_a_name_is_not_shown() {
+    let csi = "<AnyConnectProfile><Server\u{9b}List></AnyConnectProfile>";
+    let never = "<AnyConnectProfile><Server\u{9b}List>";
+    for text in [csi, never] {
+        let told = bad(text).to_string();
+        assert!(told.contains("Server\u{fffd}List") && !told.contains('\u{9b}'), "{told}");
+    }
+}

@@ -152,8 +152,7 @@ impl<'t> Builder<'t> {
         match self.stack.last() {
             None => Ok(()),
             Some(open) => {
-                let expected =
-                    format!("</{}>, which closes <{}> opened at {}", open.name, open.name, open.at);
+                let expected = format!("</{0}>, which closes <{0}> opened at {1}", quote(open.name), open.at);
                 Err(self.error(self.text.len(), ErrorKind::NeverClosed, "the end of the file", expected))
             }
         }
@@ -413,8 +412,7 @@ impl<'t> Builder<'t> {
         match self.stack.last() {
             Some(open) if open.name == name => self.close(),
             Some(open) => {
-                let expected =
-                    format!("</{}>, which closes <{}> opened at {}", open.name, open.name, open.at);
+                let expected = format!("</{0}>, which closes <{0}> opened at {1}", quote(open.name), open.at);
                 Err(self.error(start, ErrorKind::WrongClose, found, expected))
             }
             None => {

@@ -1,14 +1,13 @@
 //! Keys that both ends of a fuzz target share.
-#![allow(dead_code)] // every target uses its own part
 
 use ikeep::crypto::{Encr, Integ, PacketProtection, Random};
 use ikeep::ike::message::{Exchange, Outgoing};
 use ikeep::ike::sk::{Opener, Sealer};
 
-pub type Suite = (Encr, Option<Integ>);
-pub const CBC: Suite = (Encr::AesCbc256, Some(Integ::HmacSha256_128));
-pub const GCM: Suite = (Encr::AesGcm256, None);
-pub const HEAD: Outgoing = Outgoing {
+pub(crate) type Suite = (Encr, Option<Integ>);
+pub(crate) const CBC: Suite = (Encr::AesCbc256, Some(Integ::HmacSha256_128));
+pub(crate) const GCM: Suite = (Encr::AesGcm256, None);
+pub(crate) const HEAD: Outgoing = Outgoing {
     spi_i: [1; 8],
     spi_r: [2; 8],
     exchange: Exchange::IkeAuth,
@@ -22,16 +21,16 @@ fn protection((encr, integ): Suite) -> PacketProtection {
     PacketProtection::new(encr, integ, &vec![6; encr.key_len()], &integ_key)
 }
 
-pub fn sealer(suite: Suite) -> Sealer {
+pub(crate) fn sealer(suite: Suite) -> Sealer {
     Sealer::new(protection(suite))
 }
 
-pub fn opener(suite: Suite) -> Opener {
+pub(crate) fn opener(suite: Suite) -> Opener {
     Opener::new(protection(suite))
 }
 
 /// Predictable on purpose: a found case must repeat.
-pub struct Zeroes;
+pub(crate) struct Zeroes;
 
 impl Random for Zeroes {
     fn fill(&mut self, out: &mut [u8]) {
