@@ -163,14 +163,15 @@ impl Client {
     }
 
     /// Takes over a stored session (law 10). False, and nothing kept, where it belongs to another gateway (law 5), is over,
-    /// or a session exists already.
+    /// or a session exists already. A ticket counts only on the terms on which it was given ([`Settings::terms`]).
     pub fn restore(&mut self, now: Now, mut session: Session) -> bool {
         let plain = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let same = plain(&session.host_address) == plain(&self.settings.host_address);
         if !same || self.session.is_some() {
             return false;
         }
-        session.ticket = session.ticket.filter(|_| self.settings.tickets() != Resumption::Off);
+        let takes = self.settings.tickets() != Resumption::Off;
+        session.ticket = session.ticket.filter(|ticket| takes && ticket.terms == self.settings.terms());
         let left = session.remaining(now.wall, self.settings.dialect.horizon());
         if left.is_zero() {
             return false;

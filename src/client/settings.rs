@@ -1,6 +1,7 @@
 //! What one connection needs to know, put together from profile and config by the shell.
 
 use super::AuthKind;
+use crate::crypto::Hash;
 use crate::ike::cert::{OwnCertificate, Root, Trust, user_name};
 use crate::ike::dialect::{ANYCONNECT_ID, Dialect};
 use crate::ike::eap::{Device, EapMethod, LoginParams, TlsLogin};
@@ -140,6 +141,19 @@ impl Settings {
     pub fn tickets(&self) -> Resumption {
         let sure = self.ppk.is_none() && self.ike.ml_kem != Wish::Require;
         if sure { self.resumption } else { Resumption::Off }
+    }
+
+    /// Whom we trust to be this gateway, and with which algorithms of IKE: SHA-256 of it. A ticket that was given on other terms is
+    /// not used, since the certificate that was good then is not looked at again.
+    pub fn terms(&self) -> Vec<u8> {
+        let Trust { roots, pins, idr_check } = &self.trust;
+        let root = |root: &Root| Hash::Sha256.digest(&[&[u8::from(root.configured)], &root.der]);
+        let mut roots: Vec<_> = roots.iter().map(root).collect();
+        let mut pins = pins.clone();
+        roots.sort_unstable();
+        pins.sort_unstable();
+        let others = format!("{} {} {idr_check:?} {:?}", roots.len(), pins.len(), self.ike);
+        Hash::Sha256.digest(&[&roots.concat(), pins.as_flattened(), others.as_bytes()])
     }
 
     /// The gateway has proved itself with the profile's pins before the EAP server is heard, whose certificate may be another

@@ -25,6 +25,8 @@ const SILENCES: u32 = 3;
 pub(super) struct Tickets {
     /// IDi and IDr.
     parties: ((u8, Vec<u8>), (u8, Vec<u8>)),
+    /// [`Settings::terms`](super::settings::Settings::terms) of the login or reconnect.
+    terms: Vec<u8>,
     due: Option<Instant>,
     /// The end of the last one; `None`: there was none, or the IKE SA was rekeyed since.
     until: Option<UnixTime>,
@@ -46,7 +48,8 @@ impl Tickets {
         (self.until, self.put_off, self.silences, self.told) = (Some(until), 0, 0, false);
         let IkeSuite { encr, integ, prf, group, .. } = *sa.suite();
         let (id, gateway_id) = self.parties.clone();
-        Ticket { opaque, sk_d: sa.keys().sk_d.clone(), encr, integ, prf, group, id, gateway_id, until }
+        let (sk_d, terms) = (sa.keys().sk_d.clone(), self.terms.clone());
+        Ticket { opaque, sk_d, encr, integ, prf, group, id, gateway_id, until, terms }
     }
 
     fn later(&mut self, now: Now) {
@@ -65,9 +68,11 @@ impl Serving {
 impl Client {
     /// A new IKE SA serves: its first ticket.
     pub(super) fn serve_with_tickets(&mut self, now: Now, resumable: Option<&Resumable>) -> Option<Ticket> {
+        let terms = self.settings.terms();
         let (serving, resumable) = (self.serving.as_mut()?, resumable?.clone());
         let parties = (resumable.id, resumable.gateway_id);
-        let tickets = Tickets { parties, due: None, until: None, put_off: 0, silences: 0, told: false };
+        let tickets =
+            Tickets { parties, terms, due: None, until: None, put_off: 0, silences: 0, told: false };
         let tickets = serving.tickets.insert(tickets);
         tickets.later(now);
         Some(tickets.take(now, serving.ike.sa(), resumable.grant?))

@@ -93,6 +93,9 @@ struct TicketRecord<'a> {
     gateway_id_type: u8,
     gateway_id: String,
     until_ms: u64,
+    /// Nothing in tickets of before this member: on no terms of today.
+    #[serde(default)]
+    terms: String,
 }
 
 impl TicketRecord<'_> {
@@ -117,6 +120,7 @@ impl TicketRecord<'_> {
             id: (self.id_type, base64(&self.id, "ticket")?),
             gateway_id: (self.gateway_id_type, base64(&self.gateway_id, "ticket")?),
             until: UnixTime::from_millis(self.until_ms),
+            terms: base64(&self.terms, "ticket")?,
         })
     }
 }
@@ -142,6 +146,7 @@ impl Session {
             gateway_id_type: ticket.gateway_id.0,
             gateway_id: BASE64_STANDARD.encode(&ticket.gateway_id.1),
             until_ms: ticket.until.as_millis(),
+            terms: BASE64_STANDARD.encode(&ticket.terms),
         });
         let record = Record {
             version: if ticket.is_some() { VERSION } else { WITHOUT_TICKET },

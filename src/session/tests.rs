@@ -34,6 +34,7 @@ fn ticket() -> Ticket {
         id: (201, b"*$AnyConnectClient$*".to_vec()),
         gateway_id: (1, vec![10, 9, 0, 1]),
         until: UnixTime::from_secs(1_796_000_500),
+        terms: vec![9; 32],
     }
 }
 
@@ -215,4 +216,14 @@ proptest! {
         let now = s.last_contact + Duration::from_millis(since);
         prop_assert_eq!(s.usable_at(now, HORIZON), now < s.expires(HORIZON));
     }
+}
+
+#[test]
+fn a_ticket_of_before_there_were_terms_is_read_and_meets_none() {
+    let mut json: Value = serde_json::from_slice(ticket_only().encode().expose()).unwrap();
+    json["ticket"].as_object_mut().unwrap().remove("terms");
+    let read = Session::decode(json.to_string().as_bytes()).unwrap();
+    assert_eq!(read.ticket.map(|ticket| ticket.terms), Some(Vec::new()));
+    json["ticket"]["terms"] = json!("?");
+    assert_eq!(Session::decode(json.to_string().as_bytes()), Err(SessionError::Value("ticket")));
 }

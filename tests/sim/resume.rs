@@ -4,8 +4,9 @@
 mod check;
 
 use crate::harness::{Bystander, Forgery, Seeded, World};
-use ikeep::client::{AuthKind, Client, Event, Order};
+use ikeep::client::{AuthKind, Client, Event, Order, Settings};
 use ikeep::gateway::{TicketFault, TokenFault};
+use ikeep::ike::cert::IdrCheck;
 use ikeep::ike::initiator::Failure;
 use ikeep::reconnect::Resumption;
 use ikeep::session::Session;
@@ -209,6 +210,32 @@ fn a_ticket_serves_once_and_no_other_gateway() {
     start_with(&mut world, second);
     world.run_until_state("connected", 5 * SECOND);
     assert_eq!(ups(&world), [LOGIN, TICKET, TICKET]);
+}
+
+#[test]
+fn a_ticket_counts_on_its_own_terms_only() {
+    let mut world = world(31, false, Resumption::AfterToken);
+    let session = world.client().session().cloned().expect("a session");
+    let settings = world.settings.clone();
+    type Change = fn(&mut Settings);
+    let changes: [(&str, bool, Change); 7] = [
+        ("nothing", true, |_| ()),
+        ("what nobody judges by", true, |s| s.dpd_interval *= 2),
+        ("the roots in another order", true, |s| s.trust.roots.reverse()),
+        ("a root less", false, |s| drop(s.trust.roots.pop())),
+        ("a pin", false, |s| s.trust.pins.push([7; 64])),
+        ("the check of IDr", false, |s| s.trust.idr_check = IdrCheck::Cert),
+        ("an algorithm less", false, |s| s.ike.prf.truncate(1)),
+    ];
+    for (what, good, change) in changes {
+        let mut settings = settings.clone();
+        change(&mut settings);
+        let mut client = Client::new(world.now, settings, Box::new(Seeded::new(1)));
+        assert_eq!(client.restore(world.now, session.clone()), good, "{what}");
+    }
+    start_with(&mut world, session);
+    world.run_until_state("connected", 5 * SECOND);
+    assert_eq!(ups(&world), [LOGIN, TICKET]);
 }
 
 #[test]
