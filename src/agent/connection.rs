@@ -9,7 +9,7 @@ use super::network::Ground;
 use super::pkcs11::SigningNow;
 use super::report::Reporter;
 use super::scan::Scanning;
-use super::service::{Laid, Whereabouts};
+use super::service::{Guarding, Laid, Whereabouts};
 use super::standing::{self, Standing};
 use super::target::Target;
 use super::variables;
@@ -18,7 +18,7 @@ use crate::config::Tunnel;
 use crate::crypto::Secret;
 use crate::facts::privilege::has_tun;
 use crate::ike::initiator::Failure;
-use crate::ipc::helper::{HelperError, RefusalKind};
+use crate::ipc::helper::{GuardMode, HelperError, RefusalKind};
 use crate::plan::Plan;
 use crate::reconnect::{State, Why};
 use crate::session::Session;
@@ -105,6 +105,10 @@ pub(super) struct Connection {
     pub(super) ground: Option<Ground>,
     /// How far that is.
     pub(super) laid: Laid,
+    /// How far the kill switch is.
+    pub(super) guarding: Guarding,
+    /// DNS servers of the machine.
+    pub(super) servers: Vec<IpAddr>,
     /// How the profile's file stands to what the login was made with.
     pub(super) standing: watch::Receiver<Standing>,
     /// What has to be said about the choice of the tunnel.
@@ -140,7 +144,18 @@ impl Connection {
         around: &Surroundings,
         folder: &Path,
     ) -> Result<Self, String> {
-        let Choice { listener, ground, sockets, about } = choose(&target, folder, session.is_some()).await?;
+        let Choice { listener, ground, sockets, mut about } =
+            choose(&target, folder, session.is_some()).await?;
+        if let Some(guard) = target.guard.filter(|_| ground.is_none()) {
+            let why =
+                about.take().unwrap_or_else(|| "the tunnel is none with a device (`--tunnel`)".to_owned());
+            if !guard.always {
+                return Err(format!(
+                    "a kill switch is wanted ([tunnel] kill_switch), and there is none without a device and its helper: {why}"
+                ));
+            }
+            about = Some(format!("The profile is always on, but nothing holds other traffic back: {why}"));
+        }
         let key_log = match &target.key_log {
             Some(folder) => Some(KeyLog::open(folder).await.map_err(|error| error.to_string())?),
             None => None,
@@ -199,6 +214,8 @@ impl Connection {
             outputs,
             ground,
             laid: Laid::default(),
+            guarding: Guarding::default(),
+            servers: Vec::new(),
             standing,
             about_tunnel: about,
             commands,
@@ -209,6 +226,11 @@ impl Connection {
             signing: SigningNow::default(),
             passphrase: None,
         })
+    }
+
+    /// A kill switch is wanted that holds back other programs' questions and pages, too.
+    pub(super) fn holds_everything(&self) -> bool {
+        self.ground.is_some() && self.target.guard.is_some_and(|guard| guard.mode == GuardMode::All)
     }
 
     /// For people: where packets enter.

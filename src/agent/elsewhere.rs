@@ -32,10 +32,18 @@ impl Names {
 impl Connection {
     /// For a task that looks a name up.
     pub(super) fn names(&self) -> Names {
-        let interface = self.whereabouts.interface();
+        // systemd-resolved's questions do not pass a kill switch that holds everything back.
+        let held = self.guarding.up && self.holds_everything();
+        let interface = if held { 0 } else { self.whereabouts.interface() };
         let outside = match (&self.ground, &self.laid.applied) {
             (Some(ground), Some(applied)) if applied.resolver.is_some() => {
                 Some((interface, applied.outside.clone(), ground.bypass()))
+            }
+            // Nobody else's question passes, of the machine's resolver neither.
+            (Some(ground), _) if held => {
+                let servers: Vec<IpAddr> =
+                    self.servers.iter().copied().filter(|server| !server.is_loopback()).collect();
+                (!servers.is_empty()).then(|| (0, servers, ground.bypass()))
             }
             _ => None,
         };

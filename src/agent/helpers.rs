@@ -59,6 +59,20 @@ impl Helpers {
         Err(absent)
     }
 
+    /// A conversation with a helper that runs; none is started.
+    ///
+    /// # Errors
+    /// None does, or it refuses this user.
+    pub(super) async fn reach_running(&self) -> Result<Helper, HelperError> {
+        if let Some(socket) = &self.configured {
+            return Helper::connect(socket).await;
+        }
+        match Helper::connect(Path::new(SOCKET)).await {
+            Err(HelperError::Absent { .. }) => Helper::connect(&self.folder.join("netd.sock")).await,
+            other => other,
+        }
+    }
+
     /// The helper outlives this agent for as long as it keeps the tunnel.
     fn start(&self, program: &Path, socket: &Path) -> io::Result<()> {
         crate::config::Places::make_private(&self.folder)?;

@@ -5,14 +5,14 @@
 
 use super::driver::Sockets;
 use super::helpers::Helpers;
-use crate::ipc::helper::{Applied, Helper, HelperError};
+use crate::ipc::helper::{Applied, Guard, Helper, HelperError};
 use crate::plan::Network;
 use crate::tunnel::tun::Device;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::UdpSocket;
+use tokio::net::{TcpSocket, UdpSocket};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -38,6 +38,12 @@ pub(super) enum Report {
     Gone(HelperError),
     /// A helper is there again and has the device; what was wanted is asked of it anew.
     Back,
+    /// What was wanted in place of a plan was opened or closed.
+    Opened(u64),
+    /// The kill switch is as it was wanted; `None`: it is down.
+    Guarded(Option<Guard>),
+    /// It is not.
+    Unguarded(HelperError),
     /// Everything is as before, but for what is told here.
     Released(u64, Vec<String>),
 }
@@ -47,7 +53,13 @@ pub(super) enum Report {
 pub(super) struct Bypass(mpsc::Sender<Asked>);
 
 /// A socket of this family (true: IPv6), please.
-type Asked = (bool, oneshot::Sender<OwnedFd>);
+type Asked = (Transport, bool, oneshot::Sender<OwnedFd>);
+
+#[derive(Clone, Copy, Debug)]
+enum Transport {
+    Udp,
+    Tcp,
+}
 
 impl Bypass {
     /// A UDP socket, not bound.
@@ -55,12 +67,26 @@ impl Bypass {
     /// # Errors
     /// There is no helper now, or it refuses.
     pub(super) async fn open(&self, ipv6: bool) -> io::Result<UdpSocket> {
-        let gone = || io::Error::other("the helper makes no socket now");
-        let (answer, answered) = oneshot::channel();
-        self.0.send((ipv6, answer)).await.map_err(|_| gone())?;
-        let socket = std::net::UdpSocket::from(answered.await.map_err(|_| gone())?);
+        let socket = std::net::UdpSocket::from(self.ask(Transport::Udp, ipv6).await?);
         socket.set_nonblocking(true)?;
         UdpSocket::from_std(socket)
+    }
+
+    /// A TCP socket, not bound or connected.
+    ///
+    /// # Errors
+    /// There is no helper now, or it refuses.
+    pub(super) async fn open_tcp(&self, ipv6: bool) -> io::Result<TcpSocket> {
+        let socket = std::net::TcpStream::from(self.ask(Transport::Tcp, ipv6).await?);
+        socket.set_nonblocking(true)?;
+        Ok(TcpSocket::from_std_stream(socket))
+    }
+
+    async fn ask(&self, transport: Transport, ipv6: bool) -> io::Result<OwnedFd> {
+        let gone = || io::Error::other("the helper makes no socket now");
+        let (answer, answered) = oneshot::channel();
+        self.0.send((transport, ipv6, answer)).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())
     }
 }
 
@@ -74,6 +100,8 @@ enum What {
     Device,
     /// Made as this says, with or without a gap.
     Plan(Arc<Network>, Option<Gap>),
+    /// No plan, but with a kill switch a gap in that, or none.
+    Gap(Option<Gap>),
     /// Everything as before.
     Released,
 }
@@ -97,6 +125,8 @@ struct Wanted {
 #[derive(Debug)]
 pub(super) struct Ground {
     wanted: watch::Sender<Wanted>,
+    /// The kill switch that is wanted; off: none.
+    guard: watch::Sender<Guard>,
     /// What has been done, in order.
     pub(super) reports: mpsc::Receiver<Report>,
     bypass: Bypass,
@@ -111,6 +141,7 @@ impl Ground {
     /// The helper makes no socket.
     pub(super) async fn new(mut helper: Helper, helpers: Helpers) -> Result<(Self, Sockets), HelperError> {
         let (wanted, wishes) = watch::channel(Wanted::default());
+        let (guard, guards) = watch::channel(Guard::default());
         let (report, reports) = mpsc::channel(REPORTS);
         let (ipv4, ipv4_out) = mpsc::channel(READY);
         let (ipv6, ipv6_out) = mpsc::channel(READY);
@@ -126,6 +157,7 @@ impl Ground {
         let keeper = Keeper {
             helpers,
             wishes,
+            guards,
             report,
             ipv4,
             ipv6,
@@ -136,7 +168,7 @@ impl Ground {
             open: false,
         };
         let task = tokio::spawn(keeper.run(helper));
-        let ground = Self { wanted, reports, bypass: Bypass(ask), task };
+        let ground = Self { wanted, guard, reports, bypass: Bypass(ask), task };
         Ok((ground, Sockets::Made { ipv4: ipv4_out, ipv6: ipv6_out }))
     }
 
@@ -154,6 +186,44 @@ impl Ground {
     /// the device before it. The same again is looked at anew.
     pub(super) fn apply(&self, network: Network, gap: Option<Gap>) -> u64 {
         self.want(What::Plan(Arc::new(network), gap))
+    }
+
+    /// No plan, but this gap in the kill switch; [`Report::Opened`] or [`Report::Failed`] follows.
+    pub(super) fn open(&self, gap: Option<Gap>) -> u64 {
+        self.want(What::Gap(gap))
+    }
+
+    /// Wants this kill switch, or another one than before. [`Report::Guarded`] or [`Report::Unguarded`] follows, where it is news.
+    pub(super) fn raise(&self, guard: Guard) {
+        self.guard.send_if_modified(|wanted| std::mem::replace(wanted, guard) != guard);
+    }
+
+    /// Wants none, whatever an agent before this one has left.
+    pub(super) fn forget_guard(&self) {
+        self.guard.send_replace(Guard::default());
+    }
+
+    /// Takes the kill switch down and waits for that, within reason: what went wrong, for people.
+    pub(super) async fn lower(&mut self) -> Option<String> {
+        self.guard.send_replace(Guard::default());
+        let lowered = async {
+            loop {
+                match self.reports.recv().await {
+                    Some(Report::Guarded(None)) => return None,
+                    Some(Report::Unguarded(error)) => return Some(error.to_string()),
+                    // What was done before this was asked for.
+                    Some(_) => {}
+                    None => return Some("the task that talks to the helper has ended".to_owned()),
+                }
+            }
+        };
+        let late = |_| {
+            Some(
+                "the kill switch is not down yet: the helper does not answer, see `journalctl -u ikeep-netd`"
+                    .to_owned(),
+            )
+        };
+        tokio::time::timeout(PATIENCE, lowered).await.unwrap_or_else(late)
     }
 
     fn want(&self, what: What) -> u64 {
@@ -193,6 +263,7 @@ impl Drop for Ground {
 struct Keeper {
     helpers: Helpers,
     wishes: watch::Receiver<Wanted>,
+    guards: watch::Receiver<Guard>,
     report: mpsc::Sender<Report>,
     ipv4: mpsc::Sender<OwnedFd>,
     ipv6: mpsc::Sender<OwnedFd>,
@@ -209,6 +280,7 @@ struct Keeper {
 /// What ended a wait.
 enum Wake<'a> {
     Wanted(bool),
+    Guard(Guard),
     Socket(bool, mpsc::Permit<'a, OwnedFd>),
     Asked(Asked),
     Gone,
@@ -232,6 +304,9 @@ impl Keeper {
             }
             // Whatever was done of it before: a helper that is new knows nothing.
             self.wishes.mark_changed();
+            if *self.guards.borrow() != Guard::default() {
+                self.guards.mark_changed();
+            }
         }
     }
 
@@ -241,6 +316,7 @@ impl Keeper {
             let (ipv4, ipv6) = (self.ipv4.clone(), self.ipv6.clone());
             let wake = tokio::select! {
                 biased;
+                Ok(()) = self.guards.changed() => Wake::Guard(*self.guards.borrow_and_update()),
                 changed = self.wishes.changed() => Wake::Wanted(changed.is_ok()),
                 () = helper.closed() => Wake::Gone,
                 Some(asked) = self.asks.recv() => Wake::Asked(asked),
@@ -250,7 +326,20 @@ impl Keeper {
             match wake {
                 Wake::Wanted(false) => return Ok(()),
                 Wake::Gone => return Err(HelperError::Gone),
-                Wake::Asked((ipv6, answer)) => match helper.udp(ipv6).await {
+                Wake::Guard(guard) => {
+                    let report = match helper.guard(guard).await {
+                        Ok(()) => Report::Guarded(Some(guard).filter(|guard| *guard != Guard::default())),
+                        Err(error) if error.refusal().is_some() => Report::Unguarded(error),
+                        Err(error) => return Err(error),
+                    };
+                    drop(self.report.send(report).await);
+                }
+                Wake::Asked((Transport::Tcp, ipv6, answer)) => match helper.tcp(ipv6).await {
+                    Ok(socket) => drop(answer.send(socket)),
+                    Err(error) if error.refusal().is_some() => {}
+                    Err(error) => return Err(error),
+                },
+                Wake::Asked((Transport::Udp, ipv6, answer)) => match helper.udp(ipv6).await {
                     // Whoever asked may have gone.
                     Ok(socket) => drop(answer.send(socket)),
                     Err(error) if error.refusal().is_some() => {}
@@ -291,6 +380,12 @@ impl Keeper {
                 self.open = false;
                 return helper.revert().await.map(|problems| Some(Report::Released(number, problems)));
             }
+            What::Gap(gap) => {
+                return match self.open(helper, gap).await {
+                    Ok(()) => Ok(Some(Report::Opened(number))),
+                    Err(error) => refused(error),
+                };
+            }
             What::Device | What::Plan(..) => {}
         }
         if self.device.is_none()
@@ -303,6 +398,25 @@ impl Keeper {
             Ok(applied) => Ok(Some(Report::Applied(number, applied))),
             Err(error) => refused(error),
         }
+    }
+
+    /// The same without a plan.
+    async fn open(&mut self, helper: &mut Helper, gap: Option<Gap>) -> Result<(), HelperError> {
+        if gap.is_none() && self.open {
+            helper.gap(0).await?;
+            self.open = false;
+        }
+        if let Some(wanted) = gap.filter(|_| gap != self.gap) {
+            self.gap = gap;
+            self.open = true;
+            if let Err(error) = helper.gap(wanted.seconds).await {
+                if error.refusal().is_some() {
+                    self.gap = None;
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// A gap that is not wanted any more is closed before anything else, a new one is opened last.

@@ -11,9 +11,9 @@ use super::pkcs11::TokenKey;
 use super::scan::Scanner;
 use super::standing::Meaning;
 use crate::client::{EapServer, Settings, Way};
-use crate::config::{Config, Login, Tunnel, paths};
+use crate::config::{Config, KillSwitch, Login, Tunnel, paths};
 use crate::ipc::Connect;
-use crate::ipc::helper::MAX_GAP;
+use crate::ipc::helper::{Guard, GuardMode, MAX_GAP};
 use crate::plan::Wishes as NetworkWishes;
 use crate::profile::{AutomaticVpnPolicy, ConnectFailurePolicy};
 use crate::sense::portal::Probe;
@@ -52,6 +52,8 @@ pub struct Target {
     pub automatic: AutomaticVpnPolicy,
     /// The profile wants a connection as soon as the agent runs.
     pub auto_connect_on_start: bool,
+    /// The kill switch; `None`: none.
+    pub guard: Option<Guard>,
     /// The user may disconnect (AllowVPNDisconnect).
     pub may_disconnect: bool,
     /// How a captive portal is found; `None`: it is not looked for.
@@ -289,6 +291,11 @@ impl Target {
                 .filter(|_| !profile.client.disable_captive_portal_detection.value)
                 .map(|url| Probe { url, expect: config.portal.expect, timeout: PORTAL_TIMEOUT }),
             gap: gap(&profile.client.automatic_vpn_policy),
+            guard: guard(
+                config.tunnel.kill_switch,
+                &profile.client.automatic_vpn_policy,
+                profile.client.local_lan_access.value,
+            ),
             may_disconnect: may_disconnect(&profile.client.automatic_vpn_policy),
             tunnel,
             network: NetworkWishes {
@@ -344,6 +351,7 @@ impl Target {
             && self.automatic == other.automatic
             && self.portal == other.portal
             && self.may_disconnect == other.may_disconnect
+            && self.guard == other.guard
             && self.gap == other.gap
             && self.network == other.network
             && a.login == b.login
@@ -378,6 +386,27 @@ impl Target {
     }
 }
 
+/// The profile is always on, and closed: without a tunnel nothing leaves.
+fn is_closed(policy: &AutomaticVpnPolicy) -> bool {
+    let always_on = &policy.always_on;
+    policy.enabled.value
+        && always_on.enabled.value
+        && always_on.connect_failure_policy.value == ConnectFailurePolicy::Closed
+}
+
+/// What the profile forbids the config file does not allow.
+fn guard(wanted: KillSwitch, policy: &AutomaticVpnPolicy, lan: bool) -> Option<Guard> {
+    if is_closed(policy) {
+        return Some(Guard { mode: GuardMode::All, lan, always: true });
+    }
+    let mode = match wanted {
+        KillSwitch::Off => return None,
+        KillSwitch::TunnelPrefixes => GuardMode::TunnelPrefixes,
+        KillSwitch::All => GuardMode::All,
+    };
+    Some(Guard { mode, lan, always: false })
+}
+
 /// An always-on profile can forbid the user to disconnect.
 fn may_disconnect(policy: &AutomaticVpnPolicy) -> bool {
     let always_on = &policy.always_on;
@@ -397,9 +426,7 @@ pub struct GapTime {
 /// its time is a limit.
 fn gap(policy: &AutomaticVpnPolicy) -> Option<GapTime> {
     let always_on = &policy.always_on;
-    let closed = policy.enabled.value
-        && always_on.enabled.value
-        && always_on.connect_failure_policy.value == ConnectFailurePolicy::Closed;
+    let closed = is_closed(policy);
     let seconds = 60 * u64::from(always_on.captive_portal_remediation_timeout.value.get());
     let allowed = !closed || always_on.allow_captive_portal_remediation.value;
     let longest = Duration::from_secs(MAX_GAP.into());

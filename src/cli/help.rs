@@ -89,7 +89,8 @@ pub(super) const PORTAL: &str = "\
 In a hotel or on a train the network may want a log-in in a browser before it lets anything through: a captive portal. A \
 tunnel for everything does not let the browser reach it. `ikeep status` and `ikeep watch` tell when one is found; then \
 this command opens a way past the tunnel: packets leave directly, and names are asked of that network. Connections that \
-were made through the tunnel stay in it. All other programs use that way too, unprotected, as long as it is open.
+were made through the tunnel stay in it. All other programs use that way too, unprotected, as long as it is open. With a kill \
+switch only web pages and names pass.
 
 It is closed as soon as the portal lets the gateway be reached, when the time is over (by default as the profile's \
 CaptivePortalRemediationTimeout says, else 5 minutes; 10 minutes at most), by --close, by `ikeep disconnect`, when the \

@@ -93,6 +93,7 @@ impl Picture<'_> {
             row("Child SA", self.all(&["/child/encr", "/child/integ"])),
             row("Traffic", self.traffic()),
             row("Next", self.next()),
+            row("Kill switch", self.text("/kill_switch/message")),
             row("Portal", self.text("/portal/message")),
             row("Error", self.text("/error/message")),
         ];

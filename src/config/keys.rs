@@ -1,7 +1,7 @@
 //! The keys of the config file, asked from the types that read it.
 
 use super::load::RawTrust;
-use super::{Agent, Gateway, Portal, Preferences};
+use super::{Agent, Gateway, Portal, Preferences, TunnelConfig};
 use crate::ike::dialect::Dialect;
 use serde::de::value::Error;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
@@ -17,9 +17,10 @@ pub struct Section {
 }
 
 /// Every section with every key, in the order of the types.
-pub fn keys() -> [Section; 6] {
+pub fn keys() -> [Section; 7] {
     [
         Section { name: "agent", keys: fields::<Agent>() },
+        Section { name: "tunnel", keys: fields::<TunnelConfig>() },
         Section { name: "portal", keys: fields::<Portal>() },
         Section { name: "preferences", keys: fields::<Preferences>() },
         Section { name: "trust", keys: fields::<RawTrust>() },

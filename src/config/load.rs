@@ -1,8 +1,8 @@
 //! From the file to [`Config`]: the TOML, then the files it names.
 
 use super::{
-    Agent, Config, ConfigError, Gateway, MAX_ROOTS_SIZE, MAX_SIZE, Portal, Preferences, TrustConfig, files,
-    paths,
+    Agent, Config, ConfigError, Gateway, MAX_ROOTS_SIZE, MAX_SIZE, Portal, Preferences, TrustConfig,
+    TunnelConfig, files, paths,
 };
 use crate::ike::cert::Root;
 use crate::ike::message::Identity;
@@ -22,6 +22,7 @@ use toml::Spanned;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Document {
     agent: Agent,
+    tunnel: TunnelConfig,
     portal: Portal,
     preferences: Preferences,
     trust: RawTrust,
@@ -184,7 +185,14 @@ impl Config {
             gateway.ppk_file = gateway.ppk_file.take().map(here);
             gateway.eap_ca = gateway.eap_ca.take().map(here);
         }
-        Ok(Self { agent, portal: document.portal, preferences: document.preferences, trust, gateways })
+        Ok(Self {
+            agent,
+            tunnel: document.tunnel,
+            portal: document.portal,
+            preferences: document.preferences,
+            trust,
+            gateways,
+        })
     }
 }
 

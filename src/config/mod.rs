@@ -51,6 +51,8 @@ pub const MAX_ROOTS_SIZE: usize = 1 << 20;
 pub struct Config {
     /// `[agent]`.
     pub agent: Agent,
+    /// `[tunnel]`.
+    pub tunnel: TunnelConfig,
     /// `[portal]`.
     pub portal: Portal,
     /// `[preferences]`.
@@ -71,6 +73,27 @@ pub enum Tunnel {
     Proxy,
     /// The IKE SA alone.
     None,
+}
+
+/// What leaves this machine by the tunnel or not at all, while a connection is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KillSwitch {
+    /// Whatever the routes of the moment say.
+    #[default]
+    Off,
+    /// What the tunnel takes leaves by the tunnel.
+    TunnelPrefixes,
+    /// Everything does.
+    All,
+}
+
+/// `[tunnel]`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TunnelConfig {
+    /// What leaves by the tunnel or not at all. A profile that is always on and closed has [`KillSwitch::All`], whatever is said here.
+    pub kill_switch: KillSwitch,
 }
 
 /// `[agent]`.

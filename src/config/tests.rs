@@ -79,7 +79,9 @@ fn unknown_keys_are_errors_with_line_and_suggestion() {
     );
     assert_eq!(
         bad("[colours]\n"),
-        format!("{FILE}:1:2: unknown key `colours`; known here: agent, portal, preferences, trust, gateway")
+        format!(
+            "{FILE}:1:2: unknown key `colours`; known here: agent, tunnel, portal, preferences, trust, gateway"
+        )
     );
     assert_eq!(
         bad("[agent]\n  tunnel = \"tum\"\n"),
@@ -149,6 +151,18 @@ proptest::proptest! {
             proptest::prop_assert!(!error.to_string().contains('\n'));
         }
     }
+}
+
+#[test]
+fn the_kill_switch_is_off_unless_it_is_wanted() {
+    assert_eq!(good("").tunnel.kill_switch, KillSwitch::Off);
+    for (text, wanted) in
+        [("off", KillSwitch::Off), ("tunnel-prefixes", KillSwitch::TunnelPrefixes), ("all", KillSwitch::All)]
+    {
+        assert_eq!(good(&format!("[tunnel]\nkill_switch = \"{text}\"\n")).tunnel.kill_switch, wanted);
+    }
+    let error = bad("[tunnel]\nkill_switch = \"on\"\n");
+    assert!(error.contains(":2:") && error.contains("tunnel-prefixes"), "{error}");
 }
 
 #[test]

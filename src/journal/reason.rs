@@ -95,6 +95,10 @@ reasons! {
         "A way past the tunnel is open for a limited time, for the log-in at the captive portal.",
     /// Its time is over, the portal is passed, or the user wants it.
     GapClosed = Reconfigure 104 "The way past the tunnel is closed.",
+    /// The kill switch was put up, by config or profile.
+    GuardUp = Reconfigure 105 "The kill switch is up: what it holds back leaves this machine by the tunnel only.",
+    /// It was taken down.
+    GuardDown = Reconfigure 106 "The kill switch is down.",
     /// The machine shuts down (code: PROTOCOL section 7; text: ours).
     Shutdown = Termination 9 "The machine is shutting down.",
     /// `ikeep disconnect`.

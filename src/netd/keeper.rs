@@ -1,6 +1,8 @@
 //! The one tunnel: whose it is, its device, what was applied, and how long it is kept once its agent is gone.
 
+mod due;
 mod gap;
+mod guard;
 
 use super::accounts;
 use super::check::check;
@@ -8,8 +10,11 @@ use super::machine::{Held, Machine};
 use super::net::Gap;
 use super::notify::Store;
 use super::record::{Folder, Record};
-use crate::ipc::helper::{Answer, Refusal, RefusalKind, Tun};
+use crate::ipc::helper::{Answer, Guard, Refusal, RefusalKind, Tun};
 use crate::plan::Network;
+#[cfg(test)]
+use due::Due;
+use guard::Guarded;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -40,6 +45,10 @@ pub(super) enum Task {
     Tun(Option<OwnedFd>),
     /// A socket.
     Udp { ipv6: bool },
+    /// The same for TCP.
+    Tcp { ipv6: bool },
+    /// The kill switch.
+    Guard(Guard),
     /// The machine as this says.
     Apply(Box<Network>),
     /// A gap for so long; 0: none.
@@ -88,6 +97,7 @@ pub(super) struct Keeper<M> {
     folder: Folder,
     store: Store,
     tunnel: Option<Tunnel>,
+    guard: Option<Guarded>,
     /// Runs while nobody holds the tunnel.
     until: Option<Pin<Box<Sleep>>>,
     /// What a dead helper has left while its agent, who has the device, may still come.
@@ -99,12 +109,27 @@ pub(super) struct Keeper<M> {
 impl<M: Machine> Keeper<M> {
     /// A keeper that has nothing yet; see [`Keeper::begin`].
     pub(super) fn new(machine: M, rules: Rules, folder: Folder, store: Store) -> Self {
-        Self { machine, rules, folder, store, tunnel: None, until: None, orphan: None, again: None }
+        Self {
+            machine,
+            rules,
+            folder,
+            store,
+            tunnel: None,
+            guard: None,
+            until: None,
+            orphan: None,
+            again: None,
+        }
     }
 
     /// Goes on where the helper before this one was ended: with its device, where the supervisor has kept it; else everything
     /// that it left is put back.
     pub(super) async fn begin(&mut self, device: Option<OwnedFd>) {
+        self.begin_tunnel(device).await;
+        self.begin_guard().await;
+    }
+
+    async fn begin_tunnel(&mut self, device: Option<OwnedFd>) {
         let record = self.folder.read();
         let adopted = device.and_then(|fd| match self.machine.adopt(fd) {
             Ok(held) => Some(held),
@@ -135,13 +160,19 @@ impl<M: Machine> Keeper<M> {
     /// The same, and what could not be put back is told.
     async fn put_back(&mut self) {
         self.orphan = None;
-        for problem in self.restore().await {
+        for problem in self.restore_tunnel().await {
             tracing::warn!(problem, "something of an earlier tunnel could not be put back");
         }
     }
 
-    /// Puts back what a helper has left that is dead and whose device is gone.
+    /// Puts back what a helper has left that is dead and whose device is gone, and takes its kill switch down.
     pub(super) async fn restore(&mut self) -> Vec<String> {
+        let mut problems = self.restore_tunnel().await;
+        problems.extend(self.restore_guard().await);
+        problems
+    }
+
+    async fn restore_tunnel(&mut self) -> Vec<String> {
         let problems = self.machine.revert(None).await;
         self.forget_record();
         problems
@@ -159,52 +190,7 @@ impl<M: Machine> Keeper<M> {
 
     /// Nothing is held.
     pub(super) fn is_idle(&self) -> bool {
-        self.tunnel.is_none() && self.orphan.is_none()
-    }
-
-    /// Does what [`Keeper::due`] has waited for.
-    pub(super) async fn obey(&mut self, due: Due) {
-        match due {
-            Due::Over if self.orphan.is_some() => {
-                self.until = None;
-                self.put_back().await;
-            }
-            Due::Over => {
-                tracing::info!("the agent has not come back: everything is put back");
-                self.end().await;
-            }
-            Due::Changed => self.mend().await,
-            Due::GapOver => self.close_gap("its time is over").await,
-        }
-    }
-
-    /// Waits until something is to be done. May be cancelled.
-    pub(super) async fn due(&mut self) -> Due {
-        let applied = self.tunnel.as_ref().is_some_and(|tunnel| tunnel.network.is_some());
-        let over = async {
-            match &mut self.until {
-                Some(until) => until.as_mut().await,
-                None => std::future::pending().await,
-            }
-        };
-        let again = async {
-            match &mut self.again {
-                Some(again) => again.as_mut().await,
-                None => std::future::pending().await,
-            }
-        };
-        let gap = async {
-            match self.tunnel.as_mut().and_then(|tunnel| tunnel.gap.as_mut()) {
-                Some(gap) => gap.as_mut().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = over => Due::Over,
-            () = gap => Due::GapOver,
-            () = again, if applied => Due::Changed,
-            () = self.machine.changed(), if applied => Due::Changed,
-        }
+        self.tunnel.is_none() && self.orphan.is_none() && self.guard.is_none()
     }
 
     /// Does what a client asks.
@@ -216,6 +202,11 @@ impl<M: Machine> Keeper<M> {
                 Ok(fd) => (Answer::Udp {}, Some(fd)),
                 Err(error) => refused(RefusalKind::Machine, format!("no socket: {error}")),
             },
+            Task::Tcp { ipv6 } => match self.machine.tcp(ipv6) {
+                Ok(fd) => (Answer::Tcp {}, Some(fd)),
+                Err(error) => refused(RefusalKind::Machine, format!("no socket: {error}")),
+            },
+            Task::Guard(guard) => (self.set_guard(client, uid, guard).await, None),
             Task::Apply(network) => (self.apply(client, uid, *network).await, None),
             Task::Gap { seconds } => (self.open_gap(client, uid, seconds).await, None),
             Task::Revert => (self.revert(uid).await, None),
@@ -232,7 +223,7 @@ impl<M: Machine> Keeper<M> {
     pub(super) async fn end(&mut self) -> Vec<String> {
         (self.until, self.again) = (None, None);
         if self.orphan.take().is_some() {
-            return self.restore().await;
+            return self.restore_tunnel().await;
         }
         let Some(tunnel) = self.tunnel.take() else { return Vec::new() };
         let problems = self.machine.revert(Some(&tunnel.held.device)).await;
@@ -243,10 +234,14 @@ impl<M: Machine> Keeper<M> {
         self.store.forget();
         self.machine.close(tunnel.held);
         self.forget_record();
+        self.rewall().await;
         problems
     }
 
     async fn tun(&mut self, client: u64, uid: u32, device: Option<OwnedFd>) -> Reply {
+        if let Err(not) = self.no_other_guard(uid).await {
+            return (not, None);
+        }
         let kept = match &self.tunnel {
             Some(tunnel) if tunnel.uid != uid => return self.taken(tunnel.uid),
             Some(tunnel) => {
@@ -293,6 +288,7 @@ impl<M: Machine> Keeper<M> {
         let device = &tunnel.held.device;
         let tun = Tun { name: device.name.clone(), index: device.index, kept, offload: tunnel.held.offload };
         self.write_record();
+        self.rewall().await;
         (Answer::Tun(tun), Some(fd))
     }
 
@@ -307,9 +303,10 @@ impl<M: Machine> Keeper<M> {
         match self.machine.apply(&tunnel.held.device, &network, tunnel.gap()).await {
             Ok(applied) => {
                 if tunnel.network.as_ref() != Some(&network) {
-                    tunnel.network = Some(network);
+                    tunnel.network = Some(network.clone());
                     self.write_record();
                 }
+                self.rewall_for(&network).await;
                 Answer::Applied(applied)
             }
             Err(error) => {
@@ -367,11 +364,16 @@ impl<M: Machine> Keeper<M> {
             self.until = Some(Box::pin(sleep(self.rules.hold)));
             self.close_gap("its agent has gone").await;
         }
+        if self.guard.as_ref().is_some_and(|guarded| guarded.client == Some(client)) {
+            self.close_gap("its agent has gone").await;
+            self.guard_gone(client);
+        }
     }
 
     /// Applies again what is applied.
     async fn mend(&mut self) {
         self.again = None;
+        self.rewall().await;
         let Some(tunnel) = &self.tunnel else { return };
         let Some(network) = &tunnel.network else { return };
         match self.machine.apply(&tunnel.held.device, network, tunnel.gap()).await {
@@ -408,17 +410,6 @@ impl<M: Machine> Keeper<M> {
             tracing::warn!(%error, "the record of the tunnel stays");
         }
     }
-}
-
-/// What is to be done without being asked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Due {
-    /// The tunnel was kept long enough.
-    Over,
-    /// The machine has changed.
-    Changed,
-    /// The gap was open long enough.
-    GapOver,
 }
 
 const NO_DEVICE: &str = "there is no device yet: ask for it first";

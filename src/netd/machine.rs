@@ -2,11 +2,13 @@
 
 use super::dns::{self, DnsError};
 use super::net::{Device, Gap, Net, NetError};
-use crate::ipc::helper::Applied;
+use super::wall::{self, Builder, Held as HeldBack, Wall};
+use crate::ipc::helper::{Applied, Guard, GuardMode};
 use crate::plan::{Dns, MARK, Network};
 use crate::tunnel::tun::{self, OpenError, TunDevice};
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -37,6 +39,18 @@ pub(super) enum MachineError {
     Dns(#[from] DnsError),
 }
 
+/// What the kill switch stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Standing {
+    pub(super) guard: Guard,
+    /// The tunnel's, while there is one.
+    pub(super) device: Option<Device>,
+    /// What was applied last.
+    pub(super) network: Option<Network>,
+    /// Pages and names may leave.
+    pub(super) open: bool,
+}
+
 /// The machine.
 pub(super) trait Machine {
     /// A new device.
@@ -47,6 +61,10 @@ pub(super) trait Machine {
     fn close(&mut self, held: Held);
     /// A UDP socket whose packets stay outside.
     fn udp(&mut self, ipv6: bool) -> io::Result<OwnedFd>;
+    /// A TCP socket whose packets stay outside.
+    fn tcp(&mut self, ipv6: bool) -> io::Result<OwnedFd>;
+    /// Puts the kill switch up in the place of the one that stands; `None`: takes it down.
+    async fn guard(&mut self, standing: Option<&Standing>) -> Result<(), MachineError>;
     /// Makes it as `network` says.
     async fn apply(&mut self, device: &Device, network: &Network, gap: Gap) -> Result<Applied, MachineError>;
     /// Puts everything back that is ours: what could not be.
@@ -60,12 +78,38 @@ pub(super) trait Machine {
 pub(super) struct Real {
     net: Net,
     resolver: dns::Resolver,
+    wall: Builder,
+    /// What the kill switch stands for, and how.
+    stands: Option<(Standing, Wall)>,
 }
 
 impl Real {
     pub(super) fn open(places: dns::Places) -> io::Result<Self> {
-        Ok(Self { net: Net::open()?, resolver: dns::Resolver::new(places) })
+        Ok(Self {
+            net: Net::open()?,
+            resolver: dns::Resolver::new(places),
+            wall: Builder::default(),
+            stands: None,
+        })
     }
+}
+
+/// What the kill switch has to say.
+async fn wall_for(net: &Net, standing: &Standing) -> Result<Wall, NetError> {
+    let Standing { guard, device, network, open } = standing;
+    let lan = guard.lan && guard.mode == GuardMode::All;
+    let held = match (guard.mode, network) {
+        (GuardMode::All, _) => HeldBack::All,
+        (_, Some(network)) => HeldBack::Only(wall::held(&net.taken(device.as_ref(), network).await?)),
+        // The tunnel takes nothing yet.
+        (_, None) => HeldBack::Only(Vec::new()),
+    };
+    Ok(Wall {
+        device: device.as_ref().map(|device| device.index),
+        held,
+        lan: if lan { net.lans(device.as_ref()).await? } else { Vec::new() },
+        open: *open,
+    })
 }
 
 impl Machine for Real {
@@ -96,6 +140,24 @@ impl Machine for Real {
         Ok(socket.into())
     }
 
+    fn tcp(&mut self, ipv6: bool) -> io::Result<OwnedFd> {
+        let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_mark(MARK)?;
+        Ok(socket.into())
+    }
+
+    async fn guard(&mut self, standing: Option<&Standing>) -> Result<(), MachineError> {
+        let Some(standing) = standing else {
+            self.stands = None;
+            return Ok(self.wall.take()?);
+        };
+        let wall = wall_for(&self.net, standing).await?;
+        self.wall.put(&wall)?;
+        self.stands = Some((standing.clone(), wall));
+        Ok(())
+    }
+
     async fn apply(&mut self, device: &Device, network: &Network, gap: Gap) -> Result<Applied, MachineError> {
         let mut notes = self.net.apply_with(device, network, gap).await?;
         let resolver = match gap {
@@ -120,6 +182,19 @@ impl Machine for Real {
     }
 
     async fn changed(&mut self) {
-        self.net.changed().await;
+        let wall = async {
+            let Some((standing, wall)) = &self.stands else { return pending().await };
+            let differs = async || wall_for(&self.net, standing).await.is_ok_and(|now| now != *wall);
+            tokio::select! {
+                () = self.wall.gone() => {
+                    tracing::warn!("another program has taken the kill switch down: it is put up again");
+                }
+                () = wall::until(differs) => {}
+            }
+        };
+        tokio::select! {
+            () = self.net.changed() => {}
+            () = wall => {}
+        }
     }
 }

@@ -19,6 +19,7 @@ mod record;
 mod sandbox;
 mod server;
 mod session;
+pub mod wall;
 
 pub use check::{MAX_ADDRESSES, MAX_DOMAINS, MAX_GATEWAYS, MAX_SERVERS, MTU, Wrong, check};
 pub use options::Options;

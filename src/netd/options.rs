@@ -11,6 +11,10 @@ Exit codes: 0 ended as told (or nothing to do), 2 wrong command line, 1 anything
 SIGTERM and SIGINT put everything back and end it. SIGUSR1 ends it and changes nothing: the device stays in the supervisor's
 store of descriptors, and the next ikeep-netd goes on with it. The unit sends that one for `systemctl restart`.
 
+A kill switch (the nftables table `inet ikeep`) goes down when its agent asks for that, when the agent is gone for so long as --hold
+says (one of an always-on profile stays), with SIGTERM and SIGINT, and with --restore where no helper runs. Whoever has none of
+these: `nft delete table inet ikeep`.
+
 A system call that this program has no business with kills it (seccomp); the kernel's log then says `type=1326` and its number,
 and the supervisor starts it anew. --no-sandbox is for finding out why.";
 
@@ -22,13 +26,13 @@ pub struct Options {
     /// Listen here, unless a supervisor hands over a socket [default: /run/ikeep/netd.sock]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Put back what a helper has left that is dead, and end
+    /// Put back what a helper has left that is dead, its kill switch too, and end
     #[arg(long)]
     pub restore: bool,
     /// The group whose members may use the helper
     #[arg(long, value_name = "NAME", default_value = "ikeep")]
     pub group: String,
-    /// Keep the tunnel of an agent that is gone for so long
+    /// Keep the tunnel, and the kill switch, of an agent that is gone for so long
     #[arg(long, value_name = "SECONDS", default_value = "55", value_parser = seconds)]
     pub hold: Duration,
     /// End when nobody was connected and nothing held for so long

@@ -1,9 +1,11 @@
 //! What a helper has to know of the one before it: whose the device is, and what was applied. It lies in the runtime folder,
 //! which does not outlive the machine, as the device does not.
 
+use crate::ipc::helper::Guard;
 use crate::plan::Network;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -25,10 +27,23 @@ pub(super) struct Record {
     pub(super) network: Option<Network>,
 }
 
+/// Whose kill switch it is. It has a file of its own, since it begins before a tunnel and ends after it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GuardRecord {
+    /// The user.
+    pub(super) uid: u32,
+    /// What was wanted.
+    pub(super) guard: Guard,
+    /// What the tunnel takes.
+    pub(super) network: Option<Network>,
+}
+
 /// The folder, locked: one helper uses it at a time.
 #[derive(Debug)]
 pub(super) struct Folder {
     file: PathBuf,
+    guard: PathBuf,
     /// Locked as long as it is open.
     _lock: File,
 }
@@ -44,7 +59,11 @@ impl Folder {
         options.create(true).truncate(false).write(true).mode(0o600);
         let lock = options.custom_flags(libc::O_NOFOLLOW).open(folder.join("netd.lock"))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { file: folder.join("netd.json"), _lock: lock }),
+            Ok(()) => Ok(Self {
+                file: folder.join("netd.json"),
+                guard: folder.join("netd-guard.json"),
+                _lock: lock,
+            }),
             Err(Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
             Err(error) => Err(error.into()),
         }
@@ -52,12 +71,12 @@ impl Folder {
 
     /// What the helper before this one wrote; `None`: nothing, or nothing that can be read.
     pub(super) fn read(&self) -> Option<Record> {
-        let mut options = OpenOptions::new();
-        let file =
-            options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&self.file).ok()?;
-        let mut octets = Vec::new();
-        file.take(MAX_FILE).read_to_end(&mut octets).ok()?;
-        serde_json::from_slice(&octets).ok()
+        read(&self.file)
+    }
+
+    /// The kill switch that the helper before this one wrote down.
+    pub(super) fn read_guard(&self) -> Option<GuardRecord> {
+        read(&self.guard)
     }
 
     /// Writes it anew, whole or not at all.
@@ -65,12 +84,18 @@ impl Folder {
     /// # Errors
     /// The file system refuses.
     pub(super) fn write(&self, record: &Record) -> io::Result<()> {
-        let new = self.file.with_extension("new");
-        let _ = std::fs::remove_file(&new);
-        let mut options = OpenOptions::new();
-        let mut file = options.create_new(true).write(true).mode(0o600).open(&new)?;
-        file.write_all(&serde_json::to_vec(record)?)?;
-        std::fs::rename(&new, &self.file)
+        write(&self.file, record)
+    }
+
+    /// Writes down the kill switch, or (`None`) that there is none.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub(super) fn write_guard(&self, record: Option<&GuardRecord>) -> io::Result<()> {
+        match record {
+            Some(record) => write(&self.guard, record),
+            None => remove(&self.guard),
+        }
     }
 
     /// Nothing is held any more.
@@ -78,10 +103,31 @@ impl Folder {
     /// # Errors
     /// The file system refuses.
     pub(super) fn clear(&self) -> io::Result<()> {
-        match std::fs::remove_file(&self.file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove(&self.file)
+    }
+}
+
+fn read<T: DeserializeOwned>(file: &Path) -> Option<T> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file).ok()?;
+    let mut octets = Vec::new();
+    file.take(MAX_FILE).read_to_end(&mut octets).ok()?;
+    serde_json::from_slice(&octets).ok()
+}
+
+fn write(file: &Path, record: &impl Serialize) -> io::Result<()> {
+    let new = file.with_extension("new");
+    let _ = std::fs::remove_file(&new);
+    let mut options = OpenOptions::new();
+    let mut opened = options.create_new(true).write(true).mode(0o600).open(&new)?;
+    opened.write_all(&serde_json::to_vec(record)?)?;
+    std::fs::rename(&new, file)
+}
+
+fn remove(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -200,6 +200,9 @@ async fn serve<M: Machine>(
     clients.shutdown().await;
     if put_back {
         keeper.end().await;
+        if let Err(why) = keeper.drop_guard("the helper is stopped").await {
+            tracing::warn!(why, "something could not be put back");
+        }
     } else {
         tracing::info!("ends without putting anything back: the next helper goes on");
     }

@@ -213,6 +213,8 @@ async fn requests(house: &House, client: u64, peer: Peer, channel: &Channel) -> 
         let task = match received {
             Ok((Ask::Tun {}, device)) => Task::Tun(device),
             Ok((Ask::Udp { ipv6 }, None)) => Task::Udp { ipv6 },
+            Ok((Ask::Tcp { ipv6 }, None)) => Task::Tcp { ipv6 },
+            Ok((Ask::Guard { guard }, None)) => Task::Guard(guard),
             Ok((Ask::Apply { network }, None)) => Task::Apply(Box::new(network)),
             Ok((Ask::Gap { seconds }, None)) => Task::Gap { seconds },
             Ok((Ask::Revert {}, None)) => Task::Revert,

@@ -128,7 +128,7 @@ const SBL: &str = "Windows: connects before the user logs on to the machine";
 const NO_CERTIFICATE: &str = "certificates are those that --certificate or the config file names";
 const NO_PROXY: &str = "not yet: IKE and ESP are UDP and do not pass a web proxy";
 const NO_TND: &str = "not yet: trusted networks are told by DNS servers and domains only";
-const NO_ALWAYS_ON: &str = "not yet: traffic beside the tunnel is not blocked";
+const NO_ALWAYS_ON: &str = "not yet: the kill switch has no exceptions but the local network";
 const NO_OGS: &str = "not yet: choice of the nearest gateway";
 const NO_BALANCING: &str = "not yet: choice of a gateway by its load (gateways redirect logins themselves)";
 const NO_SCRIPTS: &str = "not yet: scripts from a gateway are never run";
@@ -297,11 +297,11 @@ const TND: &[Spec] = &[
                         .honoured("honours_allow_captive_portal_remediation"),
                     value::<bool>("ApplyLastVPNLocalResourceRules").default("false").ignored(NO_ALWAYS_ON),
                 ])
-                .ignored(NO_ALWAYS_ON),
+                .honoured("honours_connect_failure_policy"),
             value::<bool>("AllowVPNDisconnect").default("true").honoured("honours_allow_vpn_disconnect"),
             value::<List>("AllowedHosts").ignored(NO_ALWAYS_ON),
         ])
-        .ignored(NO_ALWAYS_ON),
+        .honoured("honours_always_on"),
 ];
 
 const MATCH: &[Spec] = &[

@@ -50,17 +50,39 @@ fn unknown(why: impl Into<String>) -> Verdict {
 
 /// Asks for the page at `addresses`, which belong to its server's name, from this address, and over this interface (0: not known)
 /// where that is allowed. No redirect is followed.
-pub async fn probe(probe: &Probe, addresses: &[IpAddr], from: IpAddr, interface: u32) -> Verdict {
-    match tokio::time::timeout(probe.timeout, ask(probe, addresses, from, interface)).await {
+///
+/// `open` makes the sockets (true: IPv6).
+pub async fn probe<F: Future<Output = io::Result<TcpSocket>>>(
+    probe: &Probe,
+    addresses: &[IpAddr],
+    from: IpAddr,
+    interface: u32,
+    open: impl Fn(bool) -> F,
+) -> Verdict {
+    match tokio::time::timeout(probe.timeout, ask(probe, addresses, from, interface, open)).await {
         Ok(Ok(verdict)) => verdict,
         Ok(Err(error)) => unknown(format!("{} cannot be asked: {error}", probe.url)),
         Err(_) => unknown(format!("{} did not answer within {:?}", probe.url, probe.timeout)),
     }
 }
 
-async fn ask(probe: &Probe, addresses: &[IpAddr], from: IpAddr, interface: u32) -> io::Result<Verdict> {
+/// A socket like any other.
+///
+/// # Errors
+/// No descriptor is left, or the kernel has no such family.
+pub async fn plain(ipv6: bool) -> io::Result<TcpSocket> {
+    if ipv6 { TcpSocket::new_v6() } else { TcpSocket::new_v4() }
+}
+
+async fn ask<F: Future<Output = io::Result<TcpSocket>>>(
+    probe: &Probe,
+    addresses: &[IpAddr],
+    from: IpAddr,
+    interface: u32,
+    open: impl Fn(bool) -> F,
+) -> io::Result<Verdict> {
     let to = addresses.iter().map(|ip| SocketAddr::new(*ip, probe.url.port.get()));
-    let mut stream = connect(to, from, interface).await?;
+    let mut stream = connect(to, from, interface, open).await?;
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: ikeep\r\nAccept: */*\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n",
         probe.url.path,
@@ -78,16 +100,17 @@ async fn ask(probe: &Probe, addresses: &[IpAddr], from: IpAddr, interface: u32) 
     }
 }
 
-async fn connect(
+async fn connect<F: Future<Output = io::Result<TcpSocket>>>(
     found: impl Iterator<Item = SocketAddr>,
     from: IpAddr,
     interface: u32,
+    open: impl Fn(bool) -> F,
 ) -> io::Result<TcpStream> {
     let usable = found.filter(|at| at.is_ipv4() == from.is_ipv4()).take(MAX_ADDRESSES);
     let mut last =
         io::Error::new(io::ErrorKind::AddrNotAvailable, format!("it has no address to reach from {from}"));
     for at in usable {
-        let socket = if at.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let socket = open(at.is_ipv6()).await?;
         socket.bind(SocketAddr::new(from, 0))?;
         pin(&socket, interface);
         match socket.connect(at).await {

@@ -12,13 +12,13 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 /// Somewhere behind the router, in both families.
-const THERE: [&str; 2] = ["198.51.100.9", "2001:db8:5::9"];
+pub(crate) const THERE: [&str; 2] = ["198.51.100.9", "2001:db8:5::9"];
 
 /// Times that the plans are gone through.
 const ROUNDS: usize = 10;
 
 /// Somebody on the laptop who sends all the time, until dropped.
-struct Sender {
+pub(crate) struct Sender {
     over: Arc<AtomicBool>,
     tries: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
@@ -26,7 +26,7 @@ struct Sender {
 
 impl Sender {
     /// Threads are where the one is that starts them: on the laptop.
-    fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let (over, tries) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let sockets = [UdpSocket::bind("0.0.0.0:0")?, UdpSocket::bind("[::]:0")?];
         let (ends, tried) = (over.clone(), tries.clone());
@@ -41,6 +41,11 @@ impl Sender {
         });
         Ok(Self { over, tries, thread: Some(thread) })
     }
+
+    /// Times that it has sent.
+    pub(crate) fn tries(&self) -> u64 {
+        self.tries.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Sender {
@@ -51,7 +56,7 @@ impl Drop for Sender {
 }
 
 /// What the router has seen of them, packets.
-fn seen(world: &World<'_>) -> Result<[u64; 2]> {
+pub(crate) fn seen(world: &World<'_>) -> Result<[u64; 2]> {
     let output = world.router.command("nft").args(["list", "table", "inet", "watch"]).output()?;
     let text = String::from_utf8(output.stdout)?;
     let mut counts = text.split("packets ").skip(1).filter_map(|rest| rest.split(' ').next()?.parse().ok());
@@ -59,7 +64,7 @@ fn seen(world: &World<'_>) -> Result<[u64; 2]> {
 }
 
 /// Waits until packets of both families arrive at the router.
-async fn until_seen(world: &World<'_>) -> Result<()> {
+pub(crate) async fn until_seen(world: &World<'_>) -> Result<()> {
     let before = seen(world)?;
     let arrive = async {
         loop {
@@ -114,7 +119,7 @@ fn nothing_leaves_between_one_plan_and_the_next() -> Result<()> {
         until_seen(world).await?;
         world.net.apply(&device, &full).await?;
         let at_first = seen(world)?;
-        let tries = sender.tries.load(Ordering::Relaxed);
+        let tries = sender.tries();
         for round in 0..ROUNDS {
             for (number, plan) in plans.iter().enumerate() {
                 world.net.apply(&device, plan).await?;
@@ -127,7 +132,7 @@ fn nothing_leaves_between_one_plan_and_the_next() -> Result<()> {
                 }
             }
         }
-        let tries = sender.tries.load(Ordering::Relaxed) - tries;
+        let tries = sender.tries() - tries;
         println!(
             "{tries} packets of each family while plans changed {} times: none left",
             ROUNDS * plans.len()

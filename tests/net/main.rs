@@ -10,4 +10,5 @@ mod others;
 mod person;
 mod plans;
 mod reverse_path;
+mod wall;
 mod world;

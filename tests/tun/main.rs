@@ -4,6 +4,7 @@
 #[path = "../common/dbus.rs"]
 mod dbus;
 mod ecn;
+mod guard;
 #[path = "../interop/mod.rs"]
 mod interop;
 mod killed;

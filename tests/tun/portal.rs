@@ -18,8 +18,8 @@ use std::time::Duration;
 
 /// The router of the network at home is its portal and its name server, too.
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
-const LOGIN: &str = "http://login.hotspot.test/";
-const OPTIONS: Options<'_> = Options {
+pub(crate) const LOGIN: &str = "http://login.hotspot.test/";
+pub(crate) const OPTIONS: Options<'_> = Options {
     serve: &["--tunnel-all", "--pool6", "fd20::5-fd20::10"],
     agent: "",
     behind: None,
@@ -27,7 +27,7 @@ const OPTIONS: Options<'_> = Options {
 };
 
 /// Whoever asks for a page is sent to [`LOGIN`] until somebody has logged in there; nothing is passed on until then.
-struct Hotspot<'w> {
+pub(crate) struct Hotspot<'w> {
     world: &'w World,
     /// How the connection to the network outside stands.
     open: Arc<AtomicBool>,
@@ -38,7 +38,7 @@ struct Hotspot<'w> {
 
 impl<'w> Hotspot<'w> {
     /// Open, as it is for whoever has been here before.
-    fn start(world: &'w World) -> Result<Self> {
+    pub(crate) fn start(world: &'w World) -> Result<Self> {
         let home = &world.net.home;
         let listener = home.run(|| TcpListener::bind((ROUTER, 80)))??;
         let (open, over) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
@@ -62,7 +62,7 @@ impl<'w> Hotspot<'w> {
     }
 
     /// From here on it wants a log-in.
-    fn close(&self) -> Result<Spoiled<'w>> {
+    pub(crate) fn close(&self) -> Result<Spoiled<'w>> {
         self.open.store(false, Ordering::Relaxed);
         self.world.net.spoil("drop")
     }
@@ -99,7 +99,7 @@ fn answer(mut client: TcpStream, open: &AtomicBool) -> std::io::Result<()> {
 }
 
 /// A browser's look at a page.
-fn browse(world: &World, url: &str) -> Result<String> {
+pub(crate) fn browse(world: &World, url: &str) -> Result<String> {
     let output = world.net.laptop.command("curl").args(["-sS", "-m", "4", "--noproxy", "*", url]).output()?;
     ensure!(output.status.success(), "{url}: {}", said(&output));
     Ok(String::from_utf8(output.stdout)?)
@@ -115,7 +115,7 @@ fn watch(world: &World) -> Result<Watch<'_>> {
 }
 
 /// Waits until the portal was found, with a device in whose way it is.
-fn until_captive(world: &World) -> Result<Value> {
+pub(crate) fn until_captive(world: &World) -> Result<Value> {
     let status = world.until("the portal", |status| {
         status["state"] == "captive-portal" && status["portal"]["command"] == "ikeep portal"
     })?;
@@ -123,7 +123,7 @@ fn until_captive(world: &World) -> Result<Value> {
     Ok(status)
 }
 
-fn portal(world: &World, more: &[&str]) -> Result<String> {
+pub(crate) fn portal(world: &World, more: &[&str]) -> Result<String> {
     let output = world.person.run(&[&["portal"], more].concat())?;
     ensure!(output.status.success(), "{}", said(&output));
     Ok(String::from_utf8(output.stdout)?)

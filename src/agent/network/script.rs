@@ -1,6 +1,7 @@
 //! A stand-in for the task that talks to the helper: a test sees what is wanted, and says what has been done.
 
 use super::{Bypass, Gap, Ground, REPORTS, Report, Wanted, What};
+use crate::ipc::helper::Guard;
 use crate::plan::Network;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -8,6 +9,8 @@ use tokio::sync::{mpsc, watch};
 /// The task's ends, in a test's hands.
 pub(in super::super) struct Script {
     wishes: watch::Receiver<Wanted>,
+    /// The kill switch that is wanted.
+    pub(in super::super) guards: watch::Receiver<Guard>,
     report: mpsc::Sender<Report>,
 }
 
@@ -15,10 +18,11 @@ impl Ground {
     /// Without a helper: whatever is wanted of the machine goes to the test.
     pub(in super::super) fn scripted() -> (Self, Script) {
         let (wanted, wishes) = watch::channel(Wanted::default());
+        let (guard, guards) = watch::channel(Guard::default());
         let (report, reports) = mpsc::channel(REPORTS);
         let (ask, _) = mpsc::channel(1);
         let task = tokio::spawn(std::future::pending());
-        (Self { wanted, reports, bypass: Bypass(ask), task }, Script { wishes, report })
+        (Self { wanted, guard, reports, bypass: Bypass(ask), task }, Script { wishes, guards, report })
     }
 }
 
@@ -37,7 +41,7 @@ impl Script {
             match what {
                 What::Plan(network, gap) => return (number, network, gap),
                 What::Released => self.say(Report::Released(number, Vec::new())).await,
-                What::Nothing | What::Device => {}
+                What::Nothing | What::Device | What::Gap(_) => {}
             }
         }
     }

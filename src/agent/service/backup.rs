@@ -47,6 +47,7 @@ impl Service {
         self.warn(&format!("{host} gives no answer: its backup server {backup} is tried."));
         wishes.backup = Some(backup.clone());
         let given = self.connection.as_mut().map(Given::take);
+        self.keep_guard();
         self.let_go().await;
         let started = match self.find_with(&mut wishes, given).await {
             Ok(target) if target.locked.is_some() => return self.ask_for_backup(&target, wishes).await,

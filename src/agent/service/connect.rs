@@ -12,6 +12,7 @@ use crate::ipc::{Connect, Connected, FailureKind, Reply};
 use crate::journal::Kind;
 use crate::reconnect::State;
 use crate::session::Session;
+use tokio::sync::mpsc;
 
 impl Service {
     pub(super) async fn connect(&mut self, wishes: &Connect, replies: Way) {
@@ -47,6 +48,7 @@ impl Service {
         if !connection.target.is_same(&target, wishes.profile.is_some()) {
             if let State::AuthRequired { .. } = connection.state {
                 let message = "another connection was asked for".to_owned();
+                self.keep_guard();
                 self.end(Some(Idle { person_needed: false, message })).await;
                 return Box::pin(self.connect(wishes, replies)).await;
             }
@@ -73,6 +75,7 @@ impl Service {
             // Another profile, CA, port or dialect: the login needs a client that knows of it.
             State::AuthRequired { .. } if !connection.target.logs_in_as(&target) => {
                 let message = "the settings have changed".to_owned();
+                self.keep_guard();
                 self.end(Some(Idle { person_needed: false, message })).await;
                 return Box::pin(self.connect(wishes, replies)).await;
             }
@@ -230,17 +233,42 @@ impl Service {
                 tell(asker, Reply::Notice { kind: crate::ipc::NoticeKind::Warning, text: about });
             }
         }
+        if let Some(networks) = &self.networks {
+            connection.servers.clone_from(&networks.dns_servers);
+        }
         connection.waiting_order = Some(Order::Connect);
         self.connection = Some(connection);
+        self.take_guard_over();
         self.ended_in_trust = None;
         // A person who asks for it in a trusted network gets it; what comes back by itself does not.
         let by_itself = self.asker.is_none();
         self.check_trust(by_itself).await;
         self.intent.last = Some(wishes);
         self.want(true).await;
+        self.raise_guard();
         self.look_up_again();
         self.watch_ways();
         Ok(())
+    }
+
+    /// The client that waited for the connection is gone. Nobody is there to answer questions: a login ends.
+    pub(super) async fn asker_gone(&mut self) {
+        self.asker = None;
+        let Some(connection) = &self.connection else { return };
+        let login = match connection.state {
+            State::Connecting => true,
+            State::Disconnected { .. } => connection.waiting_order.is_some(),
+            _ => false,
+        };
+        if login {
+            self.give_up_login().await;
+        }
+    }
+
+    pub(super) async fn give_up_login(&mut self) {
+        self.say(Kind::Information, "The login was given up: whoever asked for it has gone.");
+        let (nobody, _) = mpsc::channel(1);
+        self.disconnect(nobody).await;
     }
 
     /// The wish cannot be granted.

@@ -105,6 +105,7 @@ impl Service {
     async fn state(&mut self, state: &State) {
         self.portal_in(state).await;
         self.desktop_in(state);
+        self.guard_in(state).await;
         self.ground_in(state).await;
         match state {
             State::Connected => self.answer_connected(),
@@ -194,6 +195,7 @@ impl Service {
         self.forget_portal().await;
         self.asked = None;
         self.leave_ground().await;
+        self.guard_over().await;
         self.connection = None;
     }
 

@@ -83,7 +83,7 @@ impl Service {
             timer: Box::pin(sleep(time)),
         };
         let before = connection.laid.gap.replace(opened);
-        let asked = connection.lay_ground();
+        let asked = connection.lay_gap();
         if let (Some(gap), Some(asked)) = (connection.laid.gap.as_mut(), asked) {
             gap.asked = asked;
         }
@@ -118,7 +118,8 @@ impl Service {
             ));
         };
         let page = at.unwrap_or_else(|| "any page that begins with http://".to_owned());
-        if connection.ground.is_none() || !connection.laid.is_wanted() {
+        let nothing_applied = !connection.laid.is_wanted() && !connection.holds_everything();
+        if connection.ground.is_none() || nothing_applied {
             return Err(format!(
                 "nothing has to be opened: browsers reach the network past {}. Log in there: {page}",
                 connection.tunnel()
@@ -141,15 +142,18 @@ impl Service {
             self.tell_watchers().await;
         }
         let Some(connection) = self.connection.as_mut() else { return };
+        let guarded = connection.guarding.up;
         let Some(gap) = connection.laid.gap.as_mut().filter(|gap| gap.asked <= number) else { return };
         let Some(way) = gap.way.take() else { return };
         let seconds = gap.wish.seconds;
         let location = self.portal.location().flatten();
         self.explain(Reason::GapOpened);
-        self.say(
-            Kind::Warning,
-            &format!("For {seconds} s everything that programs send leaves past the tunnel, and names are asked of this network."),
-        );
+        let what = if guarded {
+            "web pages and names leave past the tunnel and the kill switch"
+        } else {
+            "everything that programs send leaves past the tunnel, and names are asked of this network"
+        };
+        self.say(Kind::Warning, &format!("For {seconds} s {what}."));
         tell(&way, Reply::Gap { seconds, location });
         self.tell_watchers().await;
     }
@@ -160,7 +164,7 @@ impl Service {
         let failed_one = connection.laid.gap.take_if(|gap| gap.asked == number && gap.way.is_some());
         let Some(way) = failed_one.and_then(|gap| gap.way) else { return false };
         // Whatever came of it, it is not wanted any more.
-        connection.lay_ground();
+        connection.lay_gap();
         let text = format!("no way past the tunnel could be opened: {error}");
         self.say(Kind::Warning, &text);
         tell(&way, failed(FailureKind::Other, &text));
@@ -186,7 +190,7 @@ impl Service {
     async fn close_gap_for(&mut self, why: &str, way: Option<Way>) {
         let Some(connection) = self.connection.as_mut() else { return };
         let Some(gap) = connection.laid.gap.take() else { return };
-        let asked = connection.lay_ground();
+        let asked = connection.lay_gap();
         let was_open = not_opened(gap, why);
         let mut closing = Closing { asked: asked.unwrap_or_default(), why: why.to_owned(), way: None };
         // Where an earlier one is not closed yet, whoever waits for that waits for this one.
@@ -225,7 +229,7 @@ impl Service {
     }
 
     /// A reason for the log, about the connection that is there.
-    fn explain(&mut self, reason: Reason) {
+    pub(super) fn explain(&mut self, reason: Reason) {
         let now = self.clock.now();
         if let Some(connection) = self.connection.as_mut() {
             connection.reporter.explain(now, reason);

@@ -25,6 +25,9 @@ impl Service {
                 }
             }
             Signal::Networks(networks) => {
+                if let Some(connection) = self.connection.as_mut() {
+                    connection.servers.clone_from(&networks.dns_servers);
+                }
                 self.networks = Some(networks);
                 // Of a connection that a person has just asked for, this only tells where it is.
                 let by_itself = self.connection.as_ref().is_some_and(|connection| connection.restored);

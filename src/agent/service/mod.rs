@@ -8,6 +8,7 @@ mod desktop;
 mod events;
 mod find;
 mod gap;
+mod guard;
 mod keep;
 mod machine;
 mod passphrase;
@@ -22,6 +23,7 @@ mod ways;
 
 use crate::sense::portal::Verdict;
 use desktop::Desktop;
+pub(super) use guard::Guarding;
 use passphrase::Waiting;
 use portal::Portal;
 pub(super) use tunnel::Laid;
@@ -118,6 +120,8 @@ pub struct Service {
     questions: u64,
     /// Gaps that were ever asked for.
     gaps: u64,
+    /// Whether a kill switch is up without a connection.
+    guard_left: guard::Left,
     /// A wish that waits for the end of the connection before it.
     next: Option<(Connect, Way)>,
     /// Who waits for the end of the connection.
@@ -160,6 +164,7 @@ impl Service {
     pub async fn new(setup: Setup) -> Self {
         let Setup { places, clock, store, senses, around } = setup;
         let (intent, notes) = Intent::load(&places);
+        let guard_left = guard::Left::by(&intent);
         let (unique_id, more) = store::device_id(&places, &mut OsRandom::new());
         let mut service = Self {
             events: Recorder::in_file(places.events()),
@@ -181,6 +186,7 @@ impl Service {
             waiting: None,
             questions: 0,
             gaps: 0,
+            guard_left,
             next: None,
             leavers: Vec::new(),
             watchers: Vec::new(),
@@ -353,8 +359,11 @@ impl Service {
         let Some(connection) = self.connection.as_mut() else {
             // The session that an earlier agent left behind ends too.
             self.erase_last().await;
-            tell(&replies, Reply::Done);
-            return;
+            let reply = match self.drop_left_guard().await {
+                Ok(()) => Reply::Done,
+                Err(why) => failed(FailureKind::Other, &why),
+            };
+            return tell(&replies, reply);
         };
         self.leavers.push(replies);
         if let Some((_, way)) = self.next.take() {
@@ -362,7 +371,10 @@ impl Service {
         }
         match connection.state {
             // It has not even begun.
-            State::Disconnected { .. } => self.end_for_good().await,
+            State::Disconnected { .. } => {
+                connection.ending = true;
+                self.end_for_good().await;
+            }
             _ => {
                 connection.ending = true;
                 connection.laid.open_gate();
@@ -412,26 +424,6 @@ impl Service {
         let status = self.status().await;
         tell(&replies, Reply::Status { status });
         self.watchers.push(replies);
-    }
-
-    /// The client that waited for the connection is gone. Nobody is there to answer questions: a login ends.
-    async fn asker_gone(&mut self) {
-        self.asker = None;
-        let Some(connection) = &self.connection else { return };
-        let login = match connection.state {
-            State::Connecting => true,
-            State::Disconnected { .. } => connection.waiting_order.is_some(),
-            _ => false,
-        };
-        if login {
-            self.give_up_login().await;
-        }
-    }
-
-    async fn give_up_login(&mut self) {
-        self.say(Kind::Information, "The login was given up: whoever asked for it has gone.");
-        let (nobody, _) = mpsc::channel(1);
-        self.disconnect(nobody).await;
     }
 
     /// The agent ends, the connection stays as it is: the next agent goes on by token.

@@ -13,6 +13,7 @@ impl Service {
         // The driver is ahead: with an SA up there is no portal in the way, whoever has not heard of that yet.
         let up = status["state"] == "connected";
         status["portal"] = if up { Value::Null } else { self.portal_status() };
+        status["kill_switch"] = self.guard_status();
         status
     }
 

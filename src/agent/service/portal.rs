@@ -2,6 +2,7 @@
 //! another page has to log in to the network first.
 
 use super::super::driver::Command;
+use super::super::network::Ground;
 use super::Service;
 use crate::reconnect::State;
 use crate::sense::portal::{self, Verdict};
@@ -70,6 +71,9 @@ impl Service {
         };
         // Names are asked for past the tunnel, as the gateway's is.
         let names = connection.names();
+        // A kill switch lets through what is marked as ours.
+        let guarded = connection.guarding.up;
+        let bypass = connection.ground.as_ref().filter(|_| guarded).map(Ground::bypass);
         self.portal.probing = Some(tokio::spawn(async move {
             tokio::time::sleep(after).await;
             let found = async {
@@ -79,7 +83,18 @@ impl Service {
                 }
             };
             match timeout(probe.timeout, found).await {
-                Ok(Ok(addresses)) => portal::probe(&probe, &addresses, way.from, way.interface).await,
+                Ok(Ok(addresses)) => {
+                    let open = |ipv6| {
+                        let bypass = bypass.clone();
+                        async move {
+                            match bypass {
+                                Some(bypass) => bypass.open_tcp(ipv6).await,
+                                None => portal::plain(ipv6).await,
+                            }
+                        }
+                    };
+                    portal::probe(&probe, &addresses, way.from, way.interface, open).await
+                }
                 Ok(Err(why)) => Verdict::Unknown { why },
                 Err(_) => Verdict::Unknown { why: format!("nobody knew {} in time", probe.url.host) },
             }

@@ -136,6 +136,15 @@ impl Connection {
         Network::new(plan, self.target.network, &gateways, mtu)
     }
 
+    /// Asks for what is open, in the plan or, where none is applied, in the kill switch. The number of the wish.
+    pub(super) fn lay_gap(&mut self) -> Option<u64> {
+        if self.laid.is_wanted() {
+            return self.lay_ground();
+        }
+        let gap = self.laid.gap.as_ref().map(Opened::wish);
+        self.ground.as_ref().filter(|_| self.guarding.up).map(|ground| ground.open(gap))
+    }
+
     /// Asks for the machine to be as the plan wants it now, where that is something else than before. The number of the wish.
     pub(super) fn lay_ground(&mut self) -> Option<u64> {
         let network = self.network(&self.plan()?);
@@ -211,6 +220,9 @@ impl Service {
             }
             Report::Failed(number, error) => self.ground_failed(Some(number), &error).await,
             Report::Released(..) => {}
+            Report::Opened(number) => self.gap_is_there(number).await,
+            Report::Guarded(guard) => self.guarded(guard).await,
+            Report::Unguarded(error) => self.unguarded(&error).await,
             Report::Back => {
                 self.say(Kind::Information, "The helper is there again, and the tunnel goes on.");
             }

@@ -88,6 +88,11 @@ impl Whereabouts {
         self.ways.first().copied()
     }
 
+    /// Some address of the gateway is known.
+    pub(super) fn is_known(&self) -> bool {
+        self.last.is_some() || !self.known.is_empty()
+    }
+
     fn all(&self) -> Vec<IpAddr> {
         let last = self.last.map(|last| last.ip()).filter(|last| !self.is_mapped(*last));
         let mut all: Vec<IpAddr> = last.into_iter().collect();
@@ -306,6 +311,7 @@ impl Service {
         self.look_ups.failures = 0;
         let watched = connection.whereabouts.watched(port);
         if before.is_empty() {
+            self.raise_guard();
             self.senses.gateway.send_replace(watched);
             return;
         }

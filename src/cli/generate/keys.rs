@@ -120,6 +120,13 @@ pub(super) const KEYS: &[About] = &[
         "The desktop shows what a person must know: that a login is needed, that the session has ended, that the gateway was not believed, that a captive portal is in the way, or that there is no connection for a minute although there is a network.",
     ),
     about(
+        "tunnel",
+        "kill_switch",
+        "\"off\", \"tunnel-prefixes\" or \"all\"",
+        "\"off\"; \"all\" where the profile is always on and closed",
+        "What leaves this machine by the tunnel or not at all, from ikeep connect to ikeep disconnect, in reconnects and after a session has ended, too: what the tunnel takes, or everything but DHCP, the link's neighbours and, where LocalLanAccess is set, the local networks. Needs a device (tunnel = \"tun\") and a kernel with nftables. See ikeep-netd(8) for how it is taken down by hand.",
+    ),
+    about(
         "portal",
         "probe",
         "\"http://..\" or \"off\"",
@@ -368,6 +375,7 @@ pub(super) const KEYS: &[About] = &[
 fn introduction(section: &str) -> &'static str {
     match section {
         "agent" => "The agent of this user.",
+        "tunnel" => "The tunnel's device.",
         "portal" => "How a captive portal is recognised.",
         "preferences" => {
             "Instead of the profile's value of the same name; each counts only where the profile has UserControllable."

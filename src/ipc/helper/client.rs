@@ -1,7 +1,7 @@
 //! The agent's side.
 
 use super::channel::{Channel, ChannelError};
-use super::message::{Answer, Applied, Ask, PROTOCOL, Refusal, RefusalKind, Tun};
+use super::message::{Answer, Applied, Ask, Guard, PROTOCOL, Refusal, RefusalKind, Tun};
 use crate::plan::Network;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -152,6 +152,28 @@ impl Helper {
         }
     }
 
+    /// A TCP socket whose packets stay outside the tunnel; not bound, and not non-blocking.
+    ///
+    /// # Errors
+    /// The helper fails.
+    pub async fn tcp(&mut self, ipv6: bool) -> Result<OwnedFd, HelperError> {
+        match self.ask(&Ask::Tcp { ipv6 }, None).await? {
+            (Answer::Tcp {}, Some(fd)) => Ok(fd),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    /// Puts the kill switch up, or takes it down ([`Ask::Guard`]).
+    ///
+    /// # Errors
+    /// Refused: then it is as it was before.
+    pub async fn guard(&mut self, guard: Guard) -> Result<(), HelperError> {
+        match self.ask(&Ask::Guard { guard }, None).await? {
+            (Answer::Guarded {}, None) => Ok(()),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
     /// Makes the machine as `network` says; needs a device ([`Helper::tun`]).
     ///
     /// # Errors
@@ -234,6 +256,8 @@ fn unexpected(answer: &Answer) -> HelperError {
         Answer::Welcome { .. } => "a welcome out of order",
         Answer::Tun(_) => "a device that was not asked for, or none",
         Answer::Udp {} => "a socket that was not asked for, or none",
+        Answer::Tcp {} => "a TCP socket that was not asked for, or none",
+        Answer::Guarded {} => "an answer to another request: guarded",
         Answer::Applied(_) => "an answer to another request: applied",
         Answer::Reverted { .. } => "an answer to another request: reverted",
         Answer::Refused(_) => "a refusal out of order",

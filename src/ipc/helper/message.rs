@@ -19,6 +19,31 @@ pub const MAX_GAP: u16 = 600;
 /// Largest MTU of a tunnel's device, octets.
 pub const MAX_MTU: u16 = 9000;
 
+/// What the kill switch holds back. See [`Guard`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GuardMode {
+    /// Nothing: there is none.
+    #[default]
+    Off,
+    /// What the tunnel's plan takes leaves by its device only, whether that is there or not.
+    TunnelPrefixes,
+    /// Everything but the tunnel's device, the loopback, our own packets, DHCP and the link's neighbours.
+    All,
+}
+
+/// The kill switch: what leaves this machine only by the tunnel. It says nothing of addresses or ports: those are the helper's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    /// What is held back.
+    pub mode: GuardMode,
+    /// The local networks may be reached although [`GuardMode::All`] is wanted.
+    pub lan: bool,
+    /// It stays when the agent is gone, for however long (always-on).
+    pub always: bool,
+}
+
 /// What the agent asks. (Empty braces, since serde would take any field with a variant that has none.)
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
@@ -33,6 +58,12 @@ pub enum Ask {
     /// The tunnel's device, the one that is held for this user or a new one. With a descriptor beside it: this is the device
     /// that a helper before this one has made; it is taken over. Answered with [`Answer::Tun`] and its descriptor.
     Tun {},
+    /// A TCP socket, marked with [`crate::plan::MARK`], not bound or connected: for the page that tells of captive portals.
+    /// Answered with [`Answer::Tcp`] and its descriptor.
+    Tcp {
+        /// For IPv6, else IPv4.
+        ipv6: bool,
+    },
     /// A UDP socket: marked with [`crate::plan::MARK`], with large buffers, not bound. Answered with [`Answer::Udp`] and its
     /// descriptor.
     Udp {
@@ -54,7 +85,15 @@ pub enum Ask {
         /// How long.
         seconds: u16,
     },
-    /// Everything is as before, and the device gone once its last descriptor is closed. Answered with [`Answer::Reverted`].
+    /// Puts the kill switch up, changes it, or ([`GuardMode::Off`]) takes it down. It needs no device, and outlives
+    /// [`Ask::Revert`]. When the connection that has asked for it ends, it stays as long as a tunnel would, unless it is for
+    /// [`Guard::always`]; then until somebody else who may use this helper wants a tunnel or a kill switch, or the helper is
+    /// stopped. Answered with [`Answer::Guarded`].
+    Guard {
+        /// What is wanted.
+        guard: Guard,
+    },
+    /// Everything is as before, but for the kill switch, and the device gone once its last descriptor is closed. Answered with [`Answer::Reverted`].
     Revert {},
 }
 
@@ -73,6 +112,10 @@ pub enum Answer {
     Tun(Tun),
     /// To [`Ask::Udp`].
     Udp {},
+    /// To [`Ask::Tcp`].
+    Tcp {},
+    /// To [`Ask::Guard`].
+    Guarded {},
     /// To [`Ask::Apply`] and [`Ask::Gap`].
     Applied(Applied),
     /// To [`Ask::Revert`]: what could not be put back, for people; empty where all is as before.

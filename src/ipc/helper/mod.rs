@@ -12,7 +12,7 @@ mod peer;
 pub use channel::{Channel, ChannelError, decode, encode, listen, watched};
 pub use client::{Helper, HelperError};
 pub use message::{
-    Answer, Applied, Ask, MAX_GAP, MAX_MESSAGE, MAX_MTU, MAX_NETS, PROTOCOL, Refusal, RefusalKind, SOCKET,
-    Tun,
+    Answer, Applied, Ask, Guard, GuardMode, MAX_GAP, MAX_MESSAGE, MAX_MTU, MAX_NETS, PROTOCOL, Refusal,
+    RefusalKind, SOCKET, Tun,
 };
 pub use peer::Peer;

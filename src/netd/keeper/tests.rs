@@ -1,10 +1,10 @@
 use super::*;
 use crate::ipc::helper::Applied;
 use crate::netd::dns::DnsError;
-use crate::netd::machine::MachineError;
+use crate::netd::machine::{MachineError, Standing};
 use crate::netd::net::Device;
 use crate::tunnel::tun::OpenError;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use tempfile::TempDir;
@@ -12,11 +12,16 @@ use tokio::sync::Notify;
 
 /// A machine that writes down what is done to it.
 #[derive(Clone, Default)]
-struct Recording {
-    done: Rc<RefCell<Vec<String>>>,
+pub(super) struct Recording {
+    pub(super) done: Rc<RefCell<Vec<String>>>,
     /// Plans with this MTU are refused.
-    refuses: u16,
-    changed: Rc<Notify>,
+    pub(super) refuses: u16,
+    /// There is no nftables.
+    pub(super) no_walls: bool,
+    /// The kill switch, and what was said of it last.
+    pub(super) walled: Rc<Cell<bool>>,
+    pub(super) wall: Rc<RefCell<String>>,
+    pub(super) changed: Rc<Notify>,
 }
 
 impl Recording {
@@ -24,7 +29,7 @@ impl Recording {
         self.done.borrow_mut().push(what.into());
     }
 
-    fn said(&self) -> Vec<String> {
+    pub(super) fn said(&self) -> Vec<String> {
         std::mem::take(&mut self.done.borrow_mut())
     }
 
@@ -53,6 +58,35 @@ impl Machine for Recording {
         Ok(io::pipe()?.0.into())
     }
 
+    fn tcp(&mut self, _: bool) -> io::Result<OwnedFd> {
+        Ok(io::pipe()?.0.into())
+    }
+
+    async fn guard(&mut self, standing: Option<&Standing>) -> Result<(), MachineError> {
+        if self.no_walls {
+            let why = io::ErrorKind::Unsupported.into();
+            return Err(crate::netd::net::NetError::Refused { doing: "wall".to_owned(), why }.into());
+        }
+        let Some(standing) = standing else {
+            if self.walled.replace(false) {
+                self.say("no guard");
+            }
+            return Ok(());
+        };
+        let Standing { guard, device, network, open } = standing;
+        let device = device.as_ref().map_or("nothing", |device| &device.name);
+        let mtu = network.as_ref().map_or(0, |network| network.mtu);
+        let open = if *open { " open" } else { "" };
+        let mut last = self.wall.borrow_mut();
+        let now = format!("guard {:?} {device} {mtu}{open}", guard.mode);
+        if self.walled.replace(true) && *last == now {
+            return Ok(());
+        }
+        last.clone_from(&now);
+        self.say(now);
+        Ok(())
+    }
+
     async fn apply(&mut self, device: &Device, network: &Network, gap: Gap) -> Result<Applied, MachineError> {
         let gap = if gap == Gap::Open { " with a gap" } else { "" };
         self.say(format!("apply {} {}{gap}", device.name, network.mtu));
@@ -73,20 +107,20 @@ impl Machine for Recording {
     }
 }
 
-struct Stage {
-    machine: Recording,
-    keeper: Keeper<Recording>,
+pub(super) struct Stage {
+    pub(super) machine: Recording,
+    pub(super) keeper: Keeper<Recording>,
     place: TempDir,
 }
 
-const HOLD: Duration = Duration::from_millis(50);
+pub(super) const HOLD: Duration = Duration::from_millis(50);
 
 impl Stage {
-    fn new(machine: Recording) -> Self {
+    pub(super) fn new(machine: Recording) -> Self {
         Self::at(machine, tempfile::tempdir().unwrap())
     }
 
-    fn at(machine: Recording, place: TempDir) -> Self {
+    pub(super) fn at(machine: Recording, place: TempDir) -> Self {
         let folder = Folder::lock(place.path()).unwrap();
         let rules = Rules { hold: HOLD, users: place.path().join("passwd") };
         let keeper = Keeper::new(machine.clone(), rules, folder, Store::none());
@@ -94,30 +128,30 @@ impl Stage {
     }
 
     /// The helper is killed: nothing of it is done any more.
-    fn killed(self) -> TempDir {
+    pub(super) fn killed(self) -> TempDir {
         drop(self.keeper);
         self.place
     }
 
-    async fn ask(&mut self, client: u64, uid: u32, task: Task) -> Answer {
+    pub(super) async fn ask(&mut self, client: u64, uid: u32, task: Task) -> Answer {
         let (reply, answer) = oneshot::channel();
         self.keeper.serve(Request { client, uid, task, reply }).await;
         answer.await.unwrap().0
     }
 
-    async fn gone(&mut self, client: u64) {
+    pub(super) async fn gone(&mut self, client: u64) {
         let (reply, _answer) = oneshot::channel();
         self.keeper.serve(Request { client, uid: 0, task: Task::Gone, reply }).await;
     }
 
-    async fn wait(&mut self) -> Due {
+    pub(super) async fn wait(&mut self) -> Due {
         let due = self.keeper.due().await;
         self.keeper.obey(due).await;
         due
     }
 }
 
-fn plan(mtu: u16) -> Task {
+pub(super) fn plan(mtu: u16) -> Task {
     Task::Apply(Box::new(Network {
         addresses: vec!["192.168.20.5".parse().unwrap()],
         mtu,
@@ -125,7 +159,7 @@ fn plan(mtu: u16) -> Task {
     }))
 }
 
-fn kind(answer: &Answer) -> Option<RefusalKind> {
+pub(super) fn kind(answer: &Answer) -> Option<RefusalKind> {
     match answer {
         Answer::Refused(refusal) => Some(refusal.kind),
         _ => None,

@@ -42,7 +42,11 @@ pub(super) async fn look(kernel: &Kernel, device: &Device, network: &Network) ->
     };
     Ok(Machine {
         device: device.index,
-        on_link: if network.local_lan { on_link(kernel, device, ipv6).await? } else { Vec::new() },
+        on_link: if network.local_lan {
+            on_link(kernel, Some(device), ipv6 != Ipv6::Absent).await?
+        } else {
+            Vec::new()
+        },
         reverse_path: if network.gateways.is_empty() { ReversePath::Off } else { reverse_path(&device.name) },
         ipv6,
     })
@@ -76,15 +80,19 @@ fn reverse_path(device: &str) -> ReversePath {
 }
 
 /// The networks that interfaces are attached to, but for the loopback and the tunnel itself.
-async fn on_link(kernel: &Kernel, device: &Device, ipv6: Ipv6) -> Result<Vec<Net>, NetError> {
+pub(super) async fn on_link(
+    kernel: &Kernel,
+    device: Option<&Device>,
+    ipv6: bool,
+) -> Result<Vec<Net>, NetError> {
     // Whoever reads router advertisements in the kernel's place writes IPv6 networks with the number of that.
     let sources = [(false, RouteProtocol::Kernel), (true, RouteProtocol::Kernel), (true, RouteProtocol::Ra)];
     let mut found = Vec::new();
-    for (v6, protocol) in sources.into_iter().filter(|(v6, _)| !v6 || ipv6 != Ipv6::Absent) {
+    for (v6, protocol) in sources.into_iter().filter(|(v6, _)| !v6 || ipv6) {
         for listed in routes(kernel, v6, MAIN, Some(protocol)).await? {
             let Kind::Device(index) = listed.route.kind else { continue };
             let to = listed.route.to;
-            let other = index != device.index && index != LOOPBACK;
+            let other = device.is_none_or(|device| index != device.index) && index != LOOPBACK;
             let local = match to.address {
                 IpAddr::V4(_) => listed.link_scope,
                 IpAddr::V6(ip) => !ip.is_unicast_link_local() && !ip.is_multicast(),

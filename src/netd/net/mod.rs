@@ -28,7 +28,7 @@ use difference::{Step, blocked, difference};
 use item::There;
 use kernel::{Kernel, Request, is};
 use rustix::io::Errno;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -169,6 +169,30 @@ impl Net {
             }
             bell.rings().await;
         }
+    }
+
+    /// The networks that other interfaces are attached to, as far as they can be believed to be local ones.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub async fn lans(&self, device: Option<&Device>) -> Result<Vec<crate::plan::Net>, NetError> {
+        let mut lans = machine::on_link(&self.kernel, device, machine::has_ipv6()).await?;
+        lans.retain(wanted::is_lan);
+        Ok(lans)
+    }
+
+    /// What a plan takes into the tunnel (`true`, also what is refused) and what stays outside within that.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub async fn taken(
+        &self,
+        device: Option<&Device>,
+        network: &Network,
+    ) -> Result<BTreeMap<crate::plan::Net, bool>, NetError> {
+        let nobody = Device { name: String::new(), index: 0 };
+        let machine = machine::look(&self.kernel, device.unwrap_or(&nobody), network).await?;
+        Ok(wanted::taken(network, &machine))
     }
 
     async fn differs(&self) -> bool {

@@ -172,6 +172,11 @@ fn past_tunnel(
         .collect()
 }
 
+/// What goes into the tunnel or nowhere (`true`), and what stays outside within that.
+pub(super) fn taken(network: &Network, machine: &Machine) -> BTreeMap<Net, bool> {
+    routes(network, machine).into_iter().map(|(net, kind)| (net, kind != Kind::Throw)).collect()
+}
+
 /// The local networks that stay outside.
 fn lans(network: &Network, machine: &Machine) -> Vec<Net> {
     let granted = machine.on_link.iter().filter(|net| network.local_lan && is_lan(net));
@@ -186,7 +191,7 @@ fn hidden(network: &Network, machine: &Machine, net: &Net) -> bool {
 }
 
 /// Only addresses that no company's server on the Internet has.
-fn is_lan(net: &Net) -> bool {
+pub(super) fn is_lan(net: &Net) -> bool {
     let (private, widest) = match net.address {
         IpAddr::V4(ip) => (ip.is_private() || ip.is_link_local(), WIDEST_LAN.0),
         IpAddr::V6(ip) => (ip.is_unique_local() || ip.is_unicast_link_local(), WIDEST_LAN.1),

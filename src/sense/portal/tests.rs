@@ -146,7 +146,7 @@ enum Then {
 
 /// Asks at the address that stands in the URL.
 async fn probe(probe: &Probe, from: IpAddr, interface: u32) -> Verdict {
-    super::probe(probe, &[probe.url.host.parse().unwrap()], from, interface).await
+    super::probe(probe, &[probe.url.host.parse().unwrap()], from, interface, plain).await
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn who_cannot_be_asked_is_unknown() {
     assert!(
         why(probe(&page("http://[::1]:1/"), HOME, 0).await).contains("no address to reach from 127.0.0.1")
     );
-    assert!(why(super::probe(&page(&url), &[], HOME, 0).await).contains("no address to reach from"));
+    assert!(why(super::probe(&page(&url), &[], HOME, 0, plain).await).contains("no address to reach from"));
     // An address of ours that is gone.
     let gone = "192.0.2.1".parse().unwrap();
     assert!(why(probe(&page(&url), gone, 0).await).contains("cannot be asked"));
