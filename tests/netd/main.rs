@@ -7,6 +7,7 @@ mod access;
 mod bus;
 #[path = "../common/dbus.rs"]
 mod dbus;
+mod guard;
 mod hold;
 mod hostile;
 #[path = "../interop/mod.rs"]

@@ -3,6 +3,7 @@
 
 use crate::interop::agent::Running;
 use crate::interop::{BEHIND_GATEWAY, Netns};
+use crate::killed::begin_to_connect;
 use crate::person::said;
 use crate::portal::{self, Hotspot, LOGIN, browse, until_captive};
 use crate::supervised::{Supervised, until};
@@ -251,6 +252,36 @@ fn a_person_logs_in_at_a_portal_with_a_kill_switch_and_only_pages_and_names_leav
         ensure!(browse(world, LOGIN).is_err(), "it does not close");
         drop(silence);
         world.until("the connection", |status| status["state"] == "connected")?;
+        ensure_tight(world, &sender, "behind the portal")?;
+        world.disconnect()?;
+        ensure_open(world, "disconnected")
+    })
+}
+
+#[test]
+fn a_login_behind_a_portal_with_a_kill_switch_has_its_gap_before_there_is_a_tunnel() -> Result<()> {
+    let test = "a_login_behind_a_portal_with_a_kill_switch_has_its_gap_before_there_is_a_tunnel";
+    against(&[Kind::Embedded], test, portal::OPTIONS, |world| {
+        let world: &World = world;
+        let hotspot = Hotspot::start(world)?;
+        want(world, "all")?;
+        let silence = hotspot.close()?;
+        let connect = begin_to_connect(world)?;
+        until(|| Ok(world.person.status().is_ok()))?;
+        let found = world.until("the portal", |status| {
+            status["portal"]["command"] == "ikeep portal" && status["kill_switch"]["up"] == true
+        })?;
+        ensure!(found["state"] == "connecting" && found["address4"].is_null(), "{found:#}");
+        ensure!(browse(world, LOGIN).is_err(), "the portal is reached without a gap");
+        portal::portal(world, &["--for", "1m"])?;
+        ensure!(browse(world, LOGIN)?.contains("room number"), "another page");
+        ensure!(browse(world, &format!("{LOGIN}welcome"))?.contains("nice stay"), "no welcome");
+        drop(silence);
+        world
+            .until("the connection", |status| status["state"] == "connected" && status["portal"].is_null())?;
+        until(|| Ok(!table(&world.net.laptop)?.contains("dport 443")))?;
+        drop(connect);
+        let sender = Sender::start(&world.net)?;
         ensure_tight(world, &sender, "behind the portal")?;
         world.disconnect()?;
         ensure_open(world, "disconnected")

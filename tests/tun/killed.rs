@@ -92,6 +92,17 @@ fn play(victim: Victim, moment: Moment) -> Result<()> {
     story.tell().with_context(|| format!("events:\n{}\nhelper:\n{}", world.person.events(), supervised.log()))
 }
 
+/// `ikeep connect`, under way.
+pub(crate) fn begin_to_connect(world: &World) -> Result<Running> {
+    let Peer::Embedded(company) = &world.peer else { bail!("another gateway") };
+    let (profile, ca) = (Person::profile().display().to_string(), company.ca().display().to_string());
+    let args = ["connect", "--profile", &profile, "--trust", &ca, "--user", "test", "--password-stdin"];
+    let mut command = world.person.command(&args);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    child.stdin.take().context("no stdin")?.write_all(PASSWORD.as_bytes())?;
+    Ok(Running(child))
+}
+
 struct Story<'w> {
     world: &'w World,
     supervised: &'w Supervised,
@@ -106,7 +117,7 @@ impl Story<'_> {
         let sender = Sender::start(&world.net)?;
         let command = match self.moment {
             Moment::Login | Moment::Applying => {
-                let connect = self.begin_to_connect()?;
+                let connect = begin_to_connect(world)?;
                 if self.moment == Moment::Login {
                     world.until("the login", |status| status["state"] == "connecting")?;
                 } else {
@@ -146,17 +157,6 @@ impl Story<'_> {
         world.disconnect()?;
         world.until_as(self.before)?;
         Ok(())
-    }
-
-    /// `ikeep connect`, under way.
-    fn begin_to_connect(&self) -> Result<Running> {
-        let Peer::Embedded(company) = &self.world.peer else { bail!("another gateway") };
-        let (profile, ca) = (Person::profile().display().to_string(), company.ca().display().to_string());
-        let args = ["connect", "--profile", &profile, "--trust", &ca, "--user", "test", "--password-stdin"];
-        let mut command = self.world.person.command(&args);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        child.stdin.take().context("no stdin")?.write_all(PASSWORD.as_bytes())?;
-        Ok(Running(child))
     }
 
     /// Brings the moment about, and kills. The time since then; what is under way goes on living.

@@ -119,6 +119,8 @@ impl Service {
                     }
                 }
                 self.desktop_portal();
+                // While a login is under way no state changes with it.
+                self.tell_watchers().await;
                 self.ask_for_portal(AGAIN);
             }
             Verdict::Open if self.portal.found.take().is_some() => {

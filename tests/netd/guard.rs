@@ -1,0 +1,102 @@
+//! The kill switch of a real helper: until when it stands, and who takes it down.
+
+use super::interop::{Netns, PATIENCE};
+use super::world::{STRANGER, World, as_user, enabled, plan};
+use anyhow::{Context as _, Result, ensure};
+use ikeep::ipc::helper::{Guard, GuardMode, Helper, RefusalKind};
+use rustix::process::Signal;
+use std::time::Duration;
+
+const EVERYTHING: Guard = Guard { mode: GuardMode::All, lan: false, always: false };
+const ALWAYS: Guard = Guard { always: true, ..EVERYTHING };
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// The table, as `nft` reads it; empty: there is none.
+fn table(netns: &Netns) -> Result<String> {
+    let output = netns.command("nft").args(["list", "table", "inet", "ikeep"]).output()?;
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Waits until there is one, or none.
+async fn until(netns: &Netns, there: bool) -> Result<()> {
+    let changes = async {
+        while table(netns)?.is_empty() == there {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(PATIENCE, changes).await.context("it does not come")?
+}
+
+#[test]
+fn a_kill_switch_falls_with_its_helper_and_in_time_without_its_agent() -> Result<()> {
+    if !enabled("netd: a_kill_switch_falls_with_its_helper_and_in_time_without_its_agent") {
+        return Ok(());
+    }
+    let mut world = World::new("guard", &["--hold=2"])?;
+    let runtime = runtime()?;
+    let helper: Helper = runtime.block_on(async {
+        let netns = &world.place.netns;
+        let mut helper = world.client().await?;
+        let (tun, device) = helper.tun(None).await?;
+        helper.guard(Guard { mode: GuardMode::TunnelPrefixes, ..EVERYTHING }).await?;
+        ensure!(table(netns)?.contains("0.0.0.0-255.255.255.255") || table(netns)?.contains("0.0.0.0/0"));
+        helper.apply(&plan()).await?;
+        // What is left of everything: the link's own.
+        let text = table(netns)?;
+        ensure!(text.contains("oif \"ikeep0\"") && text.contains("224.0.0.0/24"), "{}: {text}", tun.name);
+        ensure!(!text.contains("0.0.0.0-"), "{text}");
+        helper.guard(EVERYTHING).await?;
+        helper.revert().await?;
+        drop(device);
+        let text = table(netns)?;
+        ensure!(text.contains("drop") && !text.contains("ikeep0\"") && !text.contains("@free4"), "{text}");
+        // Other programs take everybody's tables away.
+        netns.nft("flush ruleset")?;
+        until(netns, true).await.context("it is not put up again")?;
+        drop(helper);
+        world.log.wait(&["the kill switch is kept"])?;
+        ensure!(!table(netns)?.is_empty(), "it falls at once");
+        until(netns, false).await?;
+        // And once more, until a signal.
+        let mut helper = world.client().await?;
+        helper.guard(ALWAYS).await?;
+        ensure!(!table(netns)?.is_empty());
+        anyhow::Ok(helper)
+    })?;
+    drop(helper);
+    world.log.wait(&["the kill switch stays"])?;
+    world.signal(Signal::TERM)?;
+    ensure!(world.process.0.wait()?.code() == Some(0));
+    ensure!(table(&world.place.netns)?.is_empty(), "stopped: {}", table(&world.place.netns)?);
+    Ok(())
+}
+
+#[test]
+fn a_kill_switch_that_stays_locks_nobody_else_out() -> Result<()> {
+    if !enabled("netd: a_kill_switch_that_stays_locks_nobody_else_out") {
+        return Ok(());
+    }
+    // Two users who may: root, and a member of a group that every Debian has.
+    let mut world = World::new("stays", &["--hold=1", "--group=daemon"])?;
+    let socket = world.place.socket();
+    let runtime = runtime()?;
+    let helper = runtime.block_on(async {
+        let mut helper = world.client().await?;
+        helper.guard(ALWAYS).await?;
+        anyhow::Ok(helper)
+    })?;
+    let taken =
+        as_user(STRANGER, &[1], || async { Helper::connect(&socket).await?.guard(Guard::default()).await })?;
+    let taken = taken.err().and_then(|error| error.refusal());
+    ensure!(taken == Some(RefusalKind::Taken), "{taken:?}");
+    ensure!(!table(&world.place.netns)?.is_empty());
+    drop(helper);
+    world.log.wait(&["the kill switch stays"])?;
+    as_user(STRANGER, &[1], || async { Helper::connect(&socket).await?.guard(Guard::default()).await })??;
+    ensure!(table(&world.place.netns)?.is_empty(), "{}", table(&world.place.netns)?);
+    Ok(())
+}
