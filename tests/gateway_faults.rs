@@ -157,7 +157,7 @@ fn a_client_that_leaves_during_the_login_is_let_go() {
     let mut world = World::new();
     let (mut peer, _) = Peer::begin(&mut world, client(2), Offer::default(), 1);
     peer.dpd(&mut world);
-    assert!(refused(&peer.refused_final_auth(&mut world)), "closed is closed");
+    assert!(refused(&peer.final_auth_refused(&mut world)), "closed is closed");
     world.pass(secs(10));
     assert_eq!(world.gateway.counters().half_open, 0);
 }

@@ -333,7 +333,7 @@ fn the_address_of_the_request_is_honoured_and_the_pool_has_an_end() {
     let (mut peer, form) = Peer::begin(&mut world, client(9), Offer::default(), 9);
     let complete = peer.password(&mut world, &form, "test", "cisco");
     assert_eq!(peer.say(&mut world, &complete, "ack", ""), Said::Success);
-    let answer = peer.refused_final_auth(&mut world);
+    let answer = peer.final_auth_refused(&mut world);
     assert!(find_notify(&answer, notify::INTERNAL_ADDRESS_FAILURE).is_some(), "{answer:?}");
     assert_eq!(world.gateway.counters().refusals.get(&Refusal::PoolEmpty), Some(&1));
 }

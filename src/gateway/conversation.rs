@@ -266,6 +266,7 @@ impl Conversation {
                 self.wrong_because(config, if message.is_empty() { LOGIN_FAILED } else { &message })
             }
             Answer::Silent => Ok(self.fail(Refusal::AaaSilent)),
+            Answer::Unbelieved(doubt) => Ok(self.fail(Refusal::AaaUnbelieved(doubt))),
         };
         turn.unwrap_or_else(|_| self.fail(Refusal::Eap))
     }

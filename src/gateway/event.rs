@@ -1,5 +1,6 @@
 //! What the gateway tells its owner: events and counters.
 
+use super::aaa::Doubt;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -63,6 +64,9 @@ pub enum Refusal {
     /// AAA outside does not answer: EAP-Failure.
     #[error("AAA does not answer")]
     AaaSilent,
+    /// AAA outside has given no answer that counts: EAP-Failure.
+    #[error("an answer of AAA does not count: {0}")]
+    AaaUnbelieved(Doubt),
     /// The final AUTH of the EAP login does not verify.
     #[error("the final AUTH does not verify")]
     FinalAuth,
@@ -72,6 +76,9 @@ pub enum Refusal {
     /// The address pool is used up.
     #[error("no address is left")]
     PoolEmpty,
+    /// The address that AAA names for this user is another session's: [`GatewayEvent::AddressTaken`] tells which.
+    #[error("the address that AAA names is another session's")]
+    AddressTaken,
     /// The offered traffic selectors cannot be narrowed to the assigned address.
     #[error("traffic selectors unacceptable")]
     Selectors,
@@ -121,7 +128,7 @@ pub enum DownReason {
     Disbelieved,
     /// The client answered no more.
     Dead,
-    /// A reconnect took over.
+    /// A reconnect took over, or a login of the same user with the address that AAA names.
     Replaced,
     /// The gateway was restarted.
     Restart,
@@ -192,6 +199,38 @@ pub enum GatewayEvent {
     Expired {
         /// Session ID.
         id: String,
+    },
+    /// A login has the address that AAA names for its user, which an older session of theirs had: that one is forgotten.
+    SessionReplaced {
+        /// Its session ID.
+        id: Option<String>,
+        /// Whose it was.
+        user: String,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
+        /// Its number, where its IKE SA was up: that is deleted.
+        number: Option<u64>,
+        /// Number of the session that takes its place.
+        by: u64,
+    },
+    /// A login, or a ticket, that got no address: the one that AAA names is another session's.
+    AddressTaken {
+        /// Who.
+        user: String,
+        /// The address.
+        address: IpAddr,
+        /// The user who has it.
+        owner: String,
+    },
+    /// An address that is of no pool belongs to a session from now on: what is behind the gateway needs a route to it.
+    OutsideTaken {
+        /// Named by AAA.
+        address: IpAddr,
+    },
+    /// It belongs to none any more.
+    OutsideFreed {
+        /// See [`GatewayEvent::OutsideTaken`].
+        address: IpAddr,
     },
     /// The client's outer address changed (RFC 7296 2.23, RFC 4555).
     Moved {

@@ -8,7 +8,7 @@ use super::event::{DownReason, DropReason, GatewayEvent, Refusal};
 use super::login::HalfOpen;
 use super::modecfg;
 use super::outbox::Path;
-use super::sessions::{SessionKey, State};
+use super::sessions::{Session, SessionKey, State};
 use super::untried::Untried;
 use crate::esp::{SaPair, SaParams, SaSet, spi_of};
 use crate::ike::established::{Authentic, Established, SaEvent, SaPolicy, esp_spi};
@@ -75,6 +75,8 @@ pub(super) struct Live {
     volume_rekey: Option<u32>,
     /// Deleted: only repeats its last answer until then.
     closing: Option<Instant>,
+    /// Another session has its address: it only waits for the answer to our DELETE.
+    replaced: bool,
 }
 
 impl Live {
@@ -121,19 +123,16 @@ impl Gateway {
         self.config.auth_lifetime.map(|lifetime| now.at + lifetime)
     }
 
-    /// Agrees on the Child SA and the configuration of a session, which stays as it is: the whole answer, `proof` first. `expires`:
-    /// see [`SettledChild`].
+    /// Agrees on the Child SA and the configuration of a session, which may be a draft yet: the whole answer, `proof` first.
+    /// `expires`: see [`SettledChild`].
     pub(super) fn settle_child(
         &mut self,
         now: Now,
         expires: Option<Instant>,
-        session: SessionKey,
+        session: &Session,
         request: &ChildRequest,
         mut proof: Vec<Payload>,
     ) -> Result<(Vec<Payload>, SettledChild), (Refusal, u16)> {
-        let Some(session) = self.sessions.get(session) else {
-            return Err((Refusal::Token, notify::AUTHENTICATION_FAILED));
-        };
         let spi_in = loop {
             let spi = esp_spi(&mut *self.random);
             if !self.by_esp.contains_key(&spi) {
@@ -206,6 +205,7 @@ impl Gateway {
             ticket_given: None,
             volume_rekey: None,
             closing: None,
+            replaced: false,
         };
         live.install(now.at, params, true);
         self.by_esp.insert(spi_in, connection);
@@ -384,6 +384,7 @@ impl Gateway {
         let mut end = None;
         while let Some(event) = live.established.poll_event() {
             match event {
+                SaEvent::ChildUp { .. } if live.replaced => {}
                 SaEvent::ChildUp { child, send, .. } => {
                     self.by_esp.insert(child.spi_in, connection);
                     live.install(now.at, *child, send);

@@ -357,23 +357,23 @@ impl Gateway {
             address6: login.child.addresses.v6,
             reconnect: self.config.reconnect_timeout.is_some(),
             grant: login.conversation.grant().clone(),
+            login: true,
         };
-        let Some(key) = self.sessions.issue(wanted, connection, &mut *self.random) else {
-            return self.refuse(now, half, Refusal::PoolEmpty, notify::INTERNAL_ADDRESS_FAILURE);
+        let draft = match self.draft(wanted, connection) {
+            Ok(draft) => draft,
+            Err(why) => return self.refuse(now, half, why, notify::INTERNAL_ADDRESS_FAILURE),
         };
-        let arrival = self.settle_child(now, self.authenticated_until(now), key, &login.child, proof);
-        match arrival {
+        let until = self.authenticated_until(now);
+        match self.settle_child(now, until, draft.session(), &login.child, proof) {
             Ok((mut answer, child)) => {
+                let key = self.admit(now, draft, connection);
                 if login.child.ticket {
                     answer.extend(self.ticket(now, child.expires, &half.sa, &login.id, (key, false)));
                 }
                 let arrival = Arrival { connection, session: key, id: login.id, reconnect: false, child };
                 Outcome::Up(answer, Box::new(arrival))
             }
-            Err((why, kind)) => {
-                self.sessions.forget(key);
-                self.refuse(now, half, why, kind)
-            }
+            Err((why, kind)) => self.refuse(now, half, why, kind),
         }
     }
 

@@ -8,6 +8,7 @@
 //! then on. `resume` takes tickets (RFC 5723), which `ticket` seals and opens. `sessions` holds the databases and the address pools, `show` prints what the router's commands print.
 
 pub mod aaa;
+mod admit;
 mod behind;
 mod child;
 mod clear;
@@ -103,7 +104,7 @@ impl Gateway {
             by_esp: BTreeMap::new(),
             by_address: BTreeMap::new(),
             last_connection: 0,
-            sessions: databases(&config),
+            sessions: Sessions::new(Pool::v4(config.pool4), config.pool6.map(Pool::v6)),
             timers: Timers::default(),
             cookies: Cookies::new(now.at, &mut *random),
             tickets: Tickets::new(&mut *random),
@@ -221,9 +222,13 @@ impl Gateway {
         self.out.next_transmit()
     }
 
-    /// The next event.
+    /// The next event. Routes come first: who has an address is told when there is a way to it.
     pub fn poll_event(&mut self) -> Option<GatewayEvent> {
-        self.out.next_event()
+        let outside = |(address, taken)| match taken {
+            true => GatewayEvent::OutsideTaken { address },
+            false => GatewayEvent::OutsideFreed { address },
+        };
+        self.sessions.next_change().map(outside).or_else(|| self.out.next_event())
     }
 
     /// Sends an inner packet from behind the gateway to the session that owns its destination.
@@ -274,7 +279,7 @@ impl Gateway {
         self.by_request.clear();
         self.drop_all(now, keep_databases);
         if !keep_databases {
-            self.sessions = databases(&self.config);
+            self.sessions.forget_all();
         }
         self.timers.clear();
         self.cookies = Cookies::new(now.at, &mut *self.random);
@@ -327,7 +332,7 @@ impl Gateway {
         let lines = self.sessions.all().map(|session| {
             let addresses: Vec<String> = session.addresses().iter().map(IpAddr::to_string).collect();
             let class = |class: &Vec<u8>| class.iter().map(|octet| format!("{octet:02x}")).collect();
-            let classes: Vec<String> = session.class.iter().map(class).collect();
+            let classes: Vec<String> = session.grant.class.iter().map(class).collect();
             let classes = if classes.is_empty() { "none".to_owned() } else { classes.join(", ") };
             let state = if session.is_active() { "active" } else { "inactive" };
             format!("{}: {state}, {}, class {classes}\n", session.user, addresses.join(", "))
@@ -340,10 +345,6 @@ impl Gateway {
     pub fn show_stats_reconnect(&self) -> String {
         show::stats_reconnect(&self.counters())
     }
-}
-
-fn databases(config: &GatewayConfig) -> Sessions {
-    Sessions::new(Pool::v4(config.pool4), config.pool6.map(Pool::v6))
 }
 
 /// The destination of an inner packet.

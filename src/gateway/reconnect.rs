@@ -48,7 +48,8 @@ impl Gateway {
             }
             _ => None,
         };
-        let Some((key, replaced)) = found else {
+        let found = found.and_then(|(key, old)| Some((key, old, self.sessions.get(key)?.clone())));
+        let Some((key, replaced, session)) = found else {
             return self.refuse_reconnect(now, half, Refusal::Token, notify::AUTHENTICATION_FAILED);
         };
         let Some(mut proof) = self.prove(half) else {
@@ -56,18 +57,16 @@ impl Gateway {
         };
         proof.extend(mixed.answer);
         let connection = self.next_connection();
-        match self.settle_child(now, self.authenticated_until(now), key, &child, proof) {
+        match self.settle_child(now, self.authenticated_until(now), &session, &child, proof) {
             Err((why, kind)) => self.refuse_reconnect(now, half, why, kind),
             Ok((mut answer, settled)) => {
                 if child.ticket {
                     answer.extend(self.ticket(now, settled.expires, &half.sa, &id, (key, false)));
                 }
                 self.out.counters.reconnects_ok += 1;
-                if let Some(session) = self.sessions.get(key) {
-                    let (id, user) = (session.id().unwrap_or_default(), session.user.clone());
-                    let (peer, replaced) = (half.path.peer, replaced.is_some());
-                    self.out.tell(GatewayEvent::Reconnect { id, user, peer, replaced });
-                }
+                let (user, peer) = (session.user.clone(), half.path.peer);
+                let (name, replaced) = (session.id().unwrap_or_default(), replaced.is_some());
+                self.out.tell(GatewayEvent::Reconnect { id: name, user, peer, replaced });
                 Outcome::Up(
                     answer,
                     Box::new(Arrival { connection, session: key, id, reconnect: true, child: settled }),

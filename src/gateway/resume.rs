@@ -1,9 +1,9 @@
 //! IKE_SESSION_RESUME and what follows (RFC 5723): a client comes back with a ticket of ours. No AAA, no certificate, no key
 //! exchange, two round trips. The ticket serves once; a session that is still in a database goes on, one that is not begins anew
-//! with its user and, where they are free, its addresses.
+//! with its user and its addresses: those of a pool where they are free, those that AAA has named or not at all.
 
 use super::Gateway;
-use super::aaa::Grant;
+use super::aaa::{Address4, Grant};
 use super::child::ChildRequest;
 use super::event::{DropReason, GatewayEvent, Refusal};
 use super::faults::TicketFault;
@@ -11,7 +11,7 @@ use super::init::{FRAGMENT, NONCE_LEN, head, is_nat};
 use super::live::{Arrival, Live};
 use super::login::{HalfOpen, Outcome, Stage, auth};
 use super::outbox::Path;
-use super::sessions::{SessionKey, State, Wanted};
+use super::sessions::{Draft, Session, SessionKey, Wanted};
 use super::ticket::Ticket;
 use crate::crypto::{Hash, Secret};
 use crate::ike::auth::{method, resumed_auth};
@@ -28,6 +28,23 @@ use std::time::Duration;
 
 /// A client gets another ticket for the same IKE SA after this, and again at once where that was rekeyed.
 const BETWEEN: Duration = Duration::from_secs(5);
+
+/// What a ticket brings back.
+enum Back {
+    /// A session of the databases, as it was.
+    Known(Box<Session>),
+    /// Another one.
+    New(Box<Draft>),
+}
+
+impl Back {
+    fn session(&self) -> &Session {
+        match self {
+            Self::Known(session) => session,
+            Self::New(draft) => draft.session(),
+        }
+    }
+}
 
 impl Gateway {
     /// Takes an IKE_SESSION_RESUME request.
@@ -136,46 +153,56 @@ impl Gateway {
 
         let connection = self.next_connection();
         let known = self.sessions.get(ticket.session).filter(|s| s.tickets.contains(&ticket.number));
-        let (key, replaced, issued) = match known.map(|session| session.state) {
-            Some(state) => (ticket.session, matches!(state, State::Active(_)), false),
-            None => {
-                let wanted = Wanted {
-                    user: ticket.user,
-                    address4: Some(ticket.address4),
-                    address6: ticket.address6.map(Some),
-                    reconnect: self.config.reconnect_timeout.is_some(),
-                    grant: Grant { class: ticket.class, ..Grant::default() },
-                };
-                match self.sessions.issue(wanted, connection, &mut *self.random) {
-                    Some(key) => (key, false, true),
-                    None => {
-                        return self.refuse(now, half, Refusal::PoolEmpty, notify::INTERNAL_ADDRESS_FAILURE);
-                    }
+        let back = match known {
+            Some(session) => Back::Known(Box::new(session.clone())),
+            None => match self.draft(self.anew(&ticket), connection) {
+                Ok(draft) => Back::New(Box::new(draft)),
+                // Who logs in may have the address: the client is to do that.
+                Err(why @ Refusal::AddressTaken) => {
+                    return self.refuse(now, half, why, notify::AUTHENTICATION_FAILED);
                 }
-            }
+                Err(why) => return self.refuse(now, half, why, notify::INTERNAL_ADDRESS_FAILURE),
+            },
         };
-        match self.settle_child(now, ticket.expires, key, &request, proof) {
-            Err((why, kind)) => {
-                // Nobody will take it up: the ticket is spent.
-                if issued {
-                    self.sessions.forget(key);
-                }
-                self.refuse(now, half, why, kind)
-            }
+        match self.settle_child(now, ticket.expires, back.session(), &request, proof) {
+            // Nobody will take it up: the ticket is spent.
+            Err((why, kind)) => self.refuse(now, half, why, kind),
             Ok((mut answer, child)) => {
+                let session = back.session();
+                let (name, user, peer) = (session.id(), session.user.clone(), half.path.peer);
+                let replaced = matches!(&back, Back::Known(session) if session.is_active());
+                let key = match back {
+                    Back::Known(_) => ticket.session,
+                    Back::New(draft) => self.admit(now, *draft, connection),
+                };
                 self.out.counters.resumed += 1;
                 if request.ticket {
                     answer.extend(self.ticket(now, child.expires, &half.sa, &id, (key, false)));
                 }
-                if let Some(session) = self.sessions.get(key) {
-                    let (id, user, peer) = (session.id(), session.user.clone(), half.path.peer);
-                    self.out.tell(GatewayEvent::Resumed { id, user, peer, replaced });
-                }
+                self.out.tell(GatewayEvent::Resumed { id: name, user, peer, replaced });
                 Outcome::Up(
                     answer,
                     Box::new(Arrival { connection, session: key, id, reconnect: true, child }),
                 )
             }
+        }
+    }
+
+    /// What the ticket of a session that is in no database any more asks for: the addresses that AAA has named, or, where they
+    /// are free, those of the pool that it had.
+    fn anew(&self, ticket: &Ticket) -> Wanted {
+        let (framed4, framed6) = ticket.framed;
+        Wanted {
+            user: ticket.user.clone(),
+            address4: Some(ticket.address4),
+            address6: ticket.address6.map(Some),
+            reconnect: self.config.reconnect_timeout.is_some(),
+            grant: Grant {
+                address4: if framed4 { Address4::Fixed(ticket.address4) } else { Address4::Client },
+                address6: ticket.address6.filter(|_| framed6),
+                class: ticket.class.clone(),
+            },
+            login: false,
         }
     }
 
@@ -215,7 +242,11 @@ impl Gateway {
             user: session.user.clone(),
             address4: session.address4,
             address6: session.address6,
-            class: session.class.clone(),
+            framed: (
+                session.grant.address4 == Address4::Fixed(session.address4),
+                session.address6.is_some() && session.grant.address6 == session.address6,
+            ),
+            class: session.grant.class.clone(),
         };
         for over in self.sessions.note_ticket(key, number, same_sa) {
             self.tickets.spend(over, now.at + lifetime);

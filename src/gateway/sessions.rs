@@ -1,12 +1,16 @@
 //! The session databases: who logged in, with which address, and whether an IKE SA serves it (active) or it waits for its
 //! client (inactive). `seed`: a dead client's session waits `reconnect timeout` seconds with its attributes and address.
 
+mod draft;
+
 use super::aaa::Grant;
 use super::pool::Pool;
 use crate::crypto::{Random, Secret};
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+
+pub(super) use draft::{Draft, NoAddress, Wanted};
 
 /// Letters of a session ID, as in the seed: `rIUHKccDRiUtFTATwq`. 52^18 is more than 2^102.
 const ID_LEN: usize = 18;
@@ -49,8 +53,8 @@ pub(super) struct Session {
     pub(super) address6: Option<std::net::Ipv6Addr>,
     /// The client sent a DPD once: from then on the gateway asks too (on demand).
     pub(super) dpd_heard: bool,
-    /// RADIUS Class, as AAA outside gave it at the login.
-    pub(super) class: Vec<Vec<u8>>,
+    /// What AAA outside has granted at the login.
+    pub(super) grant: Grant,
     /// The numbers of the tickets that may bring it back: the one that was given last, and the one before while nobody knows
     /// whether that has arrived.
     pub(super) tickets: Vec<u64>,
@@ -75,20 +79,6 @@ impl Session {
     }
 }
 
-/// What a new login asks for.
-pub(super) struct Wanted {
-    /// EAP identity.
-    pub(super) user: String,
-    /// The IPv4 address of the CFG_REQUEST.
-    pub(super) address4: Option<Ipv4Addr>,
-    /// An IPv6 address too, this one if possible.
-    pub(super) address6: Option<Option<std::net::Ipv6Addr>>,
-    /// Hand out session ID and token.
-    pub(super) reconnect: bool,
-    /// What AAA outside has granted.
-    pub(super) grant: Grant,
-}
-
 /// Both databases and the address pools: an address belongs to a session as long as the session is known.
 pub(super) struct Sessions {
     sessions: BTreeMap<SessionKey, Session>,
@@ -96,7 +86,9 @@ pub(super) struct Sessions {
     waiting: BTreeSet<(Instant, SessionKey)>,
     next: SessionKey,
     pool4: Pool,
-    pool6: Option<Pool>,
+    pool6: Pool,
+    /// Addresses of no pool that were taken or freed since [`Sessions::next_change`] has told of them last.
+    changed: BTreeSet<IpAddr>,
 }
 
 impl Sessions {
@@ -108,82 +100,8 @@ impl Sessions {
             waiting: BTreeSet::new(),
             next: 1,
             pool4,
-            pool6,
-        }
-    }
-
-    /// A new active session for connection `connection`; `None` where no address is left.
-    pub(super) fn issue(
-        &mut self,
-        wanted: Wanted,
-        connection: u64,
-        random: &mut dyn Random,
-    ) -> Option<SessionKey> {
-        let grant = wanted.grant;
-        for framed in
-            [grant.address4.map(IpAddr::from), grant.address6.map(IpAddr::from)].into_iter().flatten()
-        {
-            self.make_way(framed, &wanted.user);
-        }
-        let address4 = match grant.address4 {
-            Some(framed) => self.pool4.reserve(framed.into()).then_some(framed)?,
-            None => match self.pool4.take(wanted.address4.map(IpAddr::from))? {
-                IpAddr::V4(address) => address,
-                IpAddr::V6(_) => return None,
-            },
-        };
-        if let Some(framed) = grant.address6 {
-            let pool = self.pool6.get_or_insert_with(Pool::none6);
-            if !pool.reserve(framed.into()) {
-                self.pool4.free(address4.into());
-                return None;
-            }
-        }
-        let address6 = match (&mut self.pool6, wanted.address6) {
-            _ if grant.address6.is_some() => grant.address6,
-            (Some(pool), Some(want)) => match pool.take(want.map(IpAddr::from)) {
-                Some(IpAddr::V6(a)) => Some(a),
-                _ => None,
-            },
-            _ => None,
-        };
-        let credentials = wanted.reconnect.then(|| Credentials {
-            id: draw(LETTERS, ID_LEN, random),
-            token: Secret::new(draw(ALPHANUMERIC, TOKEN_LEN, random).into_bytes()),
-        });
-        let key = self.next;
-        self.next += 1;
-        if let Some(credentials) = &credentials {
-            self.by_id.insert(credentials.id.clone().into_bytes(), key);
-        }
-        let state = State::Active(connection);
-        let user = wanted.user;
-        let class = grant.class;
-        let session = Session {
-            credentials,
-            user,
-            address4,
-            address6,
-            dpd_heard: false,
-            class,
-            tickets: Vec::new(),
-            state,
-        };
-        self.sessions.insert(key, session);
-        Some(key)
-    }
-
-    /// An address that AAA gives to one user is of no use to a session of theirs that only waits.
-    fn make_way(&mut self, framed: IpAddr, user: &str) {
-        let waits = |session: &Session| {
-            session.user == user
-                && matches!(session.state, State::Inactive(_))
-                && session.addresses().contains(&framed)
-        };
-        let waiting: Vec<_> =
-            self.sessions.iter().filter(|(_, session)| waits(session)).map(|(key, _)| *key).collect();
-        for key in waiting {
-            self.forget(key);
+            pool6: pool6.unwrap_or_else(Pool::none6),
+            changed: BTreeSet::new(),
         }
     }
 
@@ -254,11 +172,36 @@ impl Sessions {
         if let Some(credentials) = &session.credentials {
             self.by_id.remove(credentials.id.as_bytes());
         }
-        self.pool4.free(session.address4.into());
-        if let (Some(pool), Some(address)) = (&mut self.pool6, session.address6) {
-            pool.free(address.into());
+        for address in session.addresses() {
+            self.pool(address).free(address);
+            self.note_change(address);
         }
         Some(session)
+    }
+
+    /// Forgets every session.
+    pub(super) fn forget_all(&mut self) {
+        let all: Vec<_> = self.sessions.keys().copied().collect();
+        for key in all {
+            self.forget(key);
+        }
+    }
+
+    /// An address of no pool that is a session's since the last time (true), or is none's any more.
+    pub(super) fn next_change(&mut self) -> Option<(IpAddr, bool)> {
+        let address = self.changed.pop_first()?;
+        Some((address, self.pool(address).is_taken(address)))
+    }
+
+    fn pool(&mut self, address: IpAddr) -> &mut Pool {
+        if address.is_ipv4() { &mut self.pool4 } else { &mut self.pool6 }
+    }
+
+    /// It was taken or freed. What was both since anybody was told has not changed.
+    fn note_change(&mut self, address: IpAddr) {
+        if !self.pool(address).contains(address) && !self.changed.remove(&address) {
+            self.changed.insert(address);
+        }
     }
 
     /// Forgets the inactive sessions whose time is over at `now`; their IDs.

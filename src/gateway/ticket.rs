@@ -14,9 +14,11 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The format.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// An authentication without an end.
 const NEVER: u64 = u64::MAX;
+/// There is an IPv6 address; AAA has named the IPv4 address; AAA has named the IPv6 address.
+const FLAGS: [u8; 3] = [1, 2, 4];
 /// Version and name of the key.
 const HEAD: usize = 5;
 /// Numbers of tickets that may not be shown again are kept until the tickets are over; with so many of them no new ticket is given.
@@ -45,6 +47,8 @@ pub(super) struct Ticket {
     pub(super) address4: Ipv4Addr,
     /// INTERNAL_IP6_ADDRESS.
     pub(super) address6: Option<Ipv6Addr>,
+    /// AAA outside has named the IPv4 address, and the IPv6 address: its user comes back with them or not at all.
+    pub(super) framed: (bool, bool),
     /// RADIUS Class.
     pub(super) class: Vec<Vec<u8>>,
 }
@@ -144,7 +148,8 @@ impl Ticket {
         ids.iter().for_each(|id| out.extend_from_slice(&id.to_be_bytes()));
         out.push(self.id.kind);
         out.extend_from_slice(&self.address4.octets());
-        out.push(u8::from(self.address6.is_some()));
+        let flags = [self.address6.is_some(), self.framed.0, self.framed.1];
+        out.push(flags.iter().zip(FLAGS).filter(|(set, _)| **set).map(|(_, flag)| flag).sum());
         out.extend_from_slice(&self.address6.unwrap_or(Ipv6Addr::UNSPECIFIED).octets());
         let fields = [self.sk_d.expose(), &self.id.data, self.user.as_bytes()];
         for field in fields.into_iter().chain(self.class.iter().map(Vec::as_slice)) {
@@ -174,7 +179,8 @@ impl Ticket {
         };
         let [kind] = take(&mut rest)?;
         let address4 = Ipv4Addr::from(take::<4>(&mut rest)?);
-        let [has6] = take(&mut rest)?;
+        let [flags] = take(&mut rest)?;
+        let [has6, framed4, framed6] = FLAGS.map(|flag| flags & flag != 0);
         let address6 = Ipv6Addr::from(take::<16>(&mut rest)?);
         let sk_d = Secret::from(field(&mut rest)?);
         let id = Identity { kind, data: field(&mut rest)?.to_vec() };
@@ -183,10 +189,24 @@ impl Ticket {
         while !rest.is_empty() {
             class.push(field(&mut rest)?.to_vec());
         }
-        let address6 = (has6 == 1).then_some(address6);
+        let address6 = has6.then_some(address6);
         let until = Instant::from_boot(Duration::from_millis(until));
         let expires = (expires != NEVER).then(|| Instant::from_boot(Duration::from_millis(expires)));
-        Some(Self { number, until, expires, session, suite, sk_d, id, user, address4, address6, class })
+        let framed = (framed4, framed6);
+        Some(Self {
+            number,
+            until,
+            expires,
+            session,
+            suite,
+            sk_d,
+            id,
+            user,
+            address4,
+            address6,
+            framed,
+            class,
+        })
     }
 }
 
@@ -227,6 +247,7 @@ mod tests {
             user: "anna".into(),
             address4: Ipv4Addr::new(192, 168, 20, 5),
             address6: None,
+            framed: (false, false),
             class: Vec::new(),
         }
     }
@@ -261,7 +282,7 @@ mod tests {
         #[test]
         fn every_ticket_is_read_back(
             session: u64, sk_d in proptest::collection::vec(any::<u8>(), 0..64), id in proptest::collection::vec(any::<u8>(), 0..64),
-            kind: u8, user: String, address4: Ipv4Addr, address6: Option<Ipv6Addr>,
+            kind: u8, user: String, address4: Ipv4Addr, address6: Option<Ipv6Addr>, framed: (bool, bool),
             class in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..32), 0..4), aead: bool,
             expires in proptest::option::of(0u64..1_000_000),
         ) {
@@ -272,7 +293,7 @@ mod tests {
             let id = Identity { kind, data: id };
             let sk_d = Secret::new(sk_d);
             let expires = expires.map(|ms| Instant::from_boot(Duration::from_millis(ms)));
-            let made = Ticket { session, suite, sk_d, id, user, address4, address6, class, expires, ..ticket(3) };
+            let made = Ticket { session, suite, sk_d, id, user, address4, address6, framed, class, expires, ..ticket(3) };
             let tickets = Tickets::new(&mut Dice::new(1));
             prop_assert_eq!(tickets.open(at(1), tickets.seal(&made).expose()), Some(made));
         }

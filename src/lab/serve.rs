@@ -162,6 +162,11 @@ pub async fn run(
     running.await.map_err(|error| LabError::Crash(error.to_string()))
 }
 
+fn listed(addresses: &[IpAddr]) -> String {
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    addresses.join(", ")
+}
+
 /// A line for people; `None` for what nobody waits for.
 fn event_text(event: &GatewayEvent) -> Option<String> {
     let token = |yes: bool| if yes { "by token or ticket" } else { "by password" };
@@ -179,17 +184,26 @@ fn event_text(event: &GatewayEvent) -> Option<String> {
             format!("{user} came back by ticket from {peer}{replaced}")
         }
         GatewayEvent::SaUp { number, user, peer, addresses, reconnect, .. } => {
-            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            format!(
-                "session {number} up {}: {user} at {peer} has {}",
-                token(*reconnect),
-                addresses.join(", ")
-            )
+            format!("session {number} up {}: {user} at {peer} has {}", token(*reconnect), listed(addresses))
         }
         GatewayEvent::SaDown { number, why, kept, .. } => {
             let rest = if *kept { "waits to be taken up again" } else { "is not kept" };
             format!("session {number} down ({why:?}), {rest}")
         }
+        GatewayEvent::SessionReplaced { user, addresses, number, by, .. } => {
+            let which = match number {
+                Some(number) => format!("session {number} of {user}"),
+                None => format!("a session of {user} that waited to be taken up again"),
+            };
+            format!("{which} is replaced by session {by}: AAA names its address ({})", listed(addresses))
+        }
+        GatewayEvent::AddressTaken { user, address, owner } => {
+            format!("no session for {user}: AAA names {address}, which a session of {owner} has")
+        }
+        GatewayEvent::OutsideTaken { address } => {
+            format!("{address} is of no pool: what is behind the gateway needs a route to it")
+        }
+        GatewayEvent::OutsideFreed { address } => format!("{address}, which is of no pool, is free again"),
         GatewayEvent::Expired { id } => format!("session {id} was not taken up in time"),
         GatewayEvent::Moved { number, peer } => format!("session {number} is now at {peer}"),
         GatewayEvent::Refused { peer, why } => format!("refused {peer}: {why}"),

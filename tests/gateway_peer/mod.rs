@@ -9,7 +9,7 @@ pub mod world;
 use ikeep::crypto::{Group, Hash, PacketProtection, Random, Secret, generate};
 use ikeep::esp::inner::{echo_request, parse_echo_reply};
 use ikeep::esp::{HEADROOM, SaPair, TrafficSelector};
-use ikeep::gateway::Port;
+use ikeep::gateway::{GatewayTransmit, Port};
 use ikeep::ike::auth::{method, shared_key_auth, signed_octets, verify_signature};
 use ikeep::ike::keys::{ChildKeying, SaKeys};
 use ikeep::ike::message::{
@@ -69,6 +69,8 @@ pub struct Peer {
     nr: Vec<u8>,
     id: Identity,
     spi_in: u32,
+    /// What it offers as its own side.
+    pub own_side: TrafficSelector,
     pub child: Option<SaPair>,
     pub address: Option<IpAddr>,
 }
@@ -191,6 +193,7 @@ impl Peer {
                 keys,
                 next_id: 1,
                 spi_in: 0x1000_0000 | seed as u32,
+                own_side: TrafficSelector::any_v4(),
                 dice,
                 ni,
                 nr,
@@ -257,7 +260,7 @@ impl Peer {
         payloads.extend([
             Payload::Cp(Configuration { kind: 1, attributes }),
             Payload::Sa(Algorithms::esp().esp_proposals(self.spi_in, false)),
-            Payload::TsI(vec![TrafficSelector::any_v4()]),
+            Payload::TsI(vec![self.own_side]),
             Payload::TsR(vec![TrafficSelector::any_v4()]),
         ]);
         self.ask(world, Exchange::IkeAuth, &payloads)
@@ -295,6 +298,16 @@ impl Peer {
     pub fn final_auth_refused(&mut self, world: &mut World) -> Vec<Payload> {
         let auth = self.auth(&self.keys.sk_pi.clone());
         self.ask(world, Exchange::IkeAuth, &[auth])
+    }
+
+    /// The final AUTH of an EAP login: the answer, and what the gateway sends to others.
+    pub fn final_auth_and_more(&mut self, world: &mut World) -> (Vec<Payload>, Vec<GatewayTransmit>) {
+        let auth = self.auth(&self.keys.sk_pi.clone());
+        let request = self.seal(Exchange::IkeAuth, &[auth]);
+        let sent = world.ike(self.from, &request);
+        let (own, others): (Vec<_>, Vec<_>) = sent.into_iter().partition(|sent| sent.to == self.from);
+        let [answer] = own.as_slice() else { panic!("{} answers", own.len()) };
+        (self.open(Exchange::IkeAuth, &answer.payload[4..]), others)
     }
 
     /// The final AUTH of an EAP login, and what it gives.
@@ -427,13 +440,5 @@ impl Peer {
         let answer = self.sealer.seal(&head, &[], None, &mut self.dice).remove(0);
         world.ike(self.from, &answer);
         payloads
-    }
-}
-
-impl Peer {
-    /// The final AUTH where the gateway is expected to refuse: its answer.
-    pub fn refused_final_auth(&mut self, world: &mut World) -> Vec<Payload> {
-        let auth = self.auth(&self.keys.sk_pi.clone());
-        self.ask(world, Exchange::IkeAuth, &[auth])
     }
 }

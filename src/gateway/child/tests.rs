@@ -10,7 +10,7 @@ fn session(address6: Option<Ipv6Addr>) -> Session {
         address4: [192, 168, 20, 5].into(),
         address6,
         dpd_heard: false,
-        class: Vec::new(),
+        grant: Default::default(),
         tickets: Vec::new(),
         state: State::Active(1),
     }

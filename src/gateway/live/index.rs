@@ -62,6 +62,18 @@ impl Gateway {
         self.live.insert(connection, live);
     }
 
+    /// The session of this connection gives way to another: no packet of it passes from now on, and its client is told.
+    pub(in crate::gateway) fn send_away(&mut self, now: Now, connection: Connection) {
+        let Some(mut live) = self.live.remove(&connection) else { return };
+        self.unlist_traffic(connection, &live);
+        live.children = SaSet::default();
+        live.replaced = true;
+        live.established.forget_children();
+        live.established.delete(now.at, &mut *self.random);
+        self.live.insert(connection, live);
+        self.settle(now, connection, None);
+    }
+
     /// The IKE SA is gone; the session waits in the inactive database, or ends.
     pub(super) fn end(&mut self, now: Now, connection: Connection, mut live: Live, why: DownReason) {
         self.unlist_traffic(connection, &live);
@@ -78,7 +90,8 @@ impl Gateway {
             let timeout = self.config.reconnect_timeout.unwrap_or_default();
             self.sessions.deactivate(live.session, now.at + timeout)
         };
-        self.out.tell(GatewayEvent::SaDown { number: connection, id, why, kept });
+        let told = if live.replaced { DownReason::Replaced } else { why };
+        self.out.tell(GatewayEvent::SaDown { number: connection, id, why: told, kept });
         if matches!(why, DownReason::Deleted | DownReason::Disbelieved) {
             // The client repeats what it said where our answer was lost.
             live.closing = Some(now.at + LINGER);

@@ -19,7 +19,7 @@ fn session(reconnect: bool) -> Session {
         address4: Ipv4Addr::new(192, 168, 20, 5),
         address6: None,
         dpd_heard: false,
-        class: Vec::new(),
+        grant: Default::default(),
         tickets: Vec::new(),
         state: State::Active(1),
     }

@@ -5,7 +5,7 @@ pub mod packet;
 
 use crate::agent::clock::OsRandom;
 use crate::crypto::{Random as _, Secret};
-use crate::gateway::aaa::{Answer, Question};
+use crate::gateway::aaa::{Answer, Doubt, Question};
 use packet::{MAX_PACKET, Request};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,6 +19,8 @@ pub const PORT: u16 = 1812;
 const TRIES: u32 = 3;
 /// .. and so long apart, divided by the addresses that are asked. Half-open logins wait for 30 s.
 const INTERVAL: Duration = Duration::from_secs(3);
+/// Answers that do not count are told of so often in the log for each question: anybody can send them.
+const LOUD: u32 = 8;
 /// Addresses of a server that are asked, one after the other.
 const ADDRESSES: usize = 3;
 
@@ -52,23 +54,29 @@ impl Radius {
     /// Asks each address of the server at most three times, one after the other, 9 s in all. Every question has a socket of its own:
     /// its port is not known to who did not see it.
     pub async fn ask(&self, question: &Question) -> Answer {
+        let mut heard = Heard::default();
         for server in &self.servers {
-            match self.try_to_ask(*server, question).await {
-                Ok(Answer::Silent) => {}
-                Ok(answer) => return answer,
+            match self.try_to_ask(*server, question, &mut heard).await {
+                Ok(Some(answer)) => return answer,
+                Ok(None) => {}
                 Err(error) => tracing::warn!(%error, %server, "the RADIUS server cannot be asked"),
             }
         }
-        Answer::Silent
+        heard.doubt.map_or(Answer::Silent, Answer::Unbelieved)
     }
 
-    async fn try_to_ask(&self, server: SocketAddr, question: &Question) -> io::Result<Answer> {
+    async fn try_to_ask(
+        &self,
+        server: SocketAddr,
+        question: &Question,
+        heard: &mut Heard,
+    ) -> io::Result<Option<Answer>> {
         let mut random = OsRandom::new();
         let mut authenticator = [0; 16];
         random.fill(&mut authenticator);
         let id = random.below(256) as u8;
         let Some(request) = Request::new(question, self.nas, &self.secret, (id, authenticator)) else {
-            return Ok(Answer::Reject { message: String::new() });
+            return Ok(Some(Answer::Reject { message: String::new() }));
         };
         let any: IpAddr =
             if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -82,15 +90,21 @@ impl Radius {
             {
                 return Err(error);
             }
-            if let Ok(answer) = timeout(interval, self.answer(server, &socket, &request)).await {
-                return answer;
+            if let Ok(answer) = timeout(interval, self.answer(server, &socket, &request, heard)).await {
+                return answer.map(Some);
             }
         }
-        Ok(Answer::Silent)
+        Ok(None)
     }
 
     /// The first answer that counts.
-    async fn answer(&self, server: SocketAddr, socket: &UdpSocket, request: &Request) -> io::Result<Answer> {
+    async fn answer(
+        &self,
+        server: SocketAddr,
+        socket: &UdpSocket,
+        request: &Request,
+        heard: &mut Heard,
+    ) -> io::Result<Answer> {
         let mut buffer = vec![0; MAX_PACKET];
         loop {
             let length = match socket.recv(&mut buffer).await {
@@ -102,13 +116,30 @@ impl Radius {
                 Err(error) => return Err(error),
             };
             match request.read(buffer.get(..length).unwrap_or_default(), &self.secret) {
-                Ok(answer) => return Ok(answer),
+                Ok((answer, unused)) => {
+                    for what in unused {
+                        tracing::warn!(%server, "the RADIUS server grants what is not used: {what}");
+                    }
+                    return Ok(answer);
+                }
                 Err(bad) => {
-                    tracing::warn!(%server, "an answer of the RADIUS server does not count: {bad}");
+                    heard.doubt = Some(bad.doubt());
+                    heard.bad = heard.bad.saturating_add(1);
+                    if heard.bad <= LOUD {
+                        tracing::warn!(%server, "an answer of the RADIUS server does not count: {bad}");
+                    }
                 }
             }
         }
     }
+}
+
+/// What came as answers to one question and does not count.
+#[derive(Default)]
+struct Heard {
+    bad: u32,
+    /// Of the last one.
+    doubt: Option<Doubt>,
 }
 
 #[cfg(test)]

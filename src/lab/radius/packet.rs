@@ -4,7 +4,8 @@
 use super::digest::hmac_md5;
 use crate::crypto::Secret;
 use crate::crypto::legacy::md5;
-use crate::gateway::aaa::{Answer, Grant, Question};
+use crate::gateway::aaa::{Address4, Answer, Doubt, Grant, Question};
+use crate::plan::Net;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Codes.
@@ -30,6 +31,7 @@ mod attribute {
     pub(super) const NAS_PORT_TYPE: u8 = 61;
     pub(super) const MESSAGE_AUTHENTICATOR: u8 = 80;
     pub(super) const NAS_IPV6_ADDRESS: u8 = 95;
+    pub(super) const FRAMED_IPV6_PREFIX: u8 = 97;
     pub(super) const FRAMED_IPV6_ADDRESS: u8 = 168;
 }
 
@@ -77,6 +79,38 @@ pub enum Bad {
     Code(u8),
 }
 
+impl Bad {
+    /// What the gateway makes of it.
+    pub fn doubt(self) -> Doubt {
+        match self {
+            Self::Forged => Doubt::Forged,
+            Self::Unsigned => Doubt::Unsigned,
+            Self::Malformed | Self::Foreign | Self::Code(_) => Doubt::Unreadable,
+        }
+    }
+}
+
+/// What an Access-Accept grants and this gateway does not give, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unused {
+    /// An address that no host can have.
+    #[error("{name} {address}: no host can have that address; one of the pool is given")]
+    NoHost {
+        /// The attribute.
+        name: &'static str,
+        /// Its value.
+        address: IpAddr,
+    },
+    /// RFC 3162 2.3.
+    #[error(
+        "Framed-IPv6-Prefix {0}: a client of this gateway is given one address and no network; Framed-IPv6-Address names one"
+    )]
+    Prefix(Net),
+    /// An attribute whose value is too short, too long or makes no sense.
+    #[error("{0} is malformed; it counts as not sent")]
+    Malformed(&'static str),
+}
+
 impl Request {
     /// `random`: identifier and authenticator. `None` where there is no name (RFC 2865 5.1), or name or password are longer than
     /// RADIUS can say.
@@ -114,11 +148,11 @@ impl Request {
         Some(Self { octets, id, authenticator })
     }
 
-    /// Reads an answer to this request.
+    /// Reads an answer to this request, and what it grants in vain.
     ///
     /// # Errors
     /// It does not count: see [`Bad`]. Another one may follow.
-    pub fn read(&self, octets: &[u8], secret: &Secret) -> Result<Answer, Bad> {
+    pub fn read(&self, octets: &[u8], secret: &Secret) -> Result<(Answer, Vec<Unused>), Bad> {
         let &[code, id, high, low, ..] = octets else { return Err(Bad::Malformed) };
         let length = usize::from(u16::from_be_bytes([high, low]));
         if !(HEADER..=MAX_PACKET).contains(&length) {
@@ -136,15 +170,19 @@ impl Request {
         }
         let found = attributes(body)?;
         self.check_signature(octets, &found, secret)?;
-        match code {
-            code::ACCESS_ACCEPT => Ok(Answer::Accept(grant(&found))),
-            code::ACCESS_REJECT => Ok(Answer::Reject { message: message(&found) }),
-            code::ACCESS_CHALLENGE => Ok(Answer::Challenge {
+        let answer = match code {
+            code::ACCESS_ACCEPT => {
+                let (grant, unused) = grant(&found);
+                return Ok((Answer::Accept(grant), unused));
+            }
+            code::ACCESS_REJECT => Answer::Reject { message: message(&found) },
+            code::ACCESS_CHALLENGE => Answer::Challenge {
                 message: message(&found),
                 state: first(&found, attribute::STATE).map(<[u8]>::to_vec).unwrap_or_default(),
-            }),
-            other => Err(Bad::Code(other)),
-        }
+            },
+            other => return Err(Bad::Code(other)),
+        };
+        Ok((answer, Vec::new()))
     }
 
     /// The Message-Authenticator is made with the request's authenticator in its place, and with itself as zeros.
@@ -183,17 +221,57 @@ fn first<'a>(found: &[Found<'a>], kind: u8) -> Option<&'a [u8]> {
     found.iter().find(|found| found.kind == kind).map(|found| found.value)
 }
 
-fn grant(found: &[Found<'_>]) -> Grant {
-    // 255.255.255.254 leaves the address to the gateway, 255.255.255.255 to the client (RFC 2865 5.8).
-    let of_the_user = |address: &Ipv4Addr| address.to_bits() < u32::MAX - 1 && !address.is_unspecified();
-    let v4 = first(found, attribute::FRAMED_IP_ADDRESS).and_then(|value| <[u8; 4]>::try_from(value).ok());
-    let v6 = first(found, attribute::FRAMED_IPV6_ADDRESS).and_then(|value| <[u8; 16]>::try_from(value).ok());
-    let classes = found.iter().filter(|found| found.kind == attribute::CLASS);
-    Grant {
-        address4: v4.map(Ipv4Addr::from).filter(of_the_user),
-        address6: v6.map(Ipv6Addr::from).filter(|address| !address.is_unspecified()),
-        class: classes.map(|found| found.value.to_vec()).collect(),
+fn grant(found: &[Found<'_>]) -> (Grant, Vec<Unused>) {
+    let mut unused = Vec::new();
+    let v4 = address::<4>(found, attribute::FRAMED_IP_ADDRESS, "Framed-IP-Address", &mut unused);
+    let address4 = match v4.map(Ipv4Addr::from) {
+        // RFC 2865 5.8.
+        None | Some(Ipv4Addr::BROADCAST) => Address4::Client,
+        Some(address) if address.to_bits() == u32::MAX - 1 => Address4::Gateway,
+        Some(address) if address.is_unspecified() || address.is_loopback() || address.is_multicast() => {
+            unused.push(Unused::NoHost { name: "Framed-IP-Address", address: address.into() });
+            Address4::Client
+        }
+        Some(address) => Address4::Fixed(address),
+    };
+    let v6 = address::<16>(found, attribute::FRAMED_IPV6_ADDRESS, "Framed-IPv6-Address", &mut unused);
+    let mut address6 = v6.map(Ipv6Addr::from);
+    let link = |address: &Ipv6Addr| address.is_unicast_link_local();
+    if let Some(address) =
+        address6.take_if(|a| a.is_unspecified() || a.is_loopback() || a.is_multicast() || link(a))
+    {
+        unused.push(Unused::NoHost { name: "Framed-IPv6-Address", address: address.into() });
     }
+    unused.extend(
+        first(found, attribute::FRAMED_IPV6_PREFIX)
+            .map(|value| prefix(value).map_or(Unused::Malformed("Framed-IPv6-Prefix"), Unused::Prefix)),
+    );
+    let classes = found.iter().filter(|found| found.kind == attribute::CLASS);
+    (Grant { address4, address6, class: classes.map(|found| found.value.to_vec()).collect() }, unused)
+}
+
+/// An attribute of so many octets.
+fn address<const N: usize>(
+    found: &[Found<'_>],
+    kind: u8,
+    name: &'static str,
+    unused: &mut Vec<Unused>,
+) -> Option<[u8; N]> {
+    let value = first(found, kind)?;
+    let octets = <[u8; N]>::try_from(value).ok();
+    if octets.is_none() {
+        unused.push(Unused::Malformed(name));
+    }
+    octets
+}
+
+/// Framed-IPv6-Prefix (RFC 3162 2.3): a reserved octet, the length in bits, and as many octets as are needed, or more.
+fn prefix(value: &[u8]) -> Option<Net> {
+    let (&[_, bits], octets) = value.split_first_chunk::<2>()?;
+    let mut address = [0; 16];
+    address.get_mut(..octets.len())?.copy_from_slice(octets);
+    let enough = usize::from(bits).div_ceil(8) <= octets.len();
+    Net::new(Ipv6Addr::from(address).into(), bits).filter(|_| enough)
 }
 
 /// All Reply-Messages, fit for a form.

@@ -46,7 +46,14 @@ fn seal(mut octets: Vec<u8>) -> Vec<u8> {
 }
 
 fn read(octets: &[u8]) -> Result<Answer, Bad> {
-    request().read(octets, &Secret::from(SECRET))
+    request().read(octets, &Secret::from(SECRET)).map(|(answer, _)| answer)
+}
+
+/// What an Access-Accept with these attributes grants, and what of it is not used.
+fn granted(attributes: &[(u8, &[u8])]) -> (Grant, Vec<String>) {
+    let read = request().read(&answer(2, attributes), &Secret::from(SECRET));
+    let (Answer::Accept(grant), unused) = read.unwrap() else { panic!("an Access-Accept") };
+    (grant, unused.iter().map(ToString::to_string).collect())
 }
 
 /// RFC 2865 7.1.
@@ -67,18 +74,55 @@ fn what_an_answer_grants_is_read() {
         &[(8, &[192, 168, 20, 77]), (25, b"gold"), (25, b"b"), (168, &[0xfd; 16]), (18, b"hi"), (255, b"?")],
     );
     let expected = Grant {
-        address4: Some("192.168.20.77".parse().unwrap()),
+        address4: Address4::Fixed("192.168.20.77".parse().unwrap()),
         address6: Some(Ipv6Addr::from([0xfd; 16])),
         class: vec![b"gold".to_vec(), b"b".to_vec()],
     };
     assert_eq!(read(&accept), Ok(Answer::Accept(expected)));
-    let left_to_us = answer(2, &[(8, &[255, 255, 255, 254])]);
-    assert_eq!(read(&left_to_us), Ok(Answer::Accept(Grant::default())));
     let reject = answer(3, &[(18, b"not\x1b[2J "), (18, b"today")]);
     assert_eq!(read(&reject), Ok(Answer::Reject { message: "not [2J today".into() }));
     let challenge = answer(11, &[(24, b"s"), (18, b"Code?")]);
     let expected = Answer::Challenge { message: "Code?".into(), state: b"s".to_vec() };
     assert_eq!(read(&challenge), Ok(expected));
+}
+
+/// RFC 2865 5.8.
+#[test]
+fn an_address_is_left_to_the_client_or_to_the_gateway() {
+    for (value, who) in [([255, 255, 255, 255], Address4::Client), ([255, 255, 255, 254], Address4::Gateway)]
+    {
+        let (grant, unused) = granted(&[(8, &value)]);
+        assert_eq!((grant.address4, unused), (who, Vec::<String>::new()));
+    }
+    assert_eq!(granted(&[]), (Grant::default(), Vec::new()));
+}
+
+#[test]
+fn what_cannot_be_given_is_told_and_left_out() {
+    for value in [[0, 0, 0, 0], [127, 0, 0, 1], [239, 1, 2, 3]] {
+        let (grant, unused) = granted(&[(8, &value)]);
+        assert_eq!(grant, Grant::default());
+        assert!(unused[0].starts_with(&format!("Framed-IP-Address {}: no host", Ipv4Addr::from(value))));
+    }
+    for text in ["::", "::1", "ff02::1", "fe80::1"] {
+        let address: Ipv6Addr = text.parse().unwrap();
+        let (grant, unused) = granted(&[(168, &address.octets())]);
+        assert_eq!(grant, Grant::default());
+        assert!(unused[0].starts_with(&format!("Framed-IPv6-Address {text}: no host")), "{unused:?}");
+    }
+    let malformed = |name: &str| vec![format!("{name} is malformed; it counts as not sent")];
+    assert_eq!(granted(&[(8, &[10, 0, 0])]), (Grant::default(), malformed("Framed-IP-Address")));
+    assert_eq!(granted(&[(168, &[0xfd; 15])]), (Grant::default(), malformed("Framed-IPv6-Address")));
+    // A prefix of 64 bits, as it is usually sent, and one that lacks octets, has too many, or is longer than an address.
+    let (grant, unused) = granted(&[(97, &[0, 64, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0])]);
+    assert_eq!(grant, Grant::default());
+    assert!(unused[0].starts_with("Framed-IPv6-Prefix 2001:db8::/64: "), "{unused:?}");
+    for value in
+        [&[][..], &[0], &[0, 64, 0x20], &[0, 8, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]
+    {
+        assert_eq!(granted(&[(97, value)]).1, malformed("Framed-IPv6-Prefix"), "{value:?}");
+    }
+    assert_eq!(granted(&[(97, &[&[0, 129][..], &[0x20; 16]].concat())]).1, malformed("Framed-IPv6-Prefix"));
 }
 
 #[test]
@@ -97,7 +141,8 @@ fn what_is_forged_unsigned_or_of_another_request_does_not_count() {
         seal(octets)
     };
     assert_eq!(read(&signed_otherwise), Err(Bad::Forged));
-    assert_eq!(request().read(&good, &Secret::from(&b"another"[..])), Err(Bad::Forged));
+    let otherwise = request().read(&good, &Secret::from(&b"another"[..]));
+    assert_eq!(otherwise, Err(Bad::Forged));
     assert_eq!(read(&answer(5, &[])), Err(Bad::Code(5)));
     let two = answer(2, &[(attribute::MESSAGE_AUTHENTICATOR, &[0; 16])]);
     assert!(read(&two).is_err());
