@@ -41,6 +41,8 @@ pub struct Site {
     pub asker: Option<Asker>,
     /// Datagrams that a client sent, lost ones included.
     pub arrived: u64,
+    /// Addresses of no pool that a session has (true) or has no more, for whoever makes routes to them; bounded by the sessions.
+    outside: BTreeMap<IpAddr, bool>,
     clock: Clock,
     /// On their way: by arrival time, then by order of sending.
     under_way: BTreeMap<(Instant, u64), Datagram>,
@@ -130,7 +132,14 @@ impl Site {
         while let Some(event) = self.gateway.poll_event() {
             match event {
                 GatewayEvent::Inner(packet) => self.inside.receive(now.at, packet),
-                event => self.remember(now, event),
+                event => {
+                    match event {
+                        GatewayEvent::OutsideTaken { address } => drop(self.outside.insert(address, true)),
+                        GatewayEvent::OutsideFreed { address } => drop(self.outside.insert(address, false)),
+                        _ => {}
+                    }
+                    self.remember(now, event);
+                }
             }
         }
         while let Some(question) = self.gateway.poll_aaa() {
@@ -231,6 +240,7 @@ impl Runner {
             watcher: None,
             asker: None,
             arrived: 0,
+            outside: BTreeMap::new(),
             clock,
             under_way: BTreeMap::new(),
             sent: 0,
@@ -287,6 +297,10 @@ impl Runner {
                 self.road = None;
             }
             self.deliver();
+            let outside = std::mem::take(&mut self.site.outside);
+            if let Some(road) = self.road.as_mut().filter(|_| !outside.is_empty()) {
+                road.follow(outside).await;
+            }
         }
     }
 

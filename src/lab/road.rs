@@ -9,6 +9,7 @@ use crate::netd::net::{Device as NetDevice, Net as Machine};
 use crate::plan::{Net, Network};
 use crate::time::Now;
 use crate::tunnel::tun::{self, Device};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -23,6 +24,8 @@ pub struct Road {
     pub(super) pump: Pump<SocketAddr>,
     machine: Machine,
     device: NetDevice,
+    /// What the machine has been told.
+    network: Network,
 }
 
 impl Road {
@@ -49,7 +52,23 @@ impl Road {
         for note in applied.map_err(|error| LabError::Device(error.to_string()))? {
             tracing::warn!("{note}");
         }
-        Ok(Self { pump: Pump::new(Arc::new(end)), machine, device })
+        Ok(Self { pump: Pump::new(Arc::new(end)), machine, device, network })
+    }
+
+    /// Routes to addresses of no pool, which AAA names: made where a session has one now (true), else taken away.
+    pub(super) async fn follow(&mut self, changes: BTreeMap<IpAddr, bool>) {
+        for (address, taken) in changes {
+            let host = Net::host(address);
+            self.network.include.retain(|net| *net != host);
+            if taken {
+                self.network.include.push(host);
+            }
+        }
+        self.network.include.sort_unstable();
+        match self.machine.apply(&self.device, &self.network).await {
+            Ok(notes) => notes.iter().for_each(|note| tracing::warn!("{note}")),
+            Err(error) => tracing::error!(%error, "no route to an address that AAA names"),
+        }
     }
 
     /// The rules go; the device goes with this.

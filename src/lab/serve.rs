@@ -201,7 +201,9 @@ fn event_text(event: &GatewayEvent) -> Option<String> {
             format!("no session for {user}: AAA names {address}, which a session of {owner} has")
         }
         GatewayEvent::OutsideTaken { address } => {
-            format!("{address} is of no pool: what is behind the gateway needs a route to it")
+            format!(
+                "{address}, which is of no pool, is a session's now: what is behind the gateway needs a route to it"
+            )
         }
         GatewayEvent::OutsideFreed { address } => format!("{address}, which is of no pool, is free again"),
         GatewayEvent::Expired { id } => format!("session {id} was not taken up in time"),

@@ -7,7 +7,7 @@ mod server;
 
 use anyhow::{Result, ensure};
 use person::{Company, Person, said};
-use server::{FreeRadius, SECRET, left_out};
+use server::{FreeRadius, Meddle, SECRET, left_out};
 use std::fs;
 use tempfile::TempDir;
 
@@ -89,5 +89,52 @@ fn another_secret_is_believed_on_neither_side() -> Result<()> {
     ensure!(code == Some(3), "{told}\n{}", server.log());
     let (asked, answered) = server.counted();
     ensure!(asked == 3 && answered == 0, "{asked} requests, {answered} answers\n{}", server.log());
+    Ok(())
+}
+
+/// Framed-IPv6-Address (RFC 6911) is given, an address that is left to the gateway comes of the pool, and a prefix is no address.
+#[test]
+fn an_ipv6_address_of_the_servers_is_given() -> Result<()> {
+    if left_out("an_ipv6_address_of_the_servers_is_given") {
+        return Ok(());
+    }
+    let server = FreeRadius::start()?;
+    let (mut company, _folder) = company(&server, SECRET)?;
+    let person = Person::new(company.ports)?;
+    let (code, told) = log_in(&person, &company, "bob", "cheshire\n")?;
+    ensure!(code == Some(0), "{told}\n{}", server.log());
+    let status = person.status()?;
+    ensure!(status["address6"] == "fd77::7/128", "{status}");
+    let sessions = company.ask("show aaa", "class")?;
+    ensure!(sessions.contains("fd77::7") && !sessions.contains("2001:db8"), "{sessions}");
+    let again = person.run(&["reconnect"])?;
+    ensure!(again.status.success(), "{}", said(&again));
+    let (now, then) = (person.status()?, status);
+    ensure!(now["address4"] == then["address4"] && now["address6"] == then["address6"], "{now}");
+    ensure!(server.counted() == (1, 1), "a reconnect has asked AAA: {:?}", server.counted());
+    Ok(())
+}
+
+#[test]
+fn an_answer_that_was_changed_on_its_way_lets_nobody_in() -> Result<()> {
+    if left_out("an_answer_that_was_changed_on_its_way_lets_nobody_in") {
+        return Ok(());
+    }
+    for (meddle, why) in [(Meddle::Flip, "Forged"), (Meddle::Strip, "Unsigned")] {
+        let server = FreeRadius::start_with(meddle)?;
+        let (mut company, _folder) = company(&server, SECRET)?;
+        let person = Person::new(company.ports)?;
+        let (code, told) = log_in(&person, &company, "alice", "wonderland\n")?;
+        ensure!(code == Some(3), "{told}\n{}", server.log());
+        ensure!(server.counted().1 >= 1, "FreeRADIUS has accepted it");
+        let events = company.ask("show events", "AaaUnbelieved")?;
+        ensure!(events.contains(&format!("AaaUnbelieved({why})")), "{events}");
+    }
+    // The true answer behind a false one counts.
+    let server = FreeRadius::start_with(Meddle::FlipFirst)?;
+    let (company, _folder) = company(&server, SECRET)?;
+    let person = Person::new(company.ports)?;
+    let (code, told) = log_in(&person, &company, "alice", "wonderland\n")?;
+    ensure!(code == Some(0) && server.counted() == (1, 1), "{told}\n{}", server.log());
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! FreeRADIUS on a port of this machine's loopback, behind a socket that counts what goes to it and comes back.
 
 use anyhow::{Context as _, Result, bail};
+use ikeep::crypto::legacy::md5;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, UdpSocket};
@@ -94,6 +96,11 @@ const USERS: &str = "\
 alice Cleartext-Password := \"wonderland\"
 \tFramed-IP-Address = 192.168.20.77,
 \tClass = 0x636c6173732d6f662d616c696365
+
+bob Cleartext-Password := \"cheshire\"
+\tFramed-IP-Address = 255.255.255.254,
+\tFramed-IPv6-Address = fd77::7,
+\tFramed-IPv6-Prefix = 2001:db8:77::/64
 ";
 
 /// `IKEEP_FREERADIUS`, or where Debian has it.
@@ -112,15 +119,43 @@ pub(crate) fn left_out(test: &str) -> bool {
     without
 }
 
+/// What the way does to an answer.
+#[derive(Clone, Copy)]
+pub(crate) enum Meddle {
+    Nothing,
+    /// An octet of the attributes differs.
+    Flip,
+    /// The Message-Authenticator is gone, and the Response Authenticator is right all the same, as somebody makes it who can make MD5
+    /// collide (CVE-2024-3596).
+    Strip,
+    /// As `Flip`, and then the answer as it was.
+    FlipFirst,
+}
+
 /// The server, and the way to it.
 pub(crate) struct FreeRadius {
     child: Child,
     folder: TempDir,
-    way: Way,
+    at: SocketAddr,
+    way: Option<Way>,
 }
 
 impl FreeRadius {
     pub(crate) fn start() -> Result<Self> {
+        Self::start_with(Meddle::Nothing)
+    }
+
+    /// The same, with somebody on the way.
+    pub(crate) fn start_with(meddle: Meddle) -> Result<Self> {
+        // A port that was free a moment ago.
+        let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut server = Self::within(&[], port, USERS)?;
+        server.way = Some(Way::to(server.at, meddle)?);
+        Ok(server)
+    }
+
+    /// With these users on this port of the loopback where `prefix` leads; nobody counts.
+    pub(crate) fn within(prefix: &[String], port: u16, users: &str) -> Result<Self> {
         let program = fs::canonicalize(program().context("a program")?)?;
         let usr = program.parent().and_then(Path::parent).context("its folder")?;
         // Unpacked, it finds nothing by itself.
@@ -133,20 +168,21 @@ impl FreeRadius {
             others.map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with("-linux-gnu"));
         let paths = std::env::join_paths([modules.clone()].into_iter().chain(libraries).chain(others))?;
         let folder = TempDir::with_prefix("ikeep-freeradius-")?;
-        // A port that was free a moment ago.
-        let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
         let config = CONFIG
             .replace("FOLDER", &folder.path().display().to_string())
             .replace("MODULES", &modules.display().to_string())
             .replace("SECRET", SECRET)
             .replace("PORT", &port.to_string());
-        for (name, text) in [("radiusd.conf", config.as_str()), ("users", USERS)] {
+        for (name, text) in [("radiusd.conf", config.as_str()), ("users", users)] {
             let file = folder.path().join(name);
             fs::write(&file, text)?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
         }
         let log = fs::File::create(folder.path().join("log"))?;
-        let mut child = Command::new(&program)
+        let words: Vec<_> =
+            prefix.iter().map(OsString::from).chain([program.clone().into_os_string()]).collect();
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
             .args(["-f", "-X", "-n", "radiusd", "-d"])
             .arg(folder.path())
             .arg("-D")
@@ -173,18 +209,18 @@ impl FreeRadius {
                 let _ = writeln!(log, "{line}");
             }
         });
-        let way = Way::to(SocketAddr::from(([127, 0, 0, 1], port)))?;
-        Ok(Self { child, folder, way })
+        Ok(Self { child, folder, at: SocketAddr::from(([127, 0, 0, 1], port)), way: None })
     }
 
     /// Where the gateway asks.
     pub(crate) fn way(&self) -> SocketAddr {
-        self.way.at
+        self.way.as_ref().map_or(self.at, |way| way.at)
     }
 
     /// Datagrams to the server, and from it.
     pub(crate) fn counted(&self) -> (usize, usize) {
-        (self.way.asked.load(Ordering::SeqCst), self.way.answered.load(Ordering::SeqCst))
+        let count = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
+        self.way.as_ref().map_or((0, 0), |way| (count(&way.asked), count(&way.answered)))
     }
 
     pub(crate) fn log(&self) -> String {
@@ -209,7 +245,7 @@ struct Way {
 }
 
 impl Way {
-    fn to(server: SocketAddr) -> Result<Self> {
+    fn to(server: SocketAddr, meddle: Meddle) -> Result<Self> {
         let front = UdpSocket::bind("127.0.0.1:0")?;
         let back = UdpSocket::bind("127.0.0.1:0")?;
         back.connect(server)?;
@@ -224,18 +260,49 @@ impl Way {
             while !end.load(Ordering::SeqCst) {
                 let Ok((length, client)) = front.recv_from(&mut buffer) else { continue };
                 to.fetch_add(1, Ordering::SeqCst);
-                let _ = back.send(&buffer[..length]);
+                let request = buffer[..length].to_vec();
+                let _ = back.send(&request);
                 // One asks at a time; a rejection comes after a second (reject_delay).
                 for _ in 0..40 {
                     if let Ok(length) = back.recv(&mut buffer) {
                         from.fetch_add(1, Ordering::SeqCst);
-                        let _ = front.send_to(&buffer[..length], client);
+                        for answer in meddle.with(&request, &buffer[..length]) {
+                            let _ = front.send_to(&answer, client);
+                        }
                         break;
                     }
                 }
             }
         });
         Ok(Self { at, asked, answered, over, thread: Some(thread) })
+    }
+}
+
+impl Meddle {
+    fn with(self, request: &[u8], answer: &[u8]) -> Vec<Vec<u8>> {
+        let mut flipped = answer.to_vec();
+        *flipped.last_mut().expect("attributes") ^= 1;
+        match self {
+            Self::Nothing => vec![answer.to_vec()],
+            Self::Flip => vec![flipped],
+            Self::FlipFirst => vec![flipped, answer.to_vec()],
+            Self::Strip => {
+                let (head, mut rest) = answer.split_at(20);
+                let mut stripped = head.to_vec();
+                while let [kind, length, ..] = *rest {
+                    let (attribute, after) = rest.split_at(usize::from(length));
+                    if kind != 80 {
+                        stripped.extend(attribute);
+                    }
+                    rest = after;
+                }
+                let length = u16::try_from(stripped.len()).expect("short");
+                stripped[2..4].copy_from_slice(&length.to_be_bytes());
+                let made = md5(&[&stripped[..4], &request[4..20], &stripped[20..], SECRET.as_bytes()]);
+                stripped[4..20].copy_from_slice(&made);
+                vec![stripped]
+            }
+        }
     }
 }
 

@@ -4,6 +4,10 @@
 #[path = "../common/dbus.rs"]
 mod dbus;
 mod ecn;
+mod framed;
+#[path = "../radius/server.rs"]
+#[allow(dead_code, reason = "shared with another test program")]
+mod freeradius;
 mod guard;
 #[path = "../interop/mod.rs"]
 mod interop;
