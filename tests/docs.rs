@@ -110,6 +110,38 @@ fn every_page_is_in_the_readmes_list() {
     }
 }
 
+/// Names of functions in all sources.
+fn functions() -> BTreeSet<String> {
+    fn collect(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let named =
+                    text.lines().filter_map(|line| line.trim_start().split_once("fn ")?.1.split_once('('));
+                found.extend(named.map(|(name, _)| name.to_owned()));
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    for folder in ["src", "tests"] {
+        collect(&root().join(folder), &mut found);
+    }
+    found
+}
+
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let (text, there) = (fs::read_to_string(root().join("docs/threat-model.md")).unwrap(), functions());
+    let named: Vec<_> =
+        text.split('`').skip(1).step_by(2).filter_map(|code| code.rsplit_once("::")).collect();
+    let missing: Vec<_> = named.iter().filter(|(_, name)| !there.contains(*name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(named.len() > 50, "{}", named.len());
+}
+
 /// Compares what stands between the marks of a page with what the code says, or writes it.
 fn table(page: &str, name: &str, wanted: &str) {
     let (begin, end) =

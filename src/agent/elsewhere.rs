@@ -12,6 +12,8 @@ use std::net::IpAddr;
 pub(super) struct Names {
     /// Interface and servers of the networks outside, where the machine's own resolver may ask the tunnel's.
     outside: Option<(u32, Vec<IpAddr>, Bypass)>,
+    /// The machine's own resolver is asked at the same time, and whoever knows the name first is believed.
+    resolver_too: bool,
 }
 
 impl Names {
@@ -25,16 +27,26 @@ impl Names {
             let bypass = bypass.clone();
             async move { bypass.open(ipv6).await }
         };
-        lookup::outside(&name, interface, &servers, open).await.map_err(|error| error.to_string())
+        let outside = lookup::outside(&name, interface, &servers, open);
+        if !self.resolver_too {
+            return outside.await.map_err(|error| error.to_string());
+        }
+        tokio::select! {
+            Ok(found) = outside => Ok(found),
+            Ok(found) = target::look_up(name.clone()) => Ok(found),
+            else => Err(format!("the address of {name} was not found, by the machine's resolver or past the kill switch")),
+        }
     }
 }
 
 impl Connection {
     /// For a task that looks a name up.
     pub(super) fn names(&self) -> Names {
-        // systemd-resolved's questions do not pass a kill switch that holds everything back.
-        let held = self.guarding.up && self.holds_everything();
+        // systemd-resolved's questions do not pass a kill switch that holds everything back; one that another connection has left
+        // may be up before this one knows of it.
+        let held = self.holds_everything();
         let interface = if held { 0 } else { self.whereabouts.interface() };
+        let behind = self.laid.applied.as_ref().is_some_and(|applied| applied.resolver.is_some());
         let outside = match (&self.ground, &self.laid.applied) {
             (Some(ground), Some(applied)) if applied.resolver.is_some() => {
                 Some((interface, applied.outside.clone(), ground.bypass()))
@@ -47,7 +59,8 @@ impl Connection {
             }
             _ => None,
         };
-        Names { outside }
+        // Of a tunnel whose names it knows it may ask the tunnel.
+        Names { outside, resolver_too: held && !behind }
     }
 
     /// Asks beside everything else, and gives the client what was said. The client waits a few seconds at most, and asks a few

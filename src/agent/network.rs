@@ -166,6 +166,7 @@ impl Ground {
             no_ipv6,
             gap: None,
             open: false,
+            unheard: false,
         };
         let task = tokio::spawn(keeper.run(helper));
         let ground = Self { wanted, guard, reports, bypass: Bypass(ask), task };
@@ -275,6 +276,8 @@ struct Keeper {
     gap: Option<Gap>,
     /// The helper may still have it open.
     open: bool,
+    /// The last wish about the kill switch has no answer yet.
+    unheard: bool,
 }
 
 /// What ended a wait.
@@ -304,7 +307,7 @@ impl Keeper {
             }
             // Whatever was done of it before: a helper that is new knows nothing.
             self.wishes.mark_changed();
-            if *self.guards.borrow() != Guard::default() {
+            if self.unheard || *self.guards.borrow() != Guard::default() {
                 self.guards.mark_changed();
             }
         }
@@ -327,11 +330,13 @@ impl Keeper {
                 Wake::Wanted(false) => return Ok(()),
                 Wake::Gone => return Err(HelperError::Gone),
                 Wake::Guard(guard) => {
+                    self.unheard = true;
                     let report = match helper.guard(guard).await {
                         Ok(()) => Report::Guarded(Some(guard).filter(|guard| *guard != Guard::default())),
                         Err(error) if error.refusal().is_some() => Report::Unguarded(error),
                         Err(error) => return Err(error),
                     };
+                    self.unheard = false;
                     drop(self.report.send(report).await);
                 }
                 Wake::Asked((Transport::Tcp, ipv6, answer)) => match helper.tcp(ipv6).await {

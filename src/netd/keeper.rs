@@ -239,11 +239,13 @@ impl<M: Machine> Keeper<M> {
     }
 
     async fn tun(&mut self, client: u64, uid: u32, device: Option<OwnedFd>) -> Reply {
+        if let Some(tunnel) = self.tunnel.as_ref().filter(|tunnel| tunnel.uid != uid) {
+            return self.taken(tunnel.uid);
+        }
         if let Err(not) = self.no_other_guard(uid).await {
             return (not, None);
         }
         let kept = match &self.tunnel {
-            Some(tunnel) if tunnel.uid != uid => return self.taken(tunnel.uid),
             Some(tunnel) => {
                 if tunnel.client != Some(client) {
                     self.close_gap("its agent is another one now").await;

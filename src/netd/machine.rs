@@ -94,22 +94,25 @@ impl Real {
     }
 }
 
+/// Local networks that are let through at most.
+const MAX_LANS: usize = 64;
+
 /// What the kill switch has to say.
 async fn wall_for(net: &Net, standing: &Standing) -> Result<Wall, NetError> {
     let Standing { guard, device, network, open } = standing;
-    let lan = guard.lan && guard.mode == GuardMode::All;
+    let mut lan = match guard.lan && guard.mode == GuardMode::All {
+        true => net.lans(device.as_ref()).await?,
+        false => Vec::new(),
+    };
+    // Routers announce them.
+    lan.truncate(MAX_LANS);
     let held = match (guard.mode, network) {
         (GuardMode::All, _) => HeldBack::All,
         (_, Some(network)) => HeldBack::Only(wall::held(&net.taken(device.as_ref(), network).await?)),
         // The tunnel takes nothing yet.
         (_, None) => HeldBack::Only(Vec::new()),
     };
-    Ok(Wall {
-        device: device.as_ref().map(|device| device.index),
-        held,
-        lan: if lan { net.lans(device.as_ref()).await? } else { Vec::new() },
-        open: *open,
-    })
+    Ok(Wall { device: device.as_ref().map(|device| device.index), held, lan, open: *open })
 }
 
 impl Machine for Real {

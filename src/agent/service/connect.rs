@@ -143,6 +143,7 @@ impl Service {
                     self.need_person(&host, message);
                 } else if !restored {
                     // Without the session this would be a login, and nobody is there.
+                    self.guard_over().await;
                     self.connection = None;
                     let message =
                         format!("The session with {host} cannot be used. Log in again: `ikeep connect`");

@@ -6,10 +6,9 @@ use super::super::helpers::Helpers;
 use super::Service;
 use crate::agent::target::Target;
 use crate::ipc::Connect;
-use crate::ipc::helper::{Guard, GuardMode, HelperError};
+use crate::ipc::helper::{Guard, GuardMode, HelperError, RefusalKind};
 use crate::journal::{Kind, Reason};
 use crate::reconnect::{Pause, State};
-use crate::store::Intent;
 use serde_json::{Value, json};
 
 /// Whether a kill switch is up without a connection of this agent's.
@@ -23,12 +22,7 @@ pub(super) enum Left {
     Yes,
 }
 
-impl Left {
-    /// What the last agent may have left.
-    pub(super) fn by(intent: &Intent) -> Self {
-        if intent.wanted { Self::Maybe } else { Self::No }
-    }
-}
+impl Left {}
 
 /// The kill switch of a connection.
 #[derive(Clone, Debug, Default)]
@@ -117,7 +111,8 @@ impl Service {
         match ground.lower().await {
             None => self.guard_is_down(why),
             Some(problem) => {
-                self.say(Kind::Warning, &format!("The kill switch could not be taken down: {problem}"))
+                self.guard_left = Left::Maybe;
+                self.say(Kind::Warning, &format!("The kill switch could not be taken down: {problem}"));
             }
         }
     }
@@ -145,7 +140,9 @@ impl Service {
             Ok(()) => self.guard_is_down("`ikeep disconnect`"),
             // Who may not ask for one has none.
             Err(HelperError::Absent { .. }) => self.guard_left = Left::No,
-            Err(error) if error.refusal().is_some() => self.guard_left = Left::No,
+            Err(error) if matches!(error.refusal(), Some(RefusalKind::NotAllowed | RefusalKind::Taken)) => {
+                self.guard_left = Left::No;
+            }
             Err(error) => return Err(format!("a kill switch may be up still: {error}")),
         }
         Ok(())

@@ -164,7 +164,7 @@ impl Service {
     pub async fn new(setup: Setup) -> Self {
         let Setup { places, clock, store, senses, around } = setup;
         let (intent, notes) = Intent::load(&places);
-        let guard_left = guard::Left::by(&intent);
+        let guard_left = guard::Left::Maybe;
         let (unique_id, more) = store::device_id(&places, &mut OsRandom::new());
         let mut service = Self {
             events: Recorder::in_file(places.events()),

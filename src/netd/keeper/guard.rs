@@ -60,11 +60,12 @@ impl<M: Machine> Keeper<M> {
     }
 
     pub(super) async fn set_guard(&mut self, client: u64, uid: u32, guard: Guard) -> Answer {
-        if let Err(not) = self.no_other_guard(uid).await {
-            return not;
-        }
+        // Whoever is refused for the tunnel's sake takes nothing down.
         if let Some(tunnel) = self.tunnel.as_ref().filter(|tunnel| tunnel.uid != uid) {
             return self.taken(tunnel.uid).0;
+        }
+        if let Err(not) = self.no_other_guard(uid).await {
+            return not;
         }
         if guard.mode == GuardMode::Off {
             return match self.drop_guard("its agent wants it so").await {
@@ -105,14 +106,19 @@ impl<M: Machine> Keeper<M> {
 
     /// Takes it down, where it is up.
     pub(in super::super) async fn drop_guard(&mut self, why: &str) -> Result<(), String> {
-        let Some(guarded) = self.guard.take() else { return Ok(()) };
+        let Some(mut guarded) = self.guard.take() else { return Ok(()) };
+        // Whatever ends this helper now: the next one takes down what it finds without a record.
+        self.write_guard();
         if let Err(error) = self.machine.guard(None).await {
+            if guarded.until.is_some() {
+                guarded.until = Some(Box::pin(sleep(AGAIN)));
+            }
             self.guard = Some(guarded);
+            self.write_guard();
             self.again = Some(Box::pin(sleep(AGAIN)));
             return Err(chain("the kill switch stays up", &error));
         }
         tracing::info!(uid = guarded.uid, why, "the kill switch is down");
-        self.write_guard();
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 //! the place of those before them in one transaction: at no moment are there none.
 //!
 //! What goes to the gateway is known by our mark ([`MARK`](crate::plan::MARK)), as the routes know it: a mark can be set with
-//! `CAP_NET_ADMIN` only, so it is on the sockets that this helper hands out, and on no other. No list of addresses can be wrong
+//! `CAP_NET_ADMIN` (and, since Linux 5.17, `CAP_NET_RAW`) only, so it is on the sockets that this helper hands out, and on no other. No list of addresses can be wrong
 //! or late then: backup servers, redirects, and the agent's own questions to DNS pass, and nobody else's do.
 //!
 //! Packet sockets (DHCP clients mostly) are not seen by nftables at all.
@@ -29,7 +29,9 @@ use rustix::net::{
 use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 use tokio::io::unix::AsyncFd;
+use tokio::time::sleep;
 
 /// The table's name, in the family `inet`.
 pub const TABLE: &str = "ikeep";
@@ -42,6 +44,8 @@ const RECEIVE: usize = 256 << 10;
 const MAX_ANSWERS: usize = 4096;
 /// The group of those who hear of changes, as a bit: `1 << (NFNLGRP_NFTABLES - 1)`.
 const CHANGES: u32 = 1 << 6;
+/// The machine is looked at no sooner again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is not let through.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -111,13 +115,12 @@ impl Builder {
         match self.open() {
             Ok(()) => {}
             // A kernel without nftables has no table.
-            Err(_) => return Ok(()),
+            Err(error) if error.raw_os_error() == Some(Errno::PROTONOSUPPORT.raw_os_error()) => return Ok(()),
+            Err(error) => return Err(refused("take down the kill switch")(error)),
         }
-        if !self.is_there() {
-            return Ok(());
-        }
+        let none = [Errno::NOENT, Errno::OPNOTSUPP].map(|errno| Some(errno.raw_os_error()));
         match self.transact(&take()) {
-            Err(error) if error.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => Ok(()),
+            Err(error) if none.contains(&error.raw_os_error()) => Ok(()),
             done => done.map_err(refused("take down the kill switch")),
         }
     }
@@ -197,11 +200,13 @@ pub(super) async fn until(differs: impl AsyncFn() -> bool) {
         tracing::warn!(%error, "changes of the network are not noticed");
         return pending().await;
     }
+    // What has changed before the bell hung is not told again. What stays different must not keep a processor busy.
     loop {
-        bell.rings().await;
+        sleep(PAUSE).await;
         if differs().await {
             return;
         }
+        bell.rings().await;
     }
 }
 

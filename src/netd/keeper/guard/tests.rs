@@ -152,3 +152,18 @@ async fn a_kernel_without_nftables_is_a_refusal() {
     assert!(stage.keeper.is_idle());
     assert_eq!(kind(&stage.ask(1, 7, plan(1400)).await), Some(RefusalKind::Request), "and no plan either");
 }
+
+/// Its agent restarts, and the tunnel is kept for it: who is refused for the tunnel's sake takes nothing down.
+#[tokio::test(start_paused = true)]
+async fn whoever_is_refused_the_tunnel_takes_no_kill_switch_down() {
+    let mut stage = Stage::new(Recording::default());
+    stage.ask(1, 7, Task::Guard(Guard { always: true, ..EVERYTHING })).await;
+    stage.ask(1, 7, Task::Tun(None)).await;
+    stage.ask(1, 7, plan(1400)).await;
+    stage.gone(1).await;
+    stage.machine.said();
+    for task in [Task::Tun(None), Task::Guard(EVERYTHING), Task::Guard(OFF)] {
+        assert_eq!(kind(&stage.ask(2, 8, task).await), Some(RefusalKind::Taken));
+    }
+    assert!(stage.machine.said().is_empty() && stage.machine.walled.get());
+}
