@@ -25,7 +25,7 @@ pub struct Ticket {
     pub gateway_id: (u8, Vec<u8>),
     /// The gateway takes it until then.
     pub until: UnixTime,
-    /// What its gateway was judged by ([`Settings::terms`](crate::client::settings::Settings::terms)): nobody looks at a certificate
+    /// What its gateway was judged by ([`Settings::terms`](crate::client::Settings::terms)): nobody looks at a certificate
     /// when an IKE SA is resumed, so the verdict of then counts as long as its terms do.
     pub terms: Vec<u8>,
 }
