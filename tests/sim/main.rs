@@ -8,6 +8,7 @@ mod fault;
 mod harness;
 mod herd;
 mod honours;
+mod hostile;
 mod legacy;
 mod logins;
 mod ml_kem;

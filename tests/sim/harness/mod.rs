@@ -24,7 +24,7 @@ pub(crate) use herd::Herd;
 pub(crate) use lab::{Certificate, LAB};
 pub(crate) use laptop::Laptop;
 pub(crate) use nat::{Nat, Place};
-pub(crate) use network::{Bad, Link};
+pub(crate) use network::{Bad, Link, Parcel};
 pub(crate) use random::Seeded;
 pub(crate) use setup::Setup;
 pub(crate) use world::World;

@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) bystander: Option<Bystander>,
     pub(crate) random: Seeded,
     pub(crate) coverage: Coverage,
+    /// Somebody who records every datagram, as it was sent.
+    pub(crate) tape: Option<Vec<Parcel>>,
     network: Network,
     calendar: Calendar,
 }
@@ -104,6 +106,7 @@ impl World {
             bystander: None,
             random: Seeded::new(seed),
             coverage: Coverage::default(),
+            tape: None,
             network: Network::default(),
             calendar: Calendar::default(),
         }
@@ -421,6 +424,7 @@ impl World {
             arrivals.push(now.at);
         }
         let parcel = Parcel::ToSite { site, from, port, octets: transmit.payload };
+        self.tape.iter_mut().for_each(|tape| tape.push(parcel.clone()));
         self.network.post(now.at, &link, &mut self.random, parcel);
     }
 
@@ -452,6 +456,7 @@ impl World {
             self.inject(from, injected);
         }
         let parcel = Parcel::ToLaptop { laptop: i, path, from, octets: transmit.payload, forged: false };
+        self.tape.iter_mut().for_each(|tape| tape.push(parcel.clone()));
         self.network.post(now, &link, &mut self.random, parcel);
     }
 
@@ -474,6 +479,15 @@ impl World {
             let parcel = Parcel::ToLaptop { laptop: 0, path, from, octets, forged };
             self.network.arrive(now + Duration::from_millis(1), parcel);
         }
+    }
+
+    /// Sends something that was recorded once more; it arrives in a moment, at the laptop on its present path.
+    pub(crate) fn play(&mut self, mut parcel: Parcel) {
+        if let Parcel::ToLaptop { laptop, path, from, .. } = &mut parcel {
+            let Some(present) = self.laptops[*laptop].paths().to(from.ip()) else { return };
+            *path = present;
+        }
+        self.network.arrive(self.now.at + Duration::from_millis(1), parcel);
     }
 
     /// What happened, for a failed case.
