@@ -5,10 +5,10 @@ mod gateway_peer;
 use gateway_peer::eap::Said;
 use gateway_peer::world::{Dice, World, client};
 use gateway_peer::{ANYCONNECT, Offer, Peer, id, init_request};
-use ikeep::crypto::{Group, Random, generate};
+use ikeep::crypto::{Group, Kem, KemKey, Random, generate};
 use ikeep::gateway::{DropReason, GatewayEvent, Port, Refusal, TokenFault};
-use ikeep::ike::message::{Exchange, Payload, decode_message, find_notify, notify};
-use ikeep::ike::proposal::Algorithms;
+use ikeep::ike::message::{Exchange, Notify, Payload, decode_message, find_notify, notify};
+use ikeep::ike::proposal::{Algorithms, Wish};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -374,4 +374,73 @@ proptest! {
         let asked = matches!(again, Said::Request { .. });
         prop_assert!(asked, "it still works");
     }
+}
+
+/// A client that offers ML-KEM, after IKE_SA_INIT.
+fn post_quantum(world: &mut World, seed: u64) -> Peer {
+    let algorithms = Algorithms { ml_kem: Wish::Require, ..Algorithms::ike() };
+    let peer = Peer::init(world, client(2), Offer { algorithms, ..Offer::default() }, seed);
+    assert_eq!(peer.suite.additional, Some(Kem::MlKem768));
+    peer
+}
+
+#[test]
+fn clients_that_agree_to_ml_kem_and_do_otherwise_get_no_ike_auth() {
+    let kem = Kem::MlKem768.id();
+    let key = KemKey::generate(&mut Dice::new(9));
+    let public = key.public_value().to_vec();
+    // Coefficients are below 3329 (FIPS 203, 7.2): 0xfff is none.
+    let mut out_of_range = public.clone();
+    out_of_range[..3].fill(0xff);
+    let ke = |group, data: &[u8]| Payload::Ke { group, data: data.to_vec() };
+    let cases: [(&str, Vec<Payload>); 8] = [
+        ("nothing", vec![]),
+        ("an octet less", vec![ke(kem, &public[1..])]),
+        ("an octet more", vec![ke(kem, &[&public[..], &[0]].concat())]),
+        ("of no length", vec![ke(kem, &[])]),
+        ("another method", vec![ke(kem + 1, &public)]),
+        ("a key that is none", vec![ke(kem, &out_of_range)]),
+        ("two of them", vec![ke(kem, &public), ke(kem, &public)]),
+        ("a notify", vec![Payload::Notify(Notify::status(notify::INTERMEDIATE_EXCHANGE_SUPPORTED, &[]))]),
+    ];
+    for (seed, (what, payloads)) in (1..).zip(cases) {
+        let mut world = World::with(|config| config.ike.ml_kem = Wish::Offer);
+        let mut peer = post_quantum(&mut world, seed);
+        let answer = peer.ask(&mut world, Exchange::IkeIntermediate, &payloads);
+        assert!(find_notify(&answer, notify::INVALID_SYNTAX).is_some(), "{what}: {answer:?}");
+        let late = peer.ask(&mut world, Exchange::IkeAuth, &[Payload::IdI(id(11, ANYCONNECT))]);
+        assert!(refused(&late), "{what}: it is over: {late:?}");
+        world.pass(secs(30));
+        assert_eq!(world.gateway.counters().half_open, 0, "{what}");
+        assert_eq!(Peer::login(&mut world, client(3), 50).0.round_trips, 6, "others log in");
+    }
+}
+
+#[test]
+fn ml_kem_comes_once_and_before_ike_auth() {
+    let mut world = World::with(|config| config.ike.ml_kem = Wish::Offer);
+    let mut early = post_quantum(&mut world, 1);
+    let answer = early.ask(&mut world, Exchange::IkeAuth, &[Payload::IdI(id(11, ANYCONNECT))]);
+    assert!(refused(&answer), "{answer:?}");
+    world.pass(secs(30));
+    assert_eq!(world.gateway.counters().half_open, 0);
+
+    // After it the keys are others: whatever is said under the old ones is not heard, the same request again is answered alike.
+    let mut peer = post_quantum(&mut world, 2);
+    let key = KemKey::generate(&mut Dice::new(9));
+    let ke = Payload::Ke { group: Kem::MlKem768.id(), data: key.public_value().to_vec() };
+    let request = peer.seal(Exchange::IkeIntermediate, std::slice::from_ref(&ke));
+    let first = world.one_answer(client(2), &request);
+    assert_eq!(world.one_answer(client(2), &request), first);
+    let again = peer.seal(Exchange::IkeIntermediate, &[ke]);
+    assert!(world.ike(client(2), &again).is_empty());
+    assert_eq!(world.gateway.counters().half_open, 1, "it waits for IKE_AUTH");
+    world.pass(secs(30));
+    assert_eq!(world.gateway.counters().half_open, 0);
+
+    // Nobody who was not asked for one may begin one.
+    let mut plain = Peer::init(&mut world, client(4), Offer::default(), 3);
+    let ke = Payload::Ke { group: Kem::MlKem768.id(), data: key.public_value().to_vec() };
+    let answer = plain.ask(&mut world, Exchange::IkeIntermediate, &[ke]);
+    assert!(find_notify(&answer, notify::INVALID_SYNTAX).is_some(), "{answer:?}");
 }

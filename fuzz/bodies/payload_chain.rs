@@ -7,6 +7,7 @@ pub(crate) fn check(data: &[u8]) {
     let Some((&first, chain)) = data.split_first() else { return };
     let Ok(payloads) = decode_payloads(first, chain) else { return };
     assert!(payloads.len() <= limits::PAYLOADS);
+    assert!(payloads.iter().filter(|payload| matches!(payload, Payload::Auth { .. })).count() <= 1);
     for payload in &payloads {
         match payload {
             Payload::Sa(proposals) => assert!((1..=limits::PROPOSALS).contains(&proposals.len())),

@@ -31,7 +31,8 @@ impl fmt::Display for ConfigError {
 
 impl ConfigError {
     pub(super) fn whole(file: &Path, what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), at: None, what: what.into(), mend: mend.into() }
+        let (what, mend) = (shown(what.into()), shown(mend.into()));
+        Self { file: file.to_owned(), at: None, what, mend }
     }
 
     pub(super) fn at(
@@ -53,6 +54,11 @@ impl ConfigError {
             None => Self::whole(file, what, mend),
         }
     }
+}
+
+/// What a file holds is part of the message: it must not move a terminal's cursor.
+fn shown(text: String) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Splits serde's messages into what and how to mend it. Its words between backticks are the one found, then the known ones.

@@ -87,6 +87,10 @@ fn unknown_keys_are_errors_with_line_and_suggestion() {
         bad("[agent]\n  tunnel = \"tum\"\n"),
         format!("{FILE}:2:12: unknown value `tum`; did you mean `tun`?")
     );
+    assert_eq!(
+        bad("[agent]\ntunnel = \"\\u001b[2Jtu\\tn\"\n"),
+        format!("{FILE}:2:10: unknown value `\u{fffd}[2Jtu\u{fffd}n`; known here: tun, proxy, none")
+    );
     assert_eq!(bad("[trust]\nrots = []"), format!("{FILE}:2:1: unknown key `rots`; did you mean `roots`?"));
 }
 

@@ -16,7 +16,7 @@ use ikeep::ike::message::{
     ConfigAttribute, Configuration, Delete, Exchange, Header, Identity, Notify, Outgoing, Payload, Spi,
     decode_message, encode_message, find_notify, first_error_notify, notify,
 };
-use ikeep::ike::proposal::{Algorithms, IkeSuite, proposals};
+use ikeep::ike::proposal::{Algorithms, IkeSuite, Wish, proposals};
 use ikeep::ike::sk::{Opened, Opener, Sealer};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use world::{Dice, World};
@@ -118,6 +118,9 @@ pub fn init_request(
     ]);
     if offer.hashes {
         payloads.push(status(notify::SIGNATURE_HASH_ALGORITHMS, vec![0, 2, 0, 3, 0, 4]));
+    }
+    if offer.algorithms.ml_kem != Wish::No {
+        payloads.push(status(notify::INTERMEDIATE_EXCHANGE_SUPPORTED, vec![]));
     }
     let head = Outgoing {
         spi_i: *spi_i,

@@ -6,6 +6,7 @@ use ikeep::ike::initiator::Failure;
 use ikeep::ike::keys::SaKeys;
 use ikeep::ike::message::{Exchange, Payload, notify};
 use ikeep::ike::proposal::{Algorithms, Wish};
+use std::time::Duration;
 
 fn algorithms() -> Algorithms {
     Algorithms { ml_kem: Wish::Require, ..Algorithms::ike() }
@@ -42,6 +43,22 @@ fn answers_that_are_no_key_exchange() {
         assert!(matches!(victim.failure(), Some(Failure::Protocol(_))), "{what}");
         assert!(victim.sent().is_empty(), "{what}: no IKE_AUTH");
     }
+}
+
+/// Which of two is meant? Neither is heard, and the attempt is over in its time.
+#[test]
+fn two_key_exchanges_in_one_answer() {
+    let (mut victim, mut rogue, public) = asked();
+    let mut dice = Dice::new(3);
+    let (ciphertext, _) = encapsulate(&public, &mut dice).expect("a public key");
+    let ke = || Payload::Ke { group: Kem::MlKem768.id(), data: ciphertext.clone() };
+    let waiting = rogue.waiting.expect("a request");
+    for datagram in rogue.forge(waiting, &[ke(), ke()], None) {
+        assert!(victim.take(&datagram).is_err());
+    }
+    assert!(victim.sent().is_empty(), "no IKE_AUTH");
+    let (failure, after) = victim.wait();
+    assert!(failure.is_some() && after <= Duration::from_secs(30), "{failure:?} after {after:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::names::text_of;
 use super::parse;
-use crate::ike::eap::text::printable;
+use crate::ike::eap::text::is_unprintable;
 use x509_parser::extensions::GeneralName;
 
 /// User principal name, an alternative name that directories know users by.
@@ -27,7 +27,7 @@ pub fn user_name(der: &[u8]) -> Option<String> {
     let common = cert.subject().iter_common_name().filter_map(text_of);
     let common = common.map(|name| (3, name));
     let fits = |(_, name): &(u8, String)| {
-        !name.is_empty() && name.len() <= MAX_NAME && printable(name, MAX_NAME) == *name
+        !name.is_empty() && name.len() <= MAX_NAME && name.trim() == name && !name.contains(is_unprintable)
     };
     names.filter_map(rank).chain(common).filter(fits).min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
 }
@@ -64,7 +64,9 @@ mod tests {
         assert_eq!(named(vec![dns()]).as_deref(), Some("laptop.example.com"));
         assert_eq!(named(vec![dns(), mail()]).as_deref(), Some("anna@example.com"));
         assert_eq!(named(vec![dns(), mail(), upn("anna@corp")]).as_deref(), Some("anna@corp"));
-        assert_eq!(named(vec![upn("a\u{1b}[2J"), dns()]).as_deref(), Some("laptop.example.com"));
+        for unfit in ["a\u{1b}[2J", "an\nna", "an\tna", "anna ", ""] {
+            assert_eq!(named(vec![upn(unfit), dns()]).as_deref(), Some("laptop.example.com"), "{unfit:?}");
+        }
         assert_eq!(user_name(b"\x30\x00"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Whom a certificate names: HostAddress and IDr against it, and its names for people.
 
 use super::error::CertError;
-use crate::ike::eap::text::printable;
+use crate::ike::eap::text::one_line;
 use crate::ike::message::Identity;
 use rustls_pki_types::{CertificateDer, DnsName, ServerName};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -198,7 +198,7 @@ pub(super) fn show_name(name: &X509Name<'_>) -> String {
 
 /// Text of somebody unknown, made fit for a terminal and a log line: in one line, at most [`SHOWN_CHARS`] characters.
 pub(super) fn clean(text: &str) -> String {
-    printable(&text.replace('\n', " "), SHOWN_CHARS)
+    one_line(text, SHOWN_CHARS)
 }
 
 #[cfg(test)]

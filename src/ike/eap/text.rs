@@ -21,6 +21,11 @@ pub(crate) fn printable(text: &str, limit: usize) -> String {
     out
 }
 
+/// The same on one line: what is a name or a label cannot pretend to be a line of its own.
+pub(crate) fn one_line(text: &str, limit: usize) -> String {
+    printable(&text.replace('\n', " "), limit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +36,6 @@ mod tests {
         assert_eq!(printable("abcdef", 6), "abcdef");
         assert_eq!(printable("abcdefg", 6), "abcdef..");
         assert_eq!(printable("", 6), "");
+        assert_eq!(one_line("\na\r\nb\n", 6), "a  b");
     }
 }

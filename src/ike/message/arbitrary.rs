@@ -1,5 +1,6 @@
 //! Payloads at random, for property tests of the codec and of what carries it.
 
+use super::payload::payload_type;
 use super::{
     ConfigAttribute, Configuration, Delete, Identity, Notify, Payload, Proposal, Transform, protocol,
 };
@@ -101,7 +102,15 @@ pub(in crate::ike) fn payload() -> impl Strategy<Value = Payload> {
     ]
 }
 
-/// A chain of up to `most` payloads.
+/// A chain of up to `most` payloads, none of a single type twice.
 pub(in crate::ike) fn payloads(most: usize) -> impl Strategy<Value = Vec<Payload>> {
-    vec(payload(), 0..=most)
+    vec(payload(), 0..=most).prop_map(|mut payloads| {
+        let mut seen = Vec::new();
+        payloads.retain(|payload| {
+            let again = payload_type::is_single(payload.kind()) && seen.contains(&payload.kind());
+            seen.push(payload.kind());
+            !again
+        });
+        payloads
+    })
 }

@@ -75,11 +75,19 @@ impl<'a> Iterator for Chain<'a> {
 
 /// Reads a chain of payloads, `first` being the type of the first one. The critical bit of known types is ignored;
 /// a critical payload of an unknown type fails the whole message, another one is kept as [`Payload::Unknown`]. SK and SKF
-/// are no payloads of such a chain.
+/// are no payloads of such a chain. Of a type that a message has once, a second one fails it, too.
 pub fn decode_payloads(first: u8, octets: &[u8]) -> Result<Vec<Payload>, DecodeError> {
+    let mut seen = 0u64;
     Chain::new(first, octets)
         .map(|link| {
             let link = link?;
+            if payload_type::is_single(link.kind) {
+                let bit = 1 << (link.kind % 64);
+                if seen & bit != 0 {
+                    return Err(DecodeError::Repeated(link.kind));
+                }
+                seen |= bit;
+            }
             Payload::decode(link.kind, link.critical, link.body)
         })
         .collect()

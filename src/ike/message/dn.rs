@@ -1,7 +1,7 @@
 //! Distinguished names as text (RFC 4514), in the order of the certificate as OpenSSL and IKE daemons show them: RFC 4514's own
 //! order is the reverse.
 
-use super::super::eap::text::printable;
+use super::super::eap::text::one_line;
 use std::str::FromStr;
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::der::asn1::{Ia5StringRef, PrintableStringRef, Utf8StringRef};
@@ -73,7 +73,7 @@ fn is_text(value: &x509_cert::der::Any) -> bool {
 /// A name for people, in the order of the certificate; `None` where the octets are none.
 pub(super) fn show(der: &[u8]) -> Option<String> {
     let (rest, name) = X509Name::from_der(der).ok()?;
-    let text = rest.is_empty().then(|| printable(&name.to_string().replace('\n', " "), SHOWN))?;
+    let text = rest.is_empty().then(|| one_line(&name.to_string(), SHOWN))?;
     (!text.is_empty()).then_some(text)
 }
 

@@ -32,6 +32,11 @@ pub mod payload_type {
     pub const SKF: u8 = 53;
     /// Pre-standard fragmentation (dialect `legacy_fragmentation`).
     pub const LEGACY_FRAGMENT: u8 = 132;
+
+    /// A message has one at most (RFC 7296 1.2 to 1.5, 2.16 and appendix C).
+    pub(in crate::ike) fn is_single(kind: u8) -> bool {
+        matches!(kind, SA | KE | ID_I | ID_R | AUTH | NONCE | TS_I | TS_R | CP | EAP)
+    }
 }
 
 /// One payload. Key material never appears here, but EAP and CP data may be secret: `Debug` prints lengths for those.

@@ -64,6 +64,9 @@ pub enum DecodeError {
     /// A critical payload of this unknown type (RFC 7296 2.5: answered UNSUPPORTED_CRITICAL_PAYLOAD).
     #[error("unknown critical payload {0}")]
     Critical(u8),
+    /// A second payload of a type that a message has once: whichever was meant, the other would be unheard.
+    #[error("a second payload of type {0}")]
+    Repeated(u8),
 }
 
 /// A cursor over the octets of one structure, which it names in its errors.

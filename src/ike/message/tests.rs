@@ -1,6 +1,7 @@
 //! The codec: examples for each rule, and properties over anything.
 
 use super::arbitrary::{payload, payloads};
+use super::payload::payload_type;
 use super::*;
 use crate::esp::TrafficSelector;
 use proptest::prelude::*;
@@ -102,6 +103,22 @@ fn chain_is_limited() {
     assert_eq!(decode_payloads(first, &chain), Ok(full.clone()));
     let (first, chain) = encode_payloads(&[full, vec![Payload::VendorId(vec![])]].concat());
     assert!(matches!(decode_payloads(first, &chain), Err(DecodeError::Limit { .. })));
+}
+
+#[test]
+fn what_a_message_has_once_is_not_there_twice() {
+    let ke = |group| Payload::Ke { group, data: vec![1; 32] };
+    let nonce = Payload::Nonce(vec![2; 32]);
+    let vendor = Payload::VendorId(vec![3]);
+    let certificate = Payload::Cert { encoding: 4, data: vec![4] };
+    let decode = |payloads: &[Payload]| {
+        let (first, chain) = encode_payloads(payloads);
+        decode_payloads(first, &chain)
+    };
+    let several = [ke(31), certificate.clone(), nonce.clone(), vendor.clone(), certificate, vendor];
+    assert_eq!(decode(&several).as_deref(), Ok(&several[..]));
+    assert_eq!(decode(&[ke(31), nonce.clone(), ke(19)]), Err(DecodeError::Repeated(payload_type::KE)));
+    assert_eq!(decode(&[nonce.clone(), ke(31), nonce]), Err(DecodeError::Repeated(payload_type::NONCE)));
 }
 
 #[test]

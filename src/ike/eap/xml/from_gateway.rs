@@ -1,6 +1,6 @@
 //! What the gateway's documents say: `hello`, `auth-request`, `complete`. Unknown elements are ignored.
 
-use super::super::text::printable;
+use super::super::text::{one_line, printable};
 use super::super::{EapError, HostScan, Input, InputKind};
 use super::read::Element;
 
@@ -64,7 +64,7 @@ impl Document {
             Some("auth-request") => Kind::AuthRequest,
             Some("complete") => Kind::Complete,
             other => {
-                let kind = printable(other.unwrap_or("none"), 40);
+                let kind = one_line(other.unwrap_or("none"), 40);
                 return Err(EapError::Unsupported(format!("a document of type '{kind}'")));
             }
         };
@@ -129,7 +129,7 @@ fn inputs(form: &Element) -> Result<Vec<Input>, EapError> {
         if inputs.len() == MAX_INPUTS {
             return Err(malformed("a form with too many inputs"));
         }
-        let label = printable(element.attribute("label").unwrap_or_default(), SHOWN_LABEL);
+        let label = one_line(element.attribute("label").unwrap_or_default(), SHOWN_LABEL);
         let label = if label.is_empty() { name.to_owned() } else { label };
         inputs.push(Input { name: name.to_owned(), label, kind });
     }
@@ -141,8 +141,8 @@ fn options(select: &Element) -> Result<Vec<(String, String, bool)>, EapError> {
     let options = select.children.iter().filter(|e| e.name == "option");
     let options = options.map(|option| {
         let value = bounded(option.attribute("value").unwrap_or_else(|| option.text().trim()))?;
-        let label = printable(option.text(), SHOWN_LABEL);
-        let label = if label.is_empty() { printable(&value, SHOWN_LABEL) } else { label };
+        let label = one_line(option.text(), SHOWN_LABEL);
+        let label = if label.is_empty() { one_line(&value, SHOWN_LABEL) } else { label };
         Ok((value, label, option.attribute("selected") == Some("true")))
     });
     let options: Vec<_> = options.take(MAX_OPTIONS + 1).collect::<Result<_, EapError>>()?;
@@ -165,7 +165,7 @@ fn error_text(error: &Element) -> String {
     }
     match (printable(&text, SHOWN_MESSAGE), error.attribute("id")) {
         (text, _) if !text.is_empty() => text,
-        (_, Some(id)) => format!("error {}", printable(id, 20)),
+        (_, Some(id)) => format!("error {}", one_line(id, 20)),
         _ => "an error without a text".into(),
     }
 }
