@@ -132,7 +132,7 @@ fn measure(suite: (Encr, Option<Integ>)) -> (Spent, Spent, u32) {
 
 /// The primitives with nothing around them: no header, no window, no selectors, one nonce.
 enum Bare {
-    Aead(aead::LessSafeKey),
+    Aead(Box<aead::LessSafeKey>),
     Cbc(Vec<u8>, hmac::Key, usize),
 }
 
@@ -149,7 +149,7 @@ impl Bare {
                     _ => &aead::AES_256_GCM,
                 };
                 let key = aead::UnboundKey::new(algorithm, &key[..algorithm.key_len()]).expect("a key");
-                Self::Aead(aead::LessSafeKey::new(key))
+                Self::Aead(Box::new(aead::LessSafeKey::new(key)))
             }
             Some(integ) => {
                 let algorithm = match integ {

@@ -104,7 +104,8 @@ impl Flood {
         // An INFORMATIONAL or CREATE_CHILD_SA whose one payload is of this type and holds that.
         let sealed = |kind: u8, exchange, message_id, body: Vec<u8>| {
             let mut message =
-                [vec![0; 4], encode_message(&head(exchange, message_id, number % 2 == 0), &[])].concat();
+                [vec![0; 4], encode_message(&head(exchange, message_id, number.is_multiple_of(2)), &[])]
+                    .concat();
             message[4 + 16] = kind;
             let length = (body.len() + 4) as u16;
             message.extend([0, 0]);
@@ -141,11 +142,11 @@ impl Flood {
                     notify::COOKIE,
                 ];
                 let kind = kinds[number as usize / 10 % kinds.len()];
-                let payloads = [Payload::Notify(Notify::status(kind, &[]))];
+                let payloads = [Payload::Notify(Notify::status(kind, []))];
                 [vec![0; 4], encode_message(&head(Exchange::Informational, id, true), &payloads)].concat()
             }
             8 => {
-                let lost = Notify::status(notify::INVALID_SPI, &self.esp.1.to_be_bytes());
+                let lost = Notify::status(notify::INVALID_SPI, self.esp.1.to_be_bytes());
                 let payloads = [Payload::Notify(lost)];
                 [vec![0; 4], encode_message(&head(Exchange::Informational, 0, false), &payloads)].concat()
             }
