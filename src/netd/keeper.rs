@@ -49,6 +49,8 @@ pub(super) enum Task {
     Tcp { ipv6: bool },
     /// The kill switch.
     Guard(Guard),
+    /// What kill switch stands.
+    Standing,
     /// The machine as this says.
     Apply(Box<Network>),
     /// A gap for so long; 0: none.
@@ -64,6 +66,8 @@ pub(super) enum Task {
 pub(super) struct Rules {
     /// How long the tunnel is kept without its agent.
     pub(super) hold: Duration,
+    /// The same for a kill switch that is always on.
+    pub(super) hold_always: Duration,
     /// `/etc/passwd`: who has the tunnel, in words.
     pub(super) users: PathBuf,
 }
@@ -198,14 +202,9 @@ impl<M: Machine> Keeper<M> {
         let Request { client, uid, task, reply } = request;
         let answer = match task {
             Task::Tun(device) => self.tun(client, uid, device).await,
-            Task::Udp { ipv6 } => match self.machine.udp(ipv6) {
-                Ok(fd) => (Answer::Udp {}, Some(fd)),
-                Err(error) => refused(RefusalKind::Machine, format!("no socket: {error}")),
-            },
-            Task::Tcp { ipv6 } => match self.machine.tcp(ipv6) {
-                Ok(fd) => (Answer::Tcp {}, Some(fd)),
-                Err(error) => refused(RefusalKind::Machine, format!("no socket: {error}")),
-            },
+            Task::Udp { ipv6 } => self.socket(uid, Answer::Udp {}, |machine| machine.udp(ipv6)),
+            Task::Tcp { ipv6 } => self.socket(uid, Answer::Tcp {}, |machine| machine.tcp(ipv6)),
+            Task::Standing => (self.standing(uid), None),
             Task::Guard(guard) => (self.set_guard(client, uid, guard).await, None),
             Task::Apply(network) => (self.apply(client, uid, *network).await, None),
             Task::Gap { seconds } => (self.open_gap(client, uid, seconds).await, None),
@@ -217,6 +216,23 @@ impl<M: Machine> Keeper<M> {
         };
         // A client that is gone takes no answer.
         let _ = reply.send(answer);
+    }
+
+    /// One whose packets stay outside. While somebody has a tunnel or a kill switch, nobody else gets past it.
+    fn socket(
+        &mut self,
+        uid: u32,
+        answer: Answer,
+        make: impl FnOnce(&mut M) -> std::io::Result<OwnedFd>,
+    ) -> Reply {
+        let tunnel = self.tunnel.as_ref().map(|tunnel| tunnel.uid);
+        if let Some(by) = tunnel.or_else(|| self.guard_of()).filter(|by| *by != uid) {
+            return self.taken(by);
+        }
+        match make(&mut self.machine) {
+            Ok(fd) => (answer, Some(fd)),
+            Err(error) => refused(RefusalKind::Machine, format!("no socket: {error}")),
+        }
     }
 
     /// Puts everything back, at the end.

@@ -100,17 +100,23 @@ const MAX_LANS: usize = 64;
 /// What the kill switch has to say.
 async fn wall_for(net: &Net, standing: &Standing) -> Result<Wall, NetError> {
     let Standing { guard, device, network, open } = standing;
-    let mut lan = match guard.lan && guard.mode == GuardMode::All {
+    let mut lans = match guard.lan && guard.mode == GuardMode::All {
         true => net.lans(device.as_ref()).await?,
         false => Vec::new(),
     };
     // Routers announce them.
-    lan.truncate(MAX_LANS);
-    let held = match (guard.mode, network) {
-        (GuardMode::All, _) => HeldBack::All,
-        (_, Some(network)) => HeldBack::Only(wall::held(&net.taken(device.as_ref(), network).await?)),
+    lans.truncate(MAX_LANS);
+    let taken = match network {
+        Some(network) => wall::held(&net.taken(device.as_ref(), network).await?),
         // The tunnel takes nothing yet.
-        (_, None) => HeldBack::Only(Vec::new()),
+        None => Vec::new(),
+    };
+    // Whoever gives out addresses here does not draw out what the tunnel takes, be it down at the moment.
+    let lan =
+        wall::both(&wall::held(&lans.into_iter().map(|net| (net, true)).collect()), &wall::others(&taken));
+    let held = match guard.mode {
+        GuardMode::All => HeldBack::All,
+        _ => HeldBack::Only(taken),
     };
     Ok(Wall { device: device.as_ref().map(|device| device.index), held, lan, open: *open })
 }
@@ -185,18 +191,19 @@ impl Machine for Real {
     }
 
     async fn changed(&mut self) {
+        let Self { net, wall: builder, stands, .. } = self;
         let wall = async {
-            let Some((standing, wall)) = &self.stands else { return pending().await };
-            let differs = async || wall_for(&self.net, standing).await.is_ok_and(|now| now != *wall);
+            let Some((standing, wall)) = stands else { return pending().await };
+            let differs = async || wall_for(net, standing).await.is_ok_and(|now| now != *wall);
             tokio::select! {
-                () = self.wall.gone() => {
-                    tracing::warn!("another program has taken the kill switch down: it is put up again");
+                () = builder.changed() => {
+                    tracing::warn!("another program has changed the kill switch or taken it down: it is put up again");
                 }
                 () = wall::until(differs) => {}
             }
         };
         tokio::select! {
-            () = self.net.changed() => {}
+            () = net.changed() => {}
             () = wall => {}
         }
     }

@@ -12,7 +12,7 @@ SIGTERM and SIGINT put everything back and end it. SIGUSR1 ends it and changes n
 store of descriptors, and the next ikeep-netd goes on with it. The unit sends that one for `systemctl restart`.
 
 A kill switch (the nftables table `inet ikeep`) goes down when its agent asks for that, when the agent is gone for so long as --hold
-says (one of an always-on profile stays), with SIGTERM and SIGINT, and with --restore where no helper runs. Whoever has none of
+says (one of an always-on profile: --hold-always), with SIGTERM and SIGINT, and with --restore where no helper runs. Whoever has none of
 these: `nft delete table inet ikeep`.
 
 A system call that this program has no business with kills it (seccomp); the kernel's log then says `type=1326` and its number,
@@ -35,6 +35,9 @@ pub struct Options {
     /// Keep the tunnel, and the kill switch, of an agent that is gone for so long
     #[arg(long, value_name = "SECONDS", default_value = "55", value_parser = seconds)]
     pub hold: Duration,
+    /// The same for the kill switch of an always-on profile
+    #[arg(long, value_name = "SECONDS", default_value = "900", value_parser = seconds)]
+    pub hold_always: Duration,
     /// End when nobody was connected and nothing held for so long
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub exit_idle: Option<Duration>,

@@ -94,7 +94,8 @@ pub fn run(options: &Options, clock: impl Fn() -> Instant + Send + Sync + 'stati
         .map_err(cannot("begin"))?;
     runtime.block_on(async {
         let machine = Real::open(places(options)).map_err(cannot("talk to the kernel about routes"))?;
-        let rules = Rules { hold: options.hold, users: PathBuf::from("/etc/passwd") };
+        let (hold, hold_always) = (options.hold, options.hold_always);
+        let rules = Rules { hold, hold_always, users: PathBuf::from("/etc/passwd") };
         let store = Store::of_supervisor();
         let mut keeper = Keeper::new(machine, rules, folder, store);
         if options.restore {

@@ -215,6 +215,7 @@ async fn requests(house: &House, client: u64, peer: Peer, channel: &Channel) -> 
             Ok((Ask::Udp { ipv6 }, None)) => Task::Udp { ipv6 },
             Ok((Ask::Tcp { ipv6 }, None)) => Task::Tcp { ipv6 },
             Ok((Ask::Guard { guard }, None)) => Task::Guard(guard),
+            Ok((Ask::Standing {}, None)) => Task::Standing,
             Ok((Ask::Apply { network }, None)) => Task::Apply(Box::new(network)),
             Ok((Ask::Gap { seconds }, None)) => Task::Gap { seconds },
             Ok((Ask::Revert {}, None)) => Task::Revert,

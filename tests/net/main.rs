@@ -5,6 +5,7 @@ mod changes;
 #[path = "../interop/mod.rs"]
 mod interop;
 mod leaks;
+mod link;
 mod others;
 #[path = "../person/mod.rs"]
 mod person;

@@ -4,7 +4,7 @@ use crate::interop;
 use crate::leaks::{Sender, THERE, seen, until_seen};
 use crate::world::{World, net, on_laptop, plan};
 use anyhow::{Context as _, Result, ensure};
-use ikeep::netd::wall::{Builder, Held, Wall, held};
+use ikeep::netd::wall::{Builder, Held, Range, Wall, held};
 use ikeep::plan::{MARK, Refused};
 
 use std::net::UdpSocket;
@@ -12,6 +12,9 @@ use std::time::Duration;
 
 /// Times that the kill switch is changed, at least, by threes.
 const ROUNDS: u32 = 200;
+
+/// A notice would have come by then.
+const QUIET: Duration = Duration::from_millis(300);
 
 /// As `nft` (not ours) says that it is.
 const EVERYTHING: &str = "\
@@ -35,10 +38,11 @@ table inet ikeep {
 		oif \"lo\" accept
 		oif \"ikeep0\" accept
 		meta mark 0x696b6565 accept
-		meta nfproto ipv4 udp sport 68 udp dport 67 accept
-		meta nfproto ipv6 udp sport 546 udp dport 547 accept
-		icmpv6 type 130-137 accept
-		icmpv6 type mld2-listener-report accept
+		meta skuid != 4294967295 meta nfproto ipv4 udp sport 68 udp dport 67 accept
+		meta skuid != 4294967295 meta nfproto ipv6 udp sport 546 udp dport 547 accept
+		ip6 hoplimit 1 ip6 daddr ff00::/8 icmpv6 type 130-132 accept
+		ip6 hoplimit 255 icmpv6 type 133-137 accept
+		ip6 hoplimit 1 ip6 daddr ff00::/8 icmpv6 type mld2-listener-report accept
 		ip daddr @lan4 accept
 		ip6 daddr @lan6 accept
 		counter packets 0 bytes 0 drop
@@ -51,12 +55,16 @@ fn listed(world: &World<'_>) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn all() -> Wall {
+pub(crate) fn all() -> Wall {
     Wall { device: None, held: Held::All, lan: Vec::new(), open: false }
 }
 
+fn ranges(nets: &[&str]) -> Result<Vec<Range>> {
+    Ok(held(&nets.iter().map(|text| Ok((net(text)?, true))).collect::<Result<_>>()?))
+}
+
 /// The router counts what this one sends, in both families.
-fn watch(world: &World<'_>) -> Result<()> {
+pub(crate) fn watch(world: &World<'_>) -> Result<()> {
     let [there4, there6] = THERE;
     world.router.nft(&format!(
         "add table inet watch; add chain inet watch in {{ type filter hook prerouting priority 0; }}; \
@@ -73,7 +81,7 @@ fn nft_reads_the_kill_switch_as_it_is_meant() -> Result<()> {
         let device = world.tun()?;
         let mut builder = Builder::default();
         builder.take()?;
-        let lan = vec![net("192.168.1.0/24")?];
+        let lan = ranges(&["192.168.1.0/24"])?;
         builder.put(&Wall { device: Some(device.index), lan, ..all() })?;
         let text = listed(world)?;
         ensure!(text == EVERYTHING, "{text}");
@@ -139,7 +147,7 @@ fn nothing_leaves_while_one_kill_switch_takes_the_place_of_another() -> Result<(
         while round < ROUNDS || sender.tries() - begun < 1000 {
             round += 1;
             builder.put(&Wall { held: Held::Only(held(&nets)), ..all() })?;
-            builder.put(&Wall { open: round % 2 == 0, lan: vec![net("192.168.1.0/24")?], ..all() })?;
+            builder.put(&Wall { open: round % 2 == 0, lan: ranges(&["192.168.1.0/24"])?, ..all() })?;
             builder.put(&all())?;
         }
         let (after, tries) = (seen(world)?, sender.tries() - begun);
@@ -192,7 +200,7 @@ fn the_kill_switch_lets_through_what_the_tunnel_needs_and_no_more() -> Result<()
         ensure!(to_router(false, ("192.168.1.1", 67), 68)?, "DHCP of a server that is known");
         ensure!(!to_router(false, ("192.168.1.1", 67), 0)?, "from another port");
         ensure!(ping("127.0.0.1")? && !ping("192.168.1.1")? && !ping("fd01::1")?);
-        builder.put(&Wall { lan: vec![net("192.168.1.0/24")?, net("fd01::/64")?], ..all() })?;
+        builder.put(&Wall { lan: ranges(&["192.168.1.0/24", "fd01::/64"])?, ..all() })?;
         ensure!(ping("192.168.1.1")?, "the local network");
         // Neighbours are found with it up: nothing is known of them before.
         world.ip("-6 neigh flush dev eth0")?;
@@ -230,13 +238,29 @@ fn what_is_forwarded_is_held_back_and_a_table_that_others_remove_is_missed() -> 
         let mut builder = Builder::default();
         builder.put(&all())?;
         sends(0)?;
-        // A firewall that is loaded anew takes everybody's tables away.
-        let gone = builder.gone();
-        world.laptop.nft("flush ruleset")?;
-        tokio::time::timeout(interop::PATIENCE, gone).await.context("it was not noticed")?;
-        sends(3)?;
-        builder.put(&all())?;
-        sends(0)?;
+        // A firewall that is loaded anew takes everybody's tables away; others only what is in it, or add to that.
+        for others in [
+            "flush ruleset",
+            "flush table inet ikeep",
+            "flush chain inet ikeep out",
+            "insert rule inet ikeep out accept",
+        ] {
+            world.laptop.nft(others)?;
+            let changed = tokio::time::timeout(interop::PATIENCE, builder.changed());
+            changed.await.with_context(|| format!("{others} was not noticed"))?;
+            sends(3).context(others)?;
+            builder.put(&all())?;
+            sends(0).context(others)?;
+        }
+        // What others do elsewhere, and what is done here, is nothing new.
+        world.laptop.nft("add table inet others; add chain inet others in; delete table inet others")?;
+        let lan = ranges(&["192.168.1.0/24"])?;
+        builder.put(&Wall { lan, ..all() })?;
+        world.laptop.nft("add table ip ikeep; delete table ip ikeep")?;
+        let quiet = tokio::time::timeout(QUIET, builder.changed()).await;
+        ensure!(quiet.is_err(), "a change that was not ours was taken for one");
+        world.laptop.nft("add element inet ikeep lan4 { 198.51.100.0/24 }")?;
+        tokio::time::timeout(interop::PATIENCE, builder.changed()).await.context("a network more")?;
         builder.take()?;
         sends(3)
     })

@@ -174,6 +174,17 @@ impl Helper {
         }
     }
 
+    /// The kill switch that stands, and whether it is this user's ([`Ask::Standing`]).
+    ///
+    /// # Errors
+    /// An older helper ends the conversation.
+    pub async fn standing(&mut self) -> Result<(Guard, bool), HelperError> {
+        match self.ask(&Ask::Standing {}, None).await? {
+            (Answer::Standing { guard, yours }, None) => Ok((guard, yours)),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
     /// Makes the machine as `network` says; needs a device ([`Helper::tun`]).
     ///
     /// # Errors
@@ -258,6 +269,7 @@ fn unexpected(answer: &Answer) -> HelperError {
         Answer::Udp {} => "a socket that was not asked for, or none",
         Answer::Tcp {} => "a TCP socket that was not asked for, or none",
         Answer::Guarded {} => "an answer to another request: guarded",
+        Answer::Standing { .. } => "a kill switch out of order",
         Answer::Applied(_) => "an answer to another request: applied",
         Answer::Reverted { .. } => "an answer to another request: reverted",
         Answer::Refused(_) => "a refusal out of order",

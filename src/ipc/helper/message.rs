@@ -40,7 +40,7 @@ pub struct Guard {
     pub mode: GuardMode,
     /// The local networks may be reached although [`GuardMode::All`] is wanted.
     pub lan: bool,
-    /// It stays when the agent is gone, for however long (always-on).
+    /// It is an always-on profile's: it stays longer when the agent is gone.
     pub always: bool,
 }
 
@@ -86,13 +86,15 @@ pub enum Ask {
         seconds: u16,
     },
     /// Puts the kill switch up, changes it, or ([`GuardMode::Off`]) takes it down. It needs no device, and outlives
-    /// [`Ask::Revert`]. When the connection that has asked for it ends, it stays as long as a tunnel would, unless it is for
-    /// [`Guard::always`]; then until somebody else who may use this helper wants a tunnel or a kill switch, or the helper is
-    /// stopped. Answered with [`Answer::Guarded`].
+    /// [`Ask::Revert`]. When the connection that has asked for it ends, it stays as long as a tunnel would, one for
+    /// [`Guard::always`] longer, if no other who may use this helper wants a tunnel or a kill switch before that, and the helper
+    /// is not stopped. Answered with [`Answer::Guarded`].
     Guard {
         /// What is wanted.
         guard: Guard,
     },
+    /// Which kill switch stands, if any: after the end of an agent, nobody else knows. Answered with [`Answer::Standing`].
+    Standing {},
     /// Everything is as before, but for the kill switch, and the device gone once its last descriptor is closed. Answered with [`Answer::Reverted`].
     Revert {},
 }
@@ -116,6 +118,13 @@ pub enum Answer {
     Tcp {},
     /// To [`Ask::Guard`].
     Guarded {},
+    /// To [`Ask::Standing`].
+    Standing {
+        /// What stands; off: nothing does.
+        guard: Guard,
+        /// It is of the user who asks.
+        yours: bool,
+    },
     /// To [`Ask::Apply`] and [`Ask::Gap`].
     Applied(Applied),
     /// To [`Ask::Revert`]: what could not be put back, for people; empty where all is as before.

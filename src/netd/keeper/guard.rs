@@ -3,9 +3,9 @@
 //! Whoever may use this helper may ask for one, as they may route everything into a tunnel of theirs: neither lets them read or
 //! send what they could not before. It cannot be aimed: of a request only three bits are its user's, the rules are ours. And
 //! nobody is locked out for good. One user has it at a time, as with the tunnel; without an agent it falls after the time that a
-//! tunnel is kept; one that stays (always-on) gives way to the next user who wants a tunnel, and whenever this helper is stopped.
+//! tunnel is kept. One that is always on falls after a longer time, and gives way to the next user who wants a tunnel.
 
-use super::{AGAIN, Keeper, Machine, Tunnel, chain, refused};
+use super::{AGAIN, Keeper, Machine, Rules, Tunnel, chain, refused};
 use crate::ipc::helper::{Answer, Guard, GuardMode, RefusalKind};
 use crate::netd::machine::Standing;
 use crate::netd::record::GuardRecord;
@@ -30,9 +30,16 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    /// Its agent is gone, and it waits for nobody.
+    /// Its agent is gone, and others need not wait for it.
     fn is_abandoned(&self) -> bool {
-        self.client.is_none() && self.until.is_none()
+        self.client.is_none() && self.guard.always
+    }
+}
+
+impl Rules {
+    /// How long it is kept without its agent.
+    fn guard(&self, guard: Guard) -> Duration {
+        if guard.always { self.hold_always } else { self.hold }
     }
 }
 
@@ -46,7 +53,7 @@ impl<M: Machine> Keeper<M> {
             return;
         };
         tracing::info!(uid, mode = ?guard.mode, "keeps the kill switch of the helper before");
-        let until = (!guard.always).then(|| Box::pin(sleep(self.rules.hold)));
+        let until = Some(Box::pin(sleep(self.rules.guard(guard))));
         self.guard = Some(Guarded { uid, client: None, guard, network, gap: None, until });
         self.rewall().await;
     }
@@ -174,16 +181,21 @@ impl<M: Machine> Keeper<M> {
     pub(super) fn guard_gone(&mut self, client: u64) {
         if let Some(guarded) = self.guard.as_mut().filter(|guarded| guarded.client == Some(client)) {
             guarded.client = None;
-            if guarded.guard.always {
-                tracing::info!("the agent has gone: the kill switch stays");
-            } else {
-                tracing::info!(
-                    seconds = self.rules.hold.as_secs(),
-                    "the agent has gone: the kill switch is kept"
-                );
-                guarded.until = Some(Box::pin(sleep(self.rules.hold)));
-            }
+            let time = self.rules.guard(guarded.guard);
+            tracing::info!(seconds = time.as_secs(), "the agent has gone: the kill switch is kept");
+            guarded.until = Some(Box::pin(sleep(time)));
         }
+    }
+
+    /// What stands, for whoever asks.
+    pub(super) fn standing(&self, uid: u32) -> Answer {
+        let guard = self.guard.as_ref().map(|guarded| guarded.guard).unwrap_or_default();
+        Answer::Standing { guard, yours: self.guard.as_ref().is_some_and(|guarded| guarded.uid == uid) }
+    }
+
+    /// Whose kill switch it is, where others have to respect it.
+    pub(super) fn guard_of(&self) -> Option<u32> {
+        self.guard.as_ref().filter(|guarded| !guarded.is_abandoned()).map(|guarded| guarded.uid)
     }
 
     fn write_guard(&self) {

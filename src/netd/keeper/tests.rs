@@ -122,7 +122,7 @@ impl Stage {
 
     pub(super) fn at(machine: Recording, place: TempDir) -> Self {
         let folder = Folder::lock(place.path()).unwrap();
-        let rules = Rules { hold: HOLD, users: place.path().join("passwd") };
+        let rules = Rules { hold: HOLD, hold_always: 100 * HOLD, users: place.path().join("passwd") };
         let keeper = Keeper::new(machine.clone(), rules, folder, Store::none());
         Self { machine, keeper, place }
     }

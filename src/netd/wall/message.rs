@@ -11,6 +11,8 @@ const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 /// `NLMSG_ERROR`.
 const ERROR: u16 = 2;
+/// `NFT_MSG_NEWGEN`: something was changed, by whom.
+const NEW_GENERATION: u16 = 15;
 /// `NFPROTO_INET`.
 const INET: u8 = 1;
 /// `NLM_F_REQUEST`, `_ACK`, `_CREATE`, `_APPEND`.
@@ -179,6 +181,32 @@ impl Verdict {
             Self { .. } => Err(io::Error::other("the kernel's nftables does not answer")),
         }
     }
+}
+
+/// Whether these notices tell of a change of this table by somebody else than the socket with this number. What makes no sense
+/// tells of nothing.
+pub(super) fn by_others(mut octets: &[u8], own: u32, table: &str) -> bool {
+    while let Some((length, kind)) = head(octets) {
+        let (message, rest) = octets.split_at(length);
+        let sender =
+            message.get(12..HEADER).and_then(|sender| sender.try_into().ok()).map(u32::from_ne_bytes);
+        let about = || {
+            // Behind `struct nfgenmsg`; the first attribute of each names the table.
+            let (family, attribute) = (message.get(HEADER)?, message.get(HEADER + 4..)?);
+            let size = usize::from(u16::from_ne_bytes(attribute.get(..2)?.try_into().ok()?));
+            let named = u16::from_ne_bytes(attribute.get(2..4)?.try_into().ok()?) & !NESTED == 1;
+            let name = attribute.get(4..size)?.strip_suffix(&[0])?;
+            (*family == INET && named).then_some(name)
+        };
+        if kind >> 8 == SUBSYSTEM && kind & 0xff != NEW_GENERATION && sender != Some(own) {
+            let is_ours = about().is_some_and(|name| name == table.as_bytes());
+            if is_ours {
+                return true;
+            }
+        }
+        octets = rest.get(length.next_multiple_of(4) - length..).unwrap_or_default();
+    }
+    false
 }
 
 /// Length and kind of the message that these octets begin with, all of which is there.

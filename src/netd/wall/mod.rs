@@ -8,26 +8,29 @@
 //! `CAP_NET_ADMIN` (and, since Linux 5.17, `CAP_NET_RAW`) only, so it is on the sockets that this helper hands out, and on no other. No list of addresses can be wrong
 //! or late then: backup servers, redirects, and the agent's own questions to DNS pass, and nobody else's do.
 //!
+//! Where somebody else changes anything in the table (`nft flush`, `nft add element`), it is put up again.
+//!
 //! Packet sockets (DHCP clients mostly) are not seen by nftables at all.
 
 mod message;
 mod ranges;
 mod rules;
 
-pub use ranges::{Range, held};
+pub use ranges::{Range, both, held, others};
 
 use super::net::NetError;
-use crate::plan::Net;
 use crate::sense::Bell;
 use rules::{put, take};
 use rustix::io::Errno;
 use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size_force};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, getsockname, recv, sendto,
+    socket_with,
 };
 use std::future::pending;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
@@ -40,6 +43,8 @@ pub const TABLE: &str = "ikeep";
 const SEND: usize = 2 << 20;
 /// Octets of answers that the kernel keeps for us.
 const RECEIVE: usize = 256 << 10;
+/// Longest datagram of notices that is read whole, octets: the kernel sends them in pages.
+const NOTICES: usize = 64 << 10;
 /// Answers to one transaction that are read, at most.
 const MAX_ANSWERS: usize = 4096;
 /// The group of those who hear of changes, as a bit: `1 << (NFNLGRP_NFTABLES - 1)`.
@@ -63,8 +68,8 @@ pub struct Wall {
     pub device: Option<u32>,
     /// What may leave in no other way.
     pub held: Held,
-    /// Networks to which everything may leave all the same.
-    pub lan: Vec<Net>,
+    /// To these everything may leave all the same; they do not overlap, and are sorted.
+    pub lan: Vec<Range>,
     /// A person logs in at a captive portal: web pages and names may leave.
     pub open: bool,
 }
@@ -73,8 +78,12 @@ pub struct Wall {
 #[derive(Debug, Default)]
 pub struct Builder {
     socket: Option<OwnedFd>,
+    /// The kernel's number of that.
+    number: u32,
     /// What was put up last.
     stands: Option<Wall>,
+    /// It was changed by others, and nobody was told.
+    missed: bool,
     /// Hears of everybody's changes.
     changes: Option<AsyncFd<OwnedFd>>,
 }
@@ -92,6 +101,8 @@ impl Builder {
             return Ok(());
         }
         let odd = [Errno::EXIST, Errno::OPNOTSUPP, Errno::BUSY].map(Errno::raw_os_error);
+        // What others have done before this does not count any more.
+        let _ = self.hear();
         let put = || self.transact(&put(wall));
         put()
             .or_else(|error| match error.raw_os_error() {
@@ -103,6 +114,8 @@ impl Builder {
             })
             .map_err(refused(doing))?;
         self.stands = Some(wall.clone());
+        // Since then: it is put up again at once.
+        self.missed = matches!(self.hear(), ControlFlow::Break(Heard::Changed));
         Ok(())
     }
 
@@ -112,6 +125,7 @@ impl Builder {
     /// The kernel refuses.
     pub fn take(&mut self) -> Result<(), NetError> {
         self.stands = None;
+        self.missed = false;
         match self.open() {
             Ok(()) => {}
             // A kernel without nftables has no table.
@@ -125,20 +139,35 @@ impl Builder {
         }
     }
 
-    /// Waits until another program has taken down what was put up. Never, where nothing was.
-    pub async fn gone(&self) {
-        let (Some(changes), Some(_)) = (&self.changes, &self.stands) else { return pending().await };
-        loop {
+    /// Waits until another program has taken down what was put up, or changed anything in it. Never, where nothing was.
+    pub async fn changed(&mut self) {
+        while !self.missed {
+            let (Some(changes), Some(_)) = (&self.changes, &self.stands) else { return pending().await };
             let Ok(mut ready) = changes.readable().await else { return pending().await };
-            let mut buffer = [0u8; 1];
-            // Only that there was something counts; ENOBUFS (some were lost) is something too.
-            while matches!(
-                recv(changes.get_ref(), &mut buffer, RecvFlags::DONTWAIT),
-                Ok(_) | Err(Errno::INTR | Errno::NOBUFS)
-            ) {}
             ready.clear_ready();
-            if !self.is_there() {
-                return;
+            self.missed = self.hear().is_break();
+        }
+        (self.missed, self.stands) = (false, None);
+    }
+
+    /// Reads what was told of changes until now.
+    fn hear(&self) -> ControlFlow<Heard> {
+        let Some(changes) = &self.changes else { return ControlFlow::Continue(()) };
+        let mut heard = ControlFlow::Continue(());
+        let mut buffer = vec![0; NOTICES];
+        loop {
+            match recv(changes.get_ref(), &mut buffer[..], RecvFlags::DONTWAIT) {
+                Ok((length, _)) => {
+                    let notices = buffer.get(..length).unwrap_or_default();
+                    if message::by_others(notices, self.number, TABLE) {
+                        heard = ControlFlow::Break(Heard::Changed);
+                    }
+                }
+                Err(Errno::INTR) => {}
+                // Of our own perhaps: one change of ours can be more than the kernel keeps.
+                Err(Errno::NOBUFS) if heard.is_continue() => heard = ControlFlow::Break(Heard::Lost),
+                Err(Errno::NOBUFS) => {}
+                Err(_) => return heard,
             }
         }
     }
@@ -159,6 +188,7 @@ impl Builder {
             Ok(socket)
         };
         let socket = open(0)?;
+        self.number = SocketAddrNetlink::try_from(getsockname(&socket)?)?.pid();
         set_socket_send_buffer_size_force(&socket, SEND)?;
         set_socket_recv_buffer_size(&socket, RECEIVE)?;
         match open(CHANGES).and_then(crate::ipc::helper::watched) {
@@ -187,6 +217,14 @@ impl Builder {
         }
         verdict.result()
     }
+}
+
+/// What was told of changes.
+enum Heard {
+    /// Somebody else has changed our table.
+    Changed,
+    /// Not everything was told.
+    Lost,
 }
 
 fn refused(doing: &str) -> impl FnOnce(io::Error) -> NetError {

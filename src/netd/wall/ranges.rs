@@ -15,7 +15,7 @@ pub fn held(nets: &BTreeMap<Net, bool>) -> Vec<Range> {
 }
 
 /// Every address of both families that is in none of these ranges, which are sorted and do not overlap.
-pub(super) fn others(ranges: &[Range]) -> Vec<Range> {
+pub fn others(ranges: &[Range]) -> Vec<Range> {
     let mut others = Vec::new();
     let families: [Range; 2] = [
         (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
@@ -34,6 +34,34 @@ pub(super) fn others(ranges: &[Range]) -> Vec<Range> {
         others.extend(at.map(|start| (start, last)));
     }
     others
+}
+
+/// The addresses that are in both; both are sorted and do not overlap.
+pub fn both(one: &[Range], other: &[Range]) -> Vec<Range> {
+    let mut both = Vec::new();
+    for (first, last) in one {
+        let same = |(from, to): &&Range| from.is_ipv4() == first.is_ipv4() && from <= last && to >= first;
+        both.extend(other.iter().filter(same).map(|(from, to)| (*first.max(from), *last.min(to))));
+    }
+    both
+}
+
+/// The addresses that are in either, sorted; neighbours become one.
+pub(super) fn union(one: &[Range], other: &[Range]) -> Vec<Range> {
+    let mut all: Vec<Range> = one.iter().chain(other).copied().collect();
+    all.sort_unstable();
+    let mut union: Vec<Range> = Vec::new();
+    for (first, last) in all {
+        match union.last_mut() {
+            Some((from, to))
+                if from.is_ipv4() == first.is_ipv4() && next(*to).is_none_or(|after| after >= first) =>
+            {
+                *to = last.max(*to);
+            }
+            _ => union.push((first, last)),
+        }
+    }
+    union
 }
 
 /// The address after this one; the last has none.
@@ -186,6 +214,21 @@ mod tests {
                 let is_in = |ranges: &[Range]| ranges.iter().any(|(first, last)| (*first..=*last).contains(&ip));
                 prop_assert_eq!(is_in(&ranges), wanted);
                 prop_assert_eq!(is_in(&others(&ranges)), !wanted);
+            }
+        }
+
+        #[test]
+        fn what_is_in_both_and_what_is_in_either(one in nets(), other in nets()) {
+            let (one, other) = (held(&one), held(&other));
+            let (both, either) = (both(&one, &other), union(&one, &other));
+            for pair in either.windows(2) {
+                prop_assert!(number(pair[0].1) + 1 < number(pair[1].0), "{either:?}");
+            }
+            for low in 0..=0x200_u32 {
+                let ip = IpAddr::from(Ipv4Addr::from(0x0a00_0000 + low));
+                let is_in = |ranges: &[Range]| ranges.iter().any(|(first, last)| (*first..=*last).contains(&ip));
+                prop_assert_eq!(is_in(&both), is_in(&one) && is_in(&other));
+                prop_assert_eq!(is_in(&either), is_in(&one) || is_in(&other));
             }
         }
     }

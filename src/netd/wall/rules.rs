@@ -1,10 +1,9 @@
 //! The table as messages.
 
 use super::message::{Attributes, Batch, Kind};
-use super::ranges::{next, others};
+use super::ranges::{next, others, union};
 use super::{Held, Range, TABLE, Wall};
 use crate::plan::{MARK, Net};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const CHAIN: &str = "out";
@@ -23,8 +22,9 @@ const ACCEPT: u32 = 1;
 /// `NFT_META_*`.
 const META_MARK: u32 = 3;
 const META_OIF: u32 = 5;
+const META_SKUID: u32 = 10;
 const META_FAMILY: u32 = 15;
-const META_PROTOCOL: u32 = 16;
+const META_L4PROTO: u32 = 16;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -32,9 +32,14 @@ const ICMPV6: u8 = 58;
 
 /// DHCP and DHCPv6, from the client's port to the server's (RFC 2131 4.1, RFC 8415 7.2).
 const DHCP: [(bool, u16, u16); 2] = [(false, 68, 67), (true, 546, 547)];
-/// ICMPv6 of a link: multicast listeners (RFC 2710) with neighbours, routers and redirects (RFC 4861), and listeners of
-/// version 2 (RFC 3810).
-const LINK_TYPES: [(u8, u8); 2] = [(130, 137), (143, 143)];
+/// ICMPv6 of a link, with the hop limit that it has to have: multicast listeners (RFC 2710 3), routers, neighbours and redirects
+/// (RFC 4861 4), and listeners of version 2 (RFC 3810 5). What a router forwards never has the 255 any more; listeners also have
+/// to speak to groups, which it does not forward within the link's scope.
+const LINK_TYPES: [(u8, u8, u8); 3] = [(1, 130, 132), (255, 133, 137), (1, 143, 143)];
+/// The first octet of a group's address.
+const GROUPS: u8 = 0xff;
+/// No user: what `meta skuid` never is.
+const NOBODY: u32 = u32::MAX;
 /// Pages and names, for the log-in at a captive portal.
 const OPEN: [(u8, u16); 8] =
     [(TCP, 53), (UDP, 53), (TCP, 80), (TCP, 443), (UDP, 443), (TCP, 8080), (TCP, 8443), (TCP, 8880)];
@@ -61,10 +66,9 @@ pub(super) fn put(wall: &Wall) -> Vec<u8> {
         attributes.text(1, TABLE).text(2, CHAIN);
     });
     let mut sets = Sets::anew(&mut batch);
-    let lan = link_local().into_iter().chain(wall.lan.iter().copied());
-    let lan = super::held(&lan.map(|net| (net, true)).collect::<BTreeMap<Net, bool>>());
     if !wall.lan.is_empty() {
-        sets.make(&mut batch, "lan", &lan);
+        let own = super::held(&link_local().map(|net| (net, true)).into());
+        sets.make(&mut batch, "lan", &union(&own, &wall.lan));
     }
     if let Held::Only(ranges) = &wall.held {
         sets.make(&mut batch, "free", &others(ranges));
@@ -75,14 +79,20 @@ pub(super) fn put(wall: &Wall) -> Vec<u8> {
     rule(&mut batch, |rule| rule.meta(META_MARK).equal(&MARK.to_ne_bytes()).verdict(ACCEPT));
     for (ipv6, from, to) in DHCP {
         rule(&mut batch, |rule| {
-            rule.family(ipv6).meta(META_PROTOCOL).equal(&[UDP]);
+            // Only of a socket on this machine: what is forwarded has none, and is nobody's.
+            rule.meta(META_SKUID).not_equal(&NOBODY.to_ne_bytes());
+            rule.family(ipv6).meta(META_L4PROTO).equal(&[UDP]);
             rule.transport(0, 2).equal(&from.to_be_bytes());
             rule.transport(2, 2).equal(&to.to_be_bytes()).verdict(ACCEPT)
         });
     }
-    for (first, last) in LINK_TYPES {
+    for (hops, first, last) in LINK_TYPES {
         rule(&mut batch, |rule| {
-            rule.family(true).meta(META_PROTOCOL).equal(&[ICMPV6]);
+            rule.family(true).payload(1, 7, 1).equal(&[hops]);
+            if hops == 1 {
+                rule.payload(1, 24, 1).equal(&[GROUPS]);
+            }
+            rule.meta(META_L4PROTO).equal(&[ICMPV6]);
             rule.transport(0, 1);
             if first == last { rule.equal(&[first]) } else { rule.between(&[first], &[last]) }.verdict(ACCEPT)
         });
@@ -90,7 +100,7 @@ pub(super) fn put(wall: &Wall) -> Vec<u8> {
     if wall.open {
         for (protocol, port) in OPEN {
             rule(&mut batch, |rule| {
-                rule.meta(META_PROTOCOL).equal(&[protocol]);
+                rule.meta(META_L4PROTO).equal(&[protocol]);
                 rule.transport(2, 2).equal(&port.to_be_bytes()).verdict(ACCEPT)
             });
         }
@@ -236,8 +246,17 @@ impl Rule<'_, '_> {
     }
 
     fn equal(&mut self, value: &[u8]) -> &mut Self {
+        self.compare(0, value)
+    }
+
+    fn not_equal(&mut self, value: &[u8]) -> &mut Self {
+        self.compare(1, value)
+    }
+
+    /// `operator`: `NFT_CMP_*`.
+    fn compare(&mut self, operator: u32, value: &[u8]) -> &mut Self {
         self.expression("cmp", |data| {
-            data.number(1, REGISTER).number(2, 0).nested(3, |constant| {
+            data.number(1, REGISTER).number(2, operator).nested(3, |constant| {
                 constant.octets(1, value);
             });
         })

@@ -1,5 +1,6 @@
 use super::message::head;
 use super::*;
+use crate::plan::Net;
 
 fn wall() -> Wall {
     Wall { device: Some(7), held: Held::All, lan: Vec::new(), open: false }
@@ -81,5 +82,49 @@ proptest::proptest! {
         let mut verdict = message::Verdict::default();
         verdict.read(&octets);
         let _ = verdict.result();
+        message::by_others(&octets, 0, TABLE);
+    }
+}
+
+/// A notice of somebody's, about a table of this family and name.
+fn notice(kind: u16, by: u32, family: u8, name: &[u8]) -> Vec<u8> {
+    let attribute = u16::try_from(4 + name.len()).unwrap();
+    let mut octets = Vec::new();
+    octets.extend([0; 4]);
+    octets.extend(kind.to_ne_bytes());
+    octets.extend([0; 6]);
+    octets.extend(by.to_ne_bytes());
+    octets.extend([family, 0, 0, 0]);
+    octets.extend(attribute.to_ne_bytes());
+    octets.extend(1_u16.to_ne_bytes());
+    octets.extend(name);
+    let length = u32::try_from(octets.len()).unwrap();
+    octets[..4].copy_from_slice(&length.to_ne_bytes());
+    octets.resize(octets.len().next_multiple_of(4), 0);
+    octets
+}
+
+#[test]
+fn a_notice_counts_where_somebody_else_has_changed_our_table() {
+    const DELETED_RULE: u16 = 0xa08;
+    let name = b"ikeep\0";
+    let counts = |notices: &[u8]| message::by_others(notices, 7, TABLE);
+    let others = notice(DELETED_RULE, 8, 1, name);
+    assert!(counts(&others) && counts(&[notice(DELETED_RULE, 7, 1, name), others.clone()].concat()));
+    assert!(
+        counts(&[notice(DELETED_RULE, 8, 1, b"ikeep2\0"), others.clone()].concat()),
+        "behind one that is padded"
+    );
+    for nothing in [
+        notice(DELETED_RULE, 7, 1, name),
+        notice(DELETED_RULE, 8, 2, name),
+        notice(DELETED_RULE, 8, 1, b"ikeep2\0"),
+        notice(DELETED_RULE, 8, 1, b"ikeep"),
+        notice(0xa0f, 8, 1, name),
+        notice(0x208, 8, 1, name),
+        others[..29].to_vec(),
+        Vec::new(),
+    ] {
+        assert!(!counts(&nothing), "{nothing:?}");
     }
 }

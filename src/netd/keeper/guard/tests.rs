@@ -50,7 +50,7 @@ async fn without_its_agent_it_falls_in_time_and_another_agent_of_the_user_takes_
 }
 
 #[tokio::test(start_paused = true)]
-async fn always_stays_without_an_agent_until_somebody_else_comes_or_the_helper_is_stopped() {
+async fn always_stays_longer_without_an_agent_and_falls_when_somebody_else_comes_or_the_helper_is_stopped() {
     let always = Guard { always: true, ..EVERYTHING };
     let mut stage = Stage::new(Recording::default());
     stage.ask(1, 7, Task::Guard(always)).await;
@@ -60,8 +60,12 @@ async fn always_stays_without_an_agent_until_somebody_else_comes_or_the_helper_i
     stage.gone(1).await;
     tokio::select! {
         due = stage.keeper.due() => panic!("{due:?} although it is to stay"),
-        () = sleep(100 * HOLD) => {}
+        () = sleep(99 * HOLD) => {}
     }
+    assert_eq!(stage.wait().await, Due::GuardOver, "not for ever");
+    assert!(!stage.machine.walled.get() && stage.keeper.is_idle());
+    stage.ask(1, 7, Task::Guard(always)).await;
+    stage.gone(1).await;
     stage.machine.said();
     stage.ask(2, 8, Task::Tun(None)).await;
     assert_eq!(stage.machine.said(), ["no guard", "open"], "nobody is locked out by who is gone");
@@ -166,4 +170,59 @@ async fn whoever_is_refused_the_tunnel_takes_no_kill_switch_down() {
         assert_eq!(kind(&stage.ask(2, 8, task).await), Some(RefusalKind::Taken));
     }
     assert!(stage.machine.said().is_empty() && stage.machine.walled.get());
+}
+
+/// The next helper's time begins anew, but it does end.
+#[tokio::test(start_paused = true)]
+async fn always_falls_also_behind_a_helper_that_was_killed() {
+    let mut stage = Stage::new(Recording::default());
+    stage.ask(1, 7, Task::Guard(Guard { always: true, ..EVERYTHING })).await;
+    let walled = stage.machine.walled.clone();
+    let place = stage.killed();
+    let mut stage = Stage::at(Recording { walled: walled.clone(), ..Recording::default() }, place);
+    stage.keeper.begin(None).await;
+    assert!(walled.get());
+    while !stage.keeper.is_idle() {
+        stage.wait().await;
+    }
+    assert!(!walled.get());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_user_gets_no_socket_past_a_kill_switch_or_a_tunnel() {
+    let mut stage = Stage::new(Recording::default());
+    let sockets = || [Task::Udp { ipv6: false }, Task::Tcp { ipv6: true }];
+    let refusals = async |stage: &mut Stage, uid| {
+        let mut refusals = Vec::new();
+        for task in sockets() {
+            refusals.push(kind(&stage.ask(u64::from(uid), uid, task).await));
+        }
+        refusals
+    };
+    let taken = [Some(RefusalKind::Taken); 2];
+    assert_eq!(refusals(&mut stage, 8).await, [None; 2]);
+    stage.ask(7, 7, Task::Guard(EVERYTHING)).await;
+    assert_eq!(refusals(&mut stage, 8).await, taken);
+    assert_eq!(refusals(&mut stage, 7).await, [None; 2], "its own");
+    stage.gone(7).await;
+    assert_eq!(refusals(&mut stage, 8).await, taken, "it is kept for its agent");
+    stage.ask(7, 7, Task::Guard(OFF)).await;
+    stage.ask(7, 7, Task::Tun(None)).await;
+    assert_eq!(refusals(&mut stage, 8).await, taken);
+    stage.ask(7, 7, Task::Revert).await;
+    // One that is always on gives way when its agent is gone: the way to the gateway is asked for first.
+    stage.ask(7, 7, Task::Guard(Guard { always: true, ..EVERYTHING })).await;
+    assert_eq!(refusals(&mut stage, 8).await, taken);
+    stage.gone(7).await;
+    assert_eq!(refusals(&mut stage, 8).await, [None; 2]);
+}
+
+#[tokio::test]
+async fn what_stands_is_told_to_who_asks() {
+    let mut stage = Stage::new(Recording::default());
+    assert_eq!(stage.ask(1, 7, Task::Standing).await, Answer::Standing { guard: OFF, yours: false });
+    stage.ask(1, 7, Task::Guard(EVERYTHING)).await;
+    for (uid, yours) in [(7, true), (8, false)] {
+        assert_eq!(stage.ask(2, uid, Task::Standing).await, Answer::Standing { guard: EVERYTHING, yours });
+    }
 }
