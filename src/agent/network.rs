@@ -3,17 +3,23 @@
 //! One task talks to the helper. It holds on to what was asked for: a helper that ends and starts anew is given the device back
 //! and asked for the same plan.
 
+mod bypass;
+mod guard;
+
+pub(super) use bypass::Bypass;
+
 use super::driver::Sockets;
 use super::helpers::Helpers;
 use crate::ipc::helper::{Applied, Guard, Helper, HelperError};
 use crate::plan::Network;
 use crate::tunnel::tun::Device;
-use std::io;
+use bypass::{Asked, Transport};
+use guard::Again;
+use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpSocket, UdpSocket};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// Sockets of each family that are ready before they are needed: for a roam and the next ones.
@@ -46,48 +52,6 @@ pub(super) enum Report {
     Unguarded(HelperError),
     /// Everything is as before, but for what is told here.
     Released(u64, Vec<String>),
-}
-
-/// Asks for a socket that bypasses the tunnel.
-#[derive(Clone, Debug)]
-pub(super) struct Bypass(mpsc::Sender<Asked>);
-
-/// A socket of this family (true: IPv6), please.
-type Asked = (Transport, bool, oneshot::Sender<OwnedFd>);
-
-#[derive(Clone, Copy, Debug)]
-enum Transport {
-    Udp,
-    Tcp,
-}
-
-impl Bypass {
-    /// A UDP socket, not bound.
-    ///
-    /// # Errors
-    /// There is no helper now, or it refuses.
-    pub(super) async fn open(&self, ipv6: bool) -> io::Result<UdpSocket> {
-        let socket = std::net::UdpSocket::from(self.ask(Transport::Udp, ipv6).await?);
-        socket.set_nonblocking(true)?;
-        UdpSocket::from_std(socket)
-    }
-
-    /// A TCP socket, not bound or connected.
-    ///
-    /// # Errors
-    /// There is no helper now, or it refuses.
-    pub(super) async fn open_tcp(&self, ipv6: bool) -> io::Result<TcpSocket> {
-        let socket = std::net::TcpStream::from(self.ask(Transport::Tcp, ipv6).await?);
-        socket.set_nonblocking(true)?;
-        Ok(TcpSocket::from_std_stream(socket))
-    }
-
-    async fn ask(&self, transport: Transport, ipv6: bool) -> io::Result<OwnedFd> {
-        let gone = || io::Error::other("the helper makes no socket now");
-        let (answer, answered) = oneshot::channel();
-        self.0.send((transport, ipv6, answer)).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())
-    }
 }
 
 /// What is wanted of the machine.
@@ -128,7 +92,9 @@ pub(super) struct Ground {
     /// The kill switch that is wanted; off: none.
     guard: watch::Sender<Guard>,
     /// What has been done, in order.
-    pub(super) reports: mpsc::Receiver<Report>,
+    reports: mpsc::Receiver<Report>,
+    /// What came about the kill switch while something else was waited for.
+    heard: VecDeque<Report>,
     bypass: Bypass,
     /// Ends with this.
     task: JoinHandle<()>,
@@ -167,9 +133,11 @@ impl Ground {
             gap: None,
             open: false,
             unheard: false,
+            again: Again::default(),
         };
         let task = tokio::spawn(keeper.run(helper));
-        let ground = Self { wanted, guard, reports, bypass: Bypass(ask), task };
+        let heard = VecDeque::new();
+        let ground = Self { wanted, guard, reports, heard, bypass: Bypass(ask), task };
         Ok((ground, Sockets::Made { ipv4: ipv4_out, ipv6: ipv6_out }))
     }
 
@@ -194,39 +162,6 @@ impl Ground {
         self.want(What::Gap(gap))
     }
 
-    /// Wants this kill switch, or another one than before. [`Report::Guarded`] or [`Report::Unguarded`] follows, where it is news.
-    pub(super) fn raise(&self, guard: Guard) {
-        self.guard.send_if_modified(|wanted| std::mem::replace(wanted, guard) != guard);
-    }
-
-    /// Wants none, whatever an agent before this one has left.
-    pub(super) fn forget_guard(&self) {
-        self.guard.send_replace(Guard::default());
-    }
-
-    /// Takes the kill switch down and waits for that, within reason: what went wrong, for people.
-    pub(super) async fn lower(&mut self) -> Option<String> {
-        self.guard.send_replace(Guard::default());
-        let lowered = async {
-            loop {
-                match self.reports.recv().await {
-                    Some(Report::Guarded(None)) => return None,
-                    Some(Report::Unguarded(error)) => return Some(error.to_string()),
-                    // What was done before this was asked for.
-                    Some(_) => {}
-                    None => return Some("the task that talks to the helper has ended".to_owned()),
-                }
-            }
-        };
-        let late = |_| {
-            Some(
-                "the kill switch is not down yet: the helper does not answer, see `journalctl -u ikeep-netd`"
-                    .to_owned(),
-            )
-        };
-        tokio::time::timeout(PATIENCE, lowered).await.unwrap_or_else(late)
-    }
-
     fn want(&self, what: What) -> u64 {
         let number = self.wanted.borrow().number + 1;
         self.wanted.send_replace(Wanted { number, what });
@@ -241,6 +176,10 @@ impl Ground {
             loop {
                 match self.reports.recv().await {
                     Some(Report::Released(number, problems)) if number == wanted => return problems,
+                    // It has nothing to do with the tunnel.
+                    Some(report @ (Report::Guarded(_) | Report::Unguarded(_))) => {
+                        self.heard.push_back(report)
+                    }
                     // What was done before this was asked for.
                     Some(_) => {}
                     None => return vec!["the task that talks to the helper has ended".to_owned()],
@@ -278,6 +217,8 @@ struct Keeper {
     open: bool,
     /// The last wish about the kill switch has no answer yet.
     unheard: bool,
+    /// When it is said again, where the answer was no.
+    again: Again,
 }
 
 /// What ended a wait.
@@ -320,6 +261,7 @@ impl Keeper {
             let wake = tokio::select! {
                 biased;
                 Ok(()) = self.guards.changed() => Wake::Guard(*self.guards.borrow_and_update()),
+                () = self.again.due() => Wake::Guard(*self.guards.borrow()),
                 changed = self.wishes.changed() => Wake::Wanted(changed.is_ok()),
                 () = helper.closed() => Wake::Gone,
                 Some(asked) = self.asks.recv() => Wake::Asked(asked),
@@ -337,6 +279,7 @@ impl Keeper {
                         Err(error) => return Err(error),
                     };
                     self.unheard = false;
+                    self.again.heard(matches!(report, Report::Unguarded(_)));
                     drop(self.report.send(report).await);
                 }
                 Wake::Asked((Transport::Tcp, ipv6, answer)) => match helper.tcp(ipv6).await {

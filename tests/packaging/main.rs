@@ -132,6 +132,26 @@ fn the_helpers_units_are_sound() -> Result<()> {
     Ok(())
 }
 
+/// Units stop in the opposite order: at a shutdown the kill switch goes when whoever might send has gone.
+#[test]
+fn the_helper_stops_after_logins_and_the_network() -> Result<()> {
+    let (_, unit) = HELPER[0];
+    let lists = |key: &str, name: &str| {
+        let lists = unit.lines().filter_map(|line| line.strip_prefix(key));
+        lists.flat_map(str::split_whitespace).any(|listed| listed == name)
+    };
+    for name in ["network-pre.target", "network.target", "NetworkManager.service", "systemd-networkd.service"]
+    {
+        ensure!(lists("Before=", name) && !lists("After=", name), "{name}");
+    }
+    // Debian's, where there is one: through it the scopes of logins stop before network.target.
+    if let Ok(logins) = fs::read_to_string("/lib/systemd/system/systemd-user-sessions.service") {
+        let after = logins.lines().filter_map(|line| line.strip_prefix("After="));
+        ensure!(after.flat_map(str::split_whitespace).any(|unit| unit == "network.target"), "{logins}");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_helpers_units_leave_little_open() -> Result<()> {
     // In tenths: 2.5 of 10. It has to be root, in the machine's network, with CAP_NET_ADMIN and netlink.

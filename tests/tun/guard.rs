@@ -4,15 +4,18 @@
 use crate::interop::agent::Running;
 use crate::interop::{BEHIND_GATEWAY, Netns};
 use crate::killed::begin_to_connect;
-use crate::person::said;
+use crate::name_server::NameServer;
+use crate::net::GATEWAY;
+use crate::person::{PASSWORD, Person, said};
 use crate::portal::{self, Hotspot, LOGIN, browse, until_captive};
 use crate::supervised::{Supervised, until};
 use crate::watch::{Sender, Watch};
-use crate::world::{Kind, Options, World, against, pause};
+use crate::world::{Kind, Options, Peer, World, against, pause};
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::net::UdpSocket;
+use std::process::Stdio;
 use std::time::Duration;
 
 /// So long everybody sends.
@@ -187,7 +190,7 @@ fn a_kill_switch_for_the_tunnels_networks_holds_who_is_bound_elsewhere_and_leave
         ensure!(outside(world)?.status.success(), "the network outside is not reached");
         // Somebody has to send for an outage to be noticed soon.
         let mut ping = world.net.laptop.command("ping");
-        let ping = ping.args(["-n", "-q", "-i", "0.2", BEHIND_GATEWAY]).stdout(std::process::Stdio::null());
+        let ping = ping.args(["-n", "-q", "-i", "0.2", BEHIND_GATEWAY]).stdout(Stdio::null());
         let ping = Running(ping.spawn()?);
         let silence = world.net.spoil("drop")?;
         world.until("the outage", |status| status["state"] == "reconnecting")?;
@@ -285,5 +288,53 @@ fn a_login_behind_a_portal_with_a_kill_switch_has_its_gap_before_there_is_a_tunn
         ensure_tight(world, &sender, "behind the portal")?;
         world.disconnect()?;
         ensure_open(world, "disconnected")
+    })
+}
+
+/// The gateway has no address but its name, and the machine's resolver does not pass: the agent's own question does.
+#[test]
+fn a_gateway_known_by_name_is_found_past_a_kill_switch_that_a_failed_login_has_left() -> Result<()> {
+    let test = "a_gateway_known_by_name_is_found_past_a_kill_switch_that_a_failed_login_has_left";
+    against(&[Kind::Embedded], test, Options::default(), |world| {
+        let world: &World = world;
+        let Peer::Embedded(company) = &world.peer else { anyhow::bail!("another gateway") };
+        // It answers with its own address, which is the gateway's.
+        let names = NameServer::start(&world.net.gateway, GATEWAY.parse()?)?;
+        world.net.laptop.own_resolver(&format!("nameserver {GATEWAY}\n"))?;
+        let config = world.person.path("config/ikeep/config.toml");
+        let text = fs::read_to_string(&config)?;
+        let text: Vec<&str> = text.lines().filter(|line| !line.starts_with("address = ")).collect();
+        fs::write(&config, text.join("\n"))?;
+        let (profile, policy) = (world.person.path("always.xml"), "</AutomaticVPNPolicy>");
+        let text = fs::read_to_string(Person::profile())?;
+        let always =
+            text.replace(&format!(">false{policy}"), &format!(">true<AlwaysOn>true</AlwaysOn>{policy}"));
+        ensure!(always != text, "no policy in the profile");
+        fs::write(&profile, always)?;
+        let (profile, ca) = (profile.display().to_string(), company.ca().display().to_string());
+        let connect = |password: &str| {
+            let words =
+                ["connect", "--profile", &profile, "--trust", &ca, "--user", "test", "--password-stdin"];
+            world.person.type_in(&words, password)
+        };
+        let failed = connect("wrong\n")?;
+        ensure!(!failed.status.success(), "{}", said(&failed));
+        let left =
+            world.until("the kill switch that is left", |status| status["kill_switch"]["up"] == true)?;
+        ensure!(left["state"] != "connected" && left["kill_switch"]["always"] == true, "{left:#}");
+        ensure!(!table(&world.net.laptop)?.is_empty());
+        names.asked();
+        let ask = || world.net.laptop.command("getent").args(["ahostsv4", "others.example"]).output();
+        ensure!(!ask()?.status.success() && names.asked().is_empty(), "other programs' questions pass");
+        let output = connect(PASSWORD)?;
+        ensure!(output.status.success(), "{}\n{}", said(&output), table(&world.net.laptop)?);
+        let asked = names.asked();
+        ensure!(asked.iter().any(|name| name == "flexvpn-c8kv.example.com"), "{asked:?}");
+        until_up(world)?;
+        world.ping(BEHIND_GATEWAY, 56)?;
+        println!("after a failed login {asked:?} was asked past the kill switch");
+        world.disconnect()?;
+        ensure!(table(&world.net.laptop)?.is_empty(), "{}", table(&world.net.laptop)?);
+        Ok(())
     })
 }

@@ -1,6 +1,6 @@
 //! A stand-in for the task that talks to the helper: a test sees what is wanted, and says what has been done.
 
-use super::{Bypass, Gap, Ground, REPORTS, Report, Wanted, What};
+use super::{Bypass, Gap, Ground, REPORTS, Report, VecDeque, Wanted, What};
 use crate::ipc::helper::Guard;
 use crate::plan::Network;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ impl Ground {
         let (report, reports) = mpsc::channel(REPORTS);
         let (ask, _) = mpsc::channel(1);
         let task = tokio::spawn(std::future::pending());
-        (Self { wanted, guard, reports, bypass: Bypass(ask), task }, Script { wishes, guards, report })
+        let heard = VecDeque::new();
+        (Self { wanted, guard, reports, heard, bypass: Bypass(ask), task }, Script { wishes, guards, report })
     }
 }
 

@@ -242,3 +242,68 @@ async fn a_gap_ends_with_its_helper() {
     ground.apply(network(1300), None);
     does(&second, Ask::Apply { network: network(1300) }).await;
 }
+
+const EVERYTHING: Guard = Guard { mode: crate::ipc::helper::GuardMode::All, lan: false, always: false };
+
+/// The next request, which has to be about the kill switch, and its answer.
+async fn answers(helper: &Stand, wanted: Guard, answer: Answer) {
+    let asked = helper.next().await.0;
+    assert!(matches!(asked, Ask::Guard { guard } if guard == wanted), "{asked:?}");
+    helper.channel.send(&answer, None).await.unwrap();
+}
+
+fn no() -> Answer {
+    Answer::Refused(Refusal { kind: RefusalKind::Machine, message: "no nftables now".to_owned() })
+}
+
+#[tokio::test]
+async fn a_kill_switch_that_was_refused_is_asked_for_again_until_it_is_up() {
+    let place = Place::new();
+    let (mut ground, _sockets, helper) = ground(&place).await;
+    ground.raise(EVERYTHING);
+    answers(&helper, EVERYTHING, no()).await;
+    assert!(matches!(report(&mut ground).await, Report::Unguarded(_)));
+    answers(&helper, EVERYTHING, Answer::Guarded {}).await;
+    assert!(matches!(report(&mut ground).await, Report::Guarded(Some(EVERYTHING))));
+}
+
+#[tokio::test]
+async fn a_wish_whose_helper_died_is_said_to_the_next_one() {
+    for wanted in [EVERYTHING, Guard::default()] {
+        let place = Place::new();
+        let (mut ground, _sockets, first) = ground(&place).await;
+        if wanted == Guard::default() {
+            ground.raise(EVERYTHING);
+            answers(&first, EVERYTHING, Answer::Guarded {}).await;
+            assert!(matches!(report(&mut ground).await, Report::Guarded(Some(_))));
+            ground.forget_guard();
+        } else {
+            ground.raise(wanted);
+        }
+        // It hears the wish, and dies over it.
+        assert!(matches!(first.next().await.0, Ask::Guard { guard } if guard == wanted));
+        drop(first);
+        let second = place.helper().await;
+        answers(&second, wanted, Answer::Guarded {}).await;
+        assert!(matches!(report(&mut ground).await, Report::Gone(_)));
+        assert!(matches!(report(&mut ground).await, Report::Back));
+        let told = report(&mut ground).await;
+        let expected = Some(wanted).filter(|wanted| *wanted != Guard::default());
+        assert!(matches!(told, Report::Guarded(guard) if guard == expected), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_release_swallows_no_word_about_the_kill_switch() {
+    let place = Place::new();
+    let (mut ground, _sockets, helper) = ground(&place).await;
+    ground.raise(EVERYTHING);
+    let both = async {
+        answers(&helper, EVERYTHING, Answer::Guarded {}).await;
+        assert!(matches!(helper.next().await.0, Ask::Revert {}));
+        helper.channel.send(&Answer::Reverted { problems: Vec::new() }, None).await.unwrap();
+    };
+    let (problems, ()) = tokio::join!(ground.release(), both);
+    assert!(problems.is_empty());
+    assert!(matches!(timeout(LIMIT, ground.next()).await.unwrap(), Some(Report::Guarded(Some(_)))));
+}

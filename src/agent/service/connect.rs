@@ -202,6 +202,8 @@ impl Service {
     /// Starts driver and tunnel; the order follows the first word about the path.
     pub(super) async fn start(&mut self, target: Target, session: Option<Session>) -> Result<(), String> {
         self.idle = None;
+        // A helper has two places for a user. It keeps what stands until this connection says more.
+        self.guard_kept = None;
         self.begin_on_desktop(&target.settings.host_name);
         for note in &target.notes {
             tracing::warn!("{note}");
@@ -268,6 +270,7 @@ impl Service {
 
     pub(super) async fn give_up_login(&mut self) {
         self.say(Kind::Information, "The login was given up: whoever asked for it has gone.");
+        self.guard_given_up(true);
         let (nobody, _) = mpsc::channel(1);
         self.disconnect(nobody).await;
     }

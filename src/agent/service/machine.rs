@@ -19,6 +19,7 @@ impl Service {
                 self.tell_desktop(News::Slept);
                 // Of a sleep that nobody announced it did not hear.
                 self.close_gap("the machine has slept").await;
+                self.raise_guard_awake();
                 if let Some(connection) = &self.connection {
                     connection.command(Command::Resume).await;
                     connection.wake_tunnel();
@@ -32,6 +33,7 @@ impl Service {
                 // Of a connection that a person has just asked for, this only tells where it is.
                 let by_itself = self.connection.as_ref().is_some_and(|connection| connection.restored);
                 self.check_trust(by_itself).await;
+                self.guard_awake().await;
                 self.check_left_trust();
             }
         }

@@ -122,6 +122,8 @@ pub struct Service {
     gaps: u64,
     /// Whether a kill switch is up without a connection.
     guard_left: guard::Left,
+    /// What keeps that one up.
+    guard_kept: Option<guard::Kept>,
     /// A wish that waits for the end of the connection before it.
     next: Option<(Connect, Way)>,
     /// Who waits for the end of the connection.
@@ -150,6 +152,7 @@ enum Wake {
     GroundLate,
     GroundAgain,
     GapOver,
+    GuardAwake,
     Profile,
     LookedUp(Result<Found, String>),
     Probed(Verdict),
@@ -187,6 +190,7 @@ impl Service {
             questions: 0,
             gaps: 0,
             guard_left,
+            guard_kept: None,
             next: None,
             leavers: Vec::new(),
             watchers: Vec::new(),
@@ -207,6 +211,7 @@ impl Service {
         } else {
             service.connect_on_start().await;
         }
+        service.find_left_guard().await;
         service
     }
 
@@ -245,6 +250,7 @@ impl Service {
                 Wake::GroundLate => self.ground_late().await,
                 Wake::GroundAgain => self.ground_again(),
                 Wake::GapOver => self.close_gap("its time is over").await,
+                Wake::GuardAwake => self.guard_awake().await,
                 Wake::Profile => self.profile_changed().await,
                 Wake::LookedUp(result) => self.looked_up(result).await,
                 Wake::Probed(verdict) => self.probed(verdict).await,
@@ -275,6 +281,7 @@ impl Service {
                 Word::Late => Wake::GroundLate,
                 Word::Again => Wake::GroundAgain,
                 Word::GapOver => Wake::GapOver,
+                Word::GuardAwake => Wake::GuardAwake,
                 Word::Profile => Wake::Profile,
                 Word::Output(output) => Wake::Output(output),
             },
@@ -297,7 +304,10 @@ impl Service {
         match request {
             Request::Connect(wishes) => self.connect(&wishes, replies).await,
             Request::Answer(answer) => self.answer(&answer, &replies).await,
-            Request::Disconnect => self.disconnect(replies).await,
+            Request::Disconnect => {
+                self.guard_given_up(false);
+                self.disconnect(replies).await;
+            }
             Request::Reconnect => self.reconnect(replies).await,
             Request::OpenGap { seconds } => self.open_gap(seconds, replies).await,
             Request::CloseGap => self.end_gap(replies).await,

@@ -8,12 +8,11 @@ impl Service {
     /// The picture of `status --json`.
     pub(super) async fn status(&self) -> Value {
         let mut status = self.connection_status().await;
-        let missing = self.senses.missing.borrow();
-        status["missing"] = missing.iter().map(ToString::to_string).collect();
+        status["missing"] = self.senses.missing.borrow().iter().map(ToString::to_string).collect();
         // The driver is ahead: with an SA up there is no portal in the way, whoever has not heard of that yet.
         let up = status["state"] == "connected";
         status["portal"] = if up { Value::Null } else { self.portal_status() };
-        status["kill_switch"] = self.guard_status();
+        status["kill_switch"] = self.guard_status().await;
         status
     }
 

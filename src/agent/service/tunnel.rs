@@ -77,6 +77,8 @@ pub(super) enum Word {
     Again,
     /// The gap was open long enough.
     GapOver,
+    /// The machine has been awake for a while, and the network is still a trusted one.
+    GuardAwake,
     /// The profile says something else than it did, or the same again.
     Profile,
     Output(Option<Output>),
@@ -87,10 +89,10 @@ impl Connection {
     /// plan while the machine is being made so, waits: Connected is not announced before.
     pub(super) async fn next_word(&mut self, keeps: bool) -> Word {
         let waits = keeps || self.laid.is_under_way();
-        let Self { ground, outputs, laid, standing, .. } = self;
+        let Self { ground, outputs, laid, standing, guarding, .. } = self;
         let report = async {
             match ground {
-                Some(ground) => ground.reports.recv().await,
+                Some(ground) => ground.next().await,
                 None => None,
             }
         };
@@ -116,6 +118,7 @@ impl Connection {
             biased;
             Some(report) = report => Word::Ground(report),
             () = gap_over => Word::GapOver,
+            () = guarding.look_again() => Word::GuardAwake,
             () = late => Word::Late,
             () = again => Word::Again,
             Ok(()) = standing.changed() => Word::Profile,
@@ -229,6 +232,7 @@ impl Service {
             Report::Gone(error) => {
                 let text = format!("{error}. What it made stays; the helper is looked for again.");
                 self.say(Kind::Warning, &text);
+                self.guard_unknown(&error);
                 self.close_gap("the helper has ended").await;
                 self.gap_not_closed(&error);
             }
