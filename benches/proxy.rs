@@ -23,6 +23,7 @@ use ikeep::lab::pki::Pki;
 use ikeep::profile::Profile;
 use ikeep::tunnel::Ports;
 use ikeep::tunnel::proxy::Proxy;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -37,6 +38,8 @@ const INSIDE: [u8; 10] = [5, 1, 0, 1, 192, 168, 10, 1, 0, 80];
 /// Octets read in one go, as curl does.
 const CHUNK: usize = 100 << 10;
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Downloads at once.
+const CROWD: usize = 1000;
 
 const SUITES: [(&str, Encr, Option<Integ>); 3] = [
     ("AES-GCM-256", Encr::AesGcm256, None),
@@ -77,6 +80,7 @@ fn main() -> Result<()> {
     println!("{:<34} {:>10} {:>9} {:>14} {:>14}", "what", "Mbit/s", "of plain", "client CPU", "server CPU");
     let plain = plain(length)?;
     plain.row("plain TCP, no tunnel", plain.rate());
+    let mut crowd = None;
     for (name, encr, integ) in SUITES {
         let esp = Algorithms { encr: vec![encr], integ: integ.into_iter().collect(), ..Algorithms::esp() };
         let tunnel = Tunnel::up(&esp)?;
@@ -89,13 +93,77 @@ fn main() -> Result<()> {
         let after = tunnel.cpu()?;
         let (client, server) = (after.0.saturating_sub(before.0), after.1.saturating_sub(before.1));
         Measured { octets: length, time, client, server }.row(&format!("proxy over {name}"), plain.rate());
+        if encr == Encr::AesGcm256 {
+            crowd = Some(Crowd::measure(&tunnel, if quick { 20 } else { CROWD }, quick)?);
+        }
         let losses = tunnel.down()?;
         if losses != Losses::default() {
             println!("{:<34} {losses:?}", "");
         }
     }
     println!("promised: at least 300 Mbit/s with AES-GCM");
+    if let Some(crowd) = crowd {
+        crowd.print();
+    }
     Ok(())
+}
+
+/// Many downloads at once, all over AES-GCM-256 and from the same moment on.
+struct Crowd {
+    octets: Vec<u64>,
+    time: Duration,
+}
+
+impl Crowd {
+    fn measure(tunnel: &Tunnel, flows: usize, quick: bool) -> Result<Self> {
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+        let mut streams = Vec::new();
+        for _ in 0..flows {
+            let stream = connect(tunnel.proxy)?;
+            stream.set_nonblocking(true)?;
+            streams.push(stream);
+        }
+        for stream in &mut streams {
+            write!(stream, "GET /bytes/{} HTTP/1.1\r\nHost: inside\r\n\r\n", 1_u64 << 40)?;
+        }
+        let (mut octets, mut buffer) = (vec![0; flows], vec![0; CHUNK]);
+        let lasts = Duration::from_secs(if quick { 1 } else { 10 });
+        let begun = Instant::now();
+        while begun.elapsed() < lasts {
+            let mut idle = true;
+            for (stream, octets) in streams.iter_mut().zip(&mut octets) {
+                match stream.read(&mut buffer) {
+                    Ok(0) => anyhow::bail!("a download has ended"),
+                    Ok(length) => (*octets, idle) = (*octets + length as u64, false),
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if idle {
+                thread::yield_now();
+            }
+        }
+        let time = begun.elapsed();
+        octets.sort_unstable();
+        Ok(Self { octets, time })
+    }
+
+    fn print(&self) {
+        let count = self.octets.len();
+        let sum: f64 = self.octets.iter().map(|octets| *octets as f64).sum();
+        let squares: f64 = self.octets.iter().map(|octets| (*octets as f64).powi(2)).sum();
+        let share = |at: usize| self.octets.get(at).map_or(0.0, |octets| *octets as f64 * count as f64 / sum);
+        println!(
+            "{count} downloads at once: {:.0} Mbit/s; of an equal share the least has {:.2}, the median {:.2}, the most {:.2}; \
+             Jain's index {:.3}",
+            sum * 8.0 / self.time.as_secs_f64() / 1e6,
+            share(0),
+            share(count / 2),
+            share(count.saturating_sub(1)),
+            sum * sum / (count as f64 * squares)
+        );
+    }
 }
 
 /// CPU time of this thread.

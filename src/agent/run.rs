@@ -10,7 +10,7 @@ use crate::ipc::supervisor::Supervisor;
 use crate::ipc::{BindError, Call, Listener, Request};
 use crate::sense;
 use crate::store::Store;
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use std::io;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,6 +18,8 @@ use tokio::sync::{mpsc, watch};
 
 /// Calls that may wait for the service.
 const CALLS: usize = 32;
+/// Open files and sockets that the agent wants to be able to have.
+const DESCRIPTORS: u64 = 16_384;
 /// So long a desktop may take to take back what it shows of an agent that ends.
 const LAST_NOTE: Duration = Duration::from_millis(200);
 
@@ -39,6 +41,7 @@ pub enum AgentError {
 /// See [`AgentError`].
 pub async fn run(places: Places, ready: impl FnOnce()) -> Result<(), AgentError> {
     keep_secrets_in();
+    take_descriptors();
     let listener = Listener::bind(&places)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(AgentError::Signals)?;
@@ -83,6 +86,17 @@ pub async fn run(places: Places, ready: impl FnOnce()) -> Result<(), AgentError>
     }
     tracing::info!("the agent has ended");
     Ok(())
+}
+
+/// Each client of the proxy has one; the soft limit, 1,024 on most systems, is for programs that use select(2).
+fn take_descriptors() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(DESCRIPTORS, |maximum| maximum.min(DESCRIPTORS));
+    if current.is_some_and(|current| current < wanted)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
+    {
+        tracing::warn!(%error, "the proxy takes fewer connections: no more descriptors");
+    }
 }
 
 /// No core dump and no debugger of the same user gets at what is in memory.

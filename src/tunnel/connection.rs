@@ -122,6 +122,16 @@ impl Connection {
         )
     }
 
+    /// Its connection in the tunnel, as [`Stack::next_touched`] calls it.
+    pub(super) fn flow(&self) -> Option<u64> {
+        self.handle.as_ref().map(Handle::id)
+    }
+
+    /// True where names that were asked for, and datagrams, concern it.
+    pub(super) fn listens(&self) -> bool {
+        matches!(self.stage, Stage::Resolving { .. } | Stage::Datagrams(_))
+    }
+
     /// When [`Connection::step`] is due though nothing happens.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deadline

@@ -34,6 +34,11 @@ impl Link {
         self.outward.pop_front()
     }
 
+    /// True where a socket may send.
+    pub(super) fn has_room(&self) -> bool {
+        self.outward.len() < SENT
+    }
+
     /// True where nothing waits to be taken.
     pub(super) fn is_empty(&self) -> bool {
         self.outward.is_empty()
@@ -50,7 +55,7 @@ impl Device for Link {
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Sender<'_>> {
-        (self.outward.len() < SENT).then_some(Sender(&mut self.outward))
+        self.has_room().then_some(Sender(&mut self.outward))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

@@ -3,6 +3,7 @@
 
 pub mod access;
 mod association;
+mod clients;
 mod connection;
 mod datagrams;
 pub mod greeting;

@@ -2,10 +2,11 @@
 //!
 //! One task owns the clients' sockets and the TCP/IP stack, so octets go from one to the other without a queue between them:
 //! a client that reads slowly leaves them in the stack's receive buffer, which closes the TCP window; a slow tunnel
-//! leaves the send buffer full, and the client's socket is not read.
+//! leaves the send buffer full, and the client's socket is not read. Only those that have something to do are looked at.
 
 use super::Ports;
 use super::access::Access;
+use super::clients::Clients;
 use super::connection::{Connection, Tunnel};
 use super::datagrams::Datagrams;
 use super::resolver::Resolver;
@@ -13,19 +14,17 @@ use super::stack::{Buffers, Stack};
 use crate::crypto::Random;
 use crate::plan::Plan;
 use crate::time::Instant;
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Sleep;
 
 /// Connections through the tunnel at most; more are refused.
-const CONNECTIONS: usize = 256;
+const CONNECTIONS: usize = 4096;
 /// Clients that are being asked what they want, or told that they are refused; more wait in the kernel's queue.
 const VISITORS: usize = 64;
 /// Packets of the tunnel handled in one go.
@@ -77,6 +76,8 @@ pub struct Proxy {
     listener: TcpListener,
     address: SocketAddr,
     admission: Admission,
+    /// [`CONNECTIONS`], and fewer in tests.
+    most: usize,
 }
 
 impl Proxy {
@@ -94,7 +95,7 @@ impl Proxy {
         };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, admission: Admission::default() })
+        Ok(Self { listener, address, admission: Admission::default(), most: CONNECTIONS })
     }
 
     /// Lets in so much; without it everybody, to where the gateway's routes lead.
@@ -120,12 +121,13 @@ impl Proxy {
             stack,
             resolver,
             datagrams: Datagrams::default(),
+            most: self.most,
             access: self.admission.access.map(Arc::new),
             everything: self.admission.everything,
             plan: None,
             addresses: Vec::new(),
             plan_ended: false,
-            connections: Vec::new(),
+            clients: Clients::default(),
             accept_at: None,
             timer: None,
         };
@@ -154,6 +156,8 @@ struct Server<N> {
     stack: Stack,
     resolver: Resolver,
     datagrams: Datagrams,
+    /// Connections at most.
+    most: usize,
     access: Option<Arc<Access>>,
     everything: bool,
     plan: Option<Plan>,
@@ -161,7 +165,7 @@ struct Server<N> {
     addresses: Vec<IpAddr>,
     /// Nobody will send a plan any more.
     plan_ended: bool,
-    connections: Vec<Connection>,
+    clients: Clients,
     /// The kernel had no descriptor: clients wait until then.
     accept_at: Option<Instant>,
     /// The runtime's timer and the deadline it was set for.
@@ -174,15 +178,15 @@ impl<N: Fn() -> Instant> Server<N> {
         let now = (self.now)();
         let stuck = self.has_transmit();
         self.arm(now, stuck);
-        let visitors = self.connections.len() < CONNECTIONS + VISITORS && self.accept_at.is_none();
-        let Self { listener, ports, stack, datagrams, connections, timer, plan_ended, .. } = self;
+        let visitors = self.clients.len() < self.most + VISITORS && self.accept_at.is_none();
+        let Self { listener, ports, clients, timer, plan_ended, .. } = self;
         let wake = tokio::select! {
             biased;
             packet = ports.inward.recv() => packet.map_or(Wake::End, Wake::Packet),
             changed = ports.plan.changed(), if !*plan_ended => Wake::Plan(changed.is_ok()),
             // The driver has taken something: there is room again.
             room = ports.outward.reserve(), if stuck => if room.is_ok() { Wake::Ready } else { Wake::End },
-            () = ready(connections, stack, datagrams) => Wake::Ready,
+            () = clients.ready() => Wake::Ready,
             client = listener.accept(), if visitors => Wake::Client(client.map(|(client, _)| client)),
             () = elapsed(timer) => Wake::Time,
         };
@@ -193,7 +197,7 @@ impl<N: Fn() -> Instant> Server<N> {
             Wake::Plan(false) => self.plan_ended = true,
             Wake::Ready => {}
             Wake::Client(Ok(client)) => {
-                self.connections.push(Connection::new(client, self.access.clone(), now));
+                self.clients.add(Connection::new(client, self.access.clone(), now));
             }
             Wake::Client(Err(error)) => {
                 tracing::warn!(%error, "the proxy cannot take a client");
@@ -211,8 +215,7 @@ impl<N: Fn() -> Instant> Server<N> {
         // While frames wait for the driver, the stack would want to be polled for ever.
         let stack = if stuck { None } else { self.stack.poll_timeout(now) };
         let resolver = if stuck { None } else { self.resolver.poll_timeout(now) };
-        let connections = self.connections.iter().filter_map(Connection::deadline).min();
-        let deadline = [stack, resolver, connections, self.accept_at].into_iter().flatten().min();
+        let deadline = [stack, resolver, self.clients.deadline(), self.accept_at].into_iter().flatten().min();
         let Some(deadline) = deadline else {
             self.timer = None;
             return;
@@ -233,22 +236,26 @@ impl<N: Fn() -> Instant> Server<N> {
             let Ok(packet) = self.ports.inward.try_recv() else { break };
             self.deliver(now, packet);
         }
+        if self.resolver.poll_timeout(now).is_some_and(|at| at <= now) {
+            // A question may be given up.
+            self.clients.tell_listening();
+        }
         // Addresses that are gone and timers that are due come first, so that connections see what became of them.
         self.send(now);
-        let open = self.connections.iter().filter(|connection| connection.is_open()).count();
+        while let Some(flow) = self.stack.next_touched() {
+            self.clients.touch(flow);
+        }
+        self.clients.ring(now);
         let mut tunnel = Tunnel {
             stack: &mut self.stack,
             resolver: &mut self.resolver,
             datagrams: &mut self.datagrams,
             plan: self.plan.as_ref(),
             everything: self.everything,
-            room: CONNECTIONS.saturating_sub(open),
+            room: self.most.saturating_sub(self.clients.open()),
             now,
         };
-        for connection in &mut self.connections {
-            connection.step(&mut tunnel);
-        }
-        self.connections.retain(|connection| !connection.is_over());
+        self.clients.serve(&mut tunnel);
         self.send(now);
     }
 
@@ -285,9 +292,11 @@ impl<N: Fn() -> Instant> Server<N> {
 
     fn deliver(&mut self, now: Instant, packet: Vec<u8>) {
         if self.datagrams.receive(&self.addresses, &packet) {
+            self.clients.tell_listening();
             return;
         }
         if Resolver::wants(&packet) {
+            self.clients.tell_listening();
             self.resolver.receive(now, packet);
         } else {
             self.stack.receive(now, packet);
@@ -298,16 +307,6 @@ impl<N: Fn() -> Instant> Server<N> {
     fn has_transmit(&self) -> bool {
         self.stack.has_transmit() || self.resolver.has_transmit() || self.datagrams.has_transmit()
     }
-}
-
-/// Waits until one of the clients' sockets has something to do. It borrows the stack alone, since that cannot be shared among
-/// threads.
-async fn ready(connections: &[Connection], stack: &mut Stack, datagrams: &Datagrams) {
-    poll_fn(move |context| {
-        let ready = connections.iter().filter(|one| one.poll_ready(context, stack, datagrams)).count();
-        if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }
 
 async fn elapsed(timer: &mut Option<(Instant, Pin<Box<Sleep>>)>) {

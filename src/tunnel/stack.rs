@@ -1,13 +1,19 @@
 //! A TCP/IP stack without IO: packets in, packets out, time as an argument.
 //!
 //! The proxy has one for the connections it opens, the network behind the embedded gateway has one for those it accepts. It
-//! never gives a connection up because nobody answers: how long an outage may last is for its owner to say.
+//! never gives a connection up because nobody answers: how long an outage may last is for its owner to say. What a packet
+//! costs does not depend on how many connections there are: [`flows`].
+
+mod flows;
+mod listener;
 
 use super::link::Link;
 use crate::crypto::Random;
 use crate::time::Instant;
-use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
-use smoltcp::socket::{Socket, tcp};
+use flows::{Flows, ends, share};
+use listener::Listener;
+use smoltcp::iface::{Config, Interface, PollResult, SocketSet};
+use smoltcp::socket::tcp;
 use smoltcp::time::Instant as StackInstant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv6Address};
 use std::collections::VecDeque;
@@ -21,16 +27,12 @@ const DRAWS: u32 = 64;
 /// A connection whose owner has let go of it has so long to deliver the rest.
 const ORPHAN: Duration = Duration::from_secs(600);
 /// Connections without an owner that are kept at most; the oldest go first.
-const ORPHANS: usize = 64;
-/// A client that began to connect has so long to finish.
-const HANDSHAKE: Duration = Duration::from_secs(30);
-/// Half-open connections at most, beside those that the owner allowed.
-const HALF_OPEN: usize = 32;
+const ORPHANS: usize = 1024;
 /// What is not acknowledged is sent again after this long at the latest (RFC 6298 lets it grow to a minute): after an outage
 /// the wait for it is what a person notices. Linux has `tcp_rto_max_ms` for the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// Octets of buffer for each connection.
+/// Octets of buffer for each connection at most; where there are many, those that come later have less.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Buffers {
     /// What the peer may send before it is read: the receive window.
@@ -41,7 +43,14 @@ pub struct Buffers {
 
 /// A connection. Whoever has it lets go of it with [`Stack::release`]; it belongs to the stack that made it.
 #[derive(PartialEq, Eq, Debug)]
-pub struct Handle(SocketHandle);
+pub struct Handle(u64);
+
+impl Handle {
+    /// What [`Stack::next_touched`] calls it.
+    pub fn id(&self) -> u64 {
+        self.0
+    }
+}
 
 /// How far a connection is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,33 +91,17 @@ pub enum ConnectError {
 /// See the module.
 pub struct Stack {
     interface: Interface,
-    sockets: SocketSet<'static>,
+    flows: Flows,
+    /// For packets that are no connection's.
+    nobody: SocketSet<'static>,
     link: Link,
     random: Box<dyn Random>,
     buffers: Buffers,
     listeners: Vec<Listener>,
-    /// Connections that nobody owns any more and how long they may stay, oldest first.
-    orphans: VecDeque<(Instant, SocketHandle)>,
-    /// To be closed once everything is acknowledged.
-    closing: Vec<SocketHandle>,
-    /// So much is the clock of the interface ahead: it was put forward where its next timer was further away than
-    /// [`LONGEST_WAIT`].
-    ahead: Duration,
-}
-
-/// A port that takes connections.
-struct Listener {
-    port: u16,
-    /// Connections at most.
-    limit: usize,
-    /// The one that the next SYN takes.
-    spare: Option<SocketHandle>,
-    /// Between SYN and ACK, and until when.
-    half_open: Vec<(Instant, SocketHandle)>,
-    /// Nobody has taken them yet.
-    ready: VecDeque<SocketHandle>,
-    /// Ready or taken, and not released.
-    taken: Vec<SocketHandle>,
+    /// Connections that nobody owns any more and how long they may stay, oldest first; some of them are gone.
+    orphans: VecDeque<(Instant, u64)>,
+    /// Those of them that are not.
+    orphaned: usize,
 }
 
 impl Stack {
@@ -118,14 +111,14 @@ impl Stack {
         let interface = interface(&mut link, random.u64());
         Self {
             interface,
-            sockets: SocketSet::new(Vec::new()),
+            flows: Flows::default(),
+            nobody: SocketSet::new(Vec::new()),
             link,
             random,
             buffers,
             listeners: Vec::new(),
             orphans: VecDeque::new(),
-            closing: Vec::new(),
-            ahead: Duration::ZERO,
+            orphaned: 0,
         }
     }
 
@@ -144,26 +137,98 @@ impl Stack {
     /// [`Stack::poll`].
     pub fn set_addresses(&mut self, addresses: &[IpAddr]) {
         set_addresses(&mut self.interface, addresses);
+        self.flows.touch_all();
     }
 
     /// Takes an inner packet.
     pub fn receive(&mut self, now: Instant, packet: Vec<u8>) {
+        let found = match ends(&packet) {
+            Some(ends) => match self.flows.find(ends) {
+                Some(key) => Some(key),
+                None => match self.listeners.iter().find(|listener| listener.port == ends.0.port()) {
+                    Some(listener) if listener.is_busy() => return,
+                    Some(listener) => listener.spare,
+                    None => None,
+                },
+            },
+            None => None,
+        };
         self.link.put(packet);
-        let time = stack_time(now + self.ahead);
-        self.interface.poll_ingress_single(time, &mut self.link, &mut self.sockets);
-        self.tend_listeners(now);
+        let Some((key, flow)) = found.and_then(|key| Some((key, self.flows.get_mut(key)?))) else {
+            self.interface.poll_ingress_single(stack_time(now), &mut self.link, &mut self.nobody);
+            return;
+        };
+        let time = stack_time(now + flow.ahead);
+        self.interface.poll_ingress_single(time, &mut self.link, &mut flow.sockets);
+        let opening = flow.opening;
+        self.flows.touch(key);
+        self.flows.wake(key);
+        if opening {
+            let ends = self.ends(key).filter(|_| !self.flows.is_named(key));
+            if let Some(ends) = ends {
+                self.flows.name(key, ends, None);
+            }
+            self.tend_listeners(now);
+        }
     }
 
     /// Does what is due, and lets connections send until 64 frames wait in [`Stack::poll_transmit`].
     pub fn poll(&mut self, now: Instant) {
-        self.close_the_done();
-        let time = stack_time(now + self.ahead);
-        while self.interface.poll_egress(time, &mut self.link, &mut self.sockets) != PollResult::None {}
-        self.tend_listeners(now);
-        self.bury(now);
-        if let Some(at) = poll_at(&mut self.interface, &self.sockets, now + self.ahead) {
-            self.ahead = self.ahead + at.since(now + self.ahead).saturating_sub(LONGEST_WAIT);
+        self.flows.ring(now);
+        while self.link.has_room() {
+            let Some(key) = self.flows.next_due() else { break };
+            self.send(now, key);
         }
+        if self.listeners.iter().any(|listener| listener.timer().is_some_and(|until| until <= now)) {
+            self.tend_listeners(now);
+        }
+        while let Some((until, key)) = self.orphans.front().copied() {
+            if until > now && self.flows.get(key).is_some() {
+                break;
+            }
+            self.orphans.pop_front();
+            self.bury(key);
+        }
+    }
+
+    /// Lets one connection send one packet. Where it has none, its timer is set.
+    fn send(&mut self, now: Instant, key: u64) {
+        let Some(flow) = self.flows.get_mut(key) else { return };
+        if flow.closing {
+            let socket = flow.socket_mut();
+            if socket.state() != tcp::State::CloseWait || socket.send_queue() == 0 {
+                socket.close();
+                flow.closing = false;
+            }
+        }
+        let own = now + flow.ahead;
+        let sent = self.interface.poll_egress(stack_time(own), &mut self.link, &mut flow.sockets);
+        if sent != PollResult::None {
+            self.flows.wake(key);
+            return;
+        }
+        // With an endpoint left a reset is still to be sent.
+        let (socket, orphan) = (flow.socket(), flow.orphan);
+        if socket.state() == tcp::State::Closed && socket.remote_endpoint().is_none() {
+            // Its address may be gone.
+            self.flows.touch(key);
+            if orphan {
+                self.bury(key);
+            }
+            return;
+        }
+        let at = poll_at(&mut self.interface, &flow.sockets, own);
+        if let Some(at) = at {
+            flow.ahead += at.since(own).saturating_sub(LONGEST_WAIT);
+        }
+        let at = at.map(|at| at - flow.ahead);
+        self.flows.set_timer(key, at);
+    }
+
+    /// The next connection to which something has happened since it was last named here: octets, room for octets, a change of
+    /// its stage. [`Handle::id`] says which it is.
+    pub fn next_touched(&mut self) -> Option<u64> {
+        self.flows.next_touched()
     }
 
     /// The next frame: [`crate::esp::HEADROOM`] free octets, then an IP packet.
@@ -177,12 +242,11 @@ impl Stack {
     }
 
     /// When to call [`Stack::poll`] next; `now` or earlier: at once.
-    pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
-        let timer = poll_at(&mut self.interface, &self.sockets, now + self.ahead).map(|at| at - self.ahead);
-        let half_open =
-            self.listeners.iter().flat_map(|listener| &listener.half_open).map(|(until, _)| *until);
-        let orphans = self.orphans.iter().map(|(until, _)| *until);
-        timer.into_iter().chain(half_open).chain(orphans).min()
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let due = self.flows.is_due().then_some(now);
+        let half_open = self.listeners.iter().filter_map(Listener::timer);
+        let orphans = self.orphans.front().map(|(until, _)| *until);
+        [due, self.flows.timer(), orphans].into_iter().flatten().chain(half_open).min()
     }
 
     /// Begins a connection.
@@ -197,23 +261,19 @@ impl Stack {
             return Err(ConnectError::NoDestination(to));
         }
         let port = self.free_port().ok_or(ConnectError::NoPort)?;
-        let mut socket = new_socket(self.buffers);
+        let mut socket = new_socket(share(self.buffers, self.flows.len()));
         socket
             .connect(self.interface.context(), to, (own, port))
             .map_err(|_| ConnectError::NoDestination(to))?;
-        Ok(Handle(self.sockets.add(socket)))
+        let key = self.flows.add(socket);
+        self.flows.name(key, (SocketAddr::new(own.into(), port), to), Some(port));
+        self.flows.wake(key);
+        Ok(Handle(key))
     }
 
     /// Takes connections to `port` of any of our addresses, so many at the same time; more are refused.
     pub fn listen(&mut self, port: u16, limit: usize) {
-        self.listeners.push(Listener {
-            port,
-            limit,
-            spare: None,
-            half_open: Vec::new(),
-            ready: VecDeque::new(),
-            taken: Vec::new(),
-        });
+        self.listeners.push(Listener::new(self.listeners.len(), port, limit));
         // Without half-open connections the time does not matter.
         self.tend_listeners(Instant::default());
     }
@@ -225,36 +285,36 @@ impl Stack {
 
     /// How far it is.
     pub fn stage(&self, handle: &Handle) -> Stage {
-        match self.socket(handle).state() {
-            tcp::State::SynSent | tcp::State::SynReceived => Stage::Connecting,
-            tcp::State::Closed | tcp::State::Listen => Stage::Closed,
-            _ => Stage::Open,
+        match self.socket(handle).map(tcp::Socket::state) {
+            Some(tcp::State::SynSent | tcp::State::SynReceived) => Stage::Connecting,
+            None | Some(tcp::State::Closed | tcp::State::Listen) => Stage::Closed,
+            Some(_) => Stage::Open,
         }
     }
 
     /// Our end, while there is a connection.
     pub fn local(&self, handle: &Handle) -> Option<SocketAddr> {
-        self.socket(handle).local_endpoint().map(Into::into)
+        self.socket(handle)?.local_endpoint().map(Into::into)
     }
 
     /// The peer's end, while there is a connection.
     pub fn remote(&self, handle: &Handle) -> Option<SocketAddr> {
-        self.socket(handle).remote_endpoint().map(Into::into)
+        self.socket(handle)?.remote_endpoint().map(Into::into)
     }
 
     /// True where octets can be handed to [`Stack::send_with`] now.
     pub fn can_send(&self, handle: &Handle) -> bool {
-        self.socket(handle).can_send()
+        self.socket(handle).is_some_and(tcp::Socket::can_send)
     }
 
     /// True where our side is open, be there room or not.
     pub fn may_send(&self, handle: &Handle) -> bool {
-        self.socket(handle).may_send()
+        self.socket(handle).is_some_and(tcp::Socket::may_send)
     }
 
     /// `fill` writes into the free part of the send buffer that lies in one piece and says how much; the same is returned.
     pub fn send_with(&mut self, handle: &Handle, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
-        let socket = self.socket_mut(handle);
+        let Some(socket) = self.socket_mut(handle) else { return 0 };
         let sent = socket.send(|room| {
             let filled = fill(room).min(room.len());
             (filled, filled)
@@ -264,18 +324,18 @@ impl Stack {
 
     /// Octets that wait to be sent or acknowledged.
     pub fn unsent(&self, handle: &Handle) -> usize {
-        self.socket(handle).send_queue()
+        self.socket(handle).map_or(0, tcp::Socket::send_queue)
     }
 
     /// Octets that came and were not read.
     pub fn unread(&self, handle: &Handle) -> usize {
-        self.socket(handle).recv_queue()
+        self.socket(handle).map_or(0, tcp::Socket::recv_queue)
     }
 
     /// `read` takes from the front of what came, as far as it lies in one piece, and says how much it took; the same is
     /// returned. What it leaves comes again.
     pub fn receive_with(&mut self, handle: &Handle, read: impl FnOnce(&[u8]) -> usize) -> usize {
-        let socket = self.socket_mut(handle);
+        let Some(socket) = self.socket_mut(handle) else { return 0 };
         let taken = socket.recv(|octets| {
             let taken = read(octets).min(octets.len());
             (taken, taken)
@@ -285,7 +345,8 @@ impl Stack {
 
     /// What may still come on a connection that is, or was, open.
     pub fn inward(&mut self, handle: &Handle) -> Inward {
-        match self.socket_mut(handle).recv(|_| (0, ())) {
+        let Some(flow) = self.flows.get_mut(handle.0) else { return Inward::Aborted };
+        match flow.socket_mut().recv(|_| (0, ())) {
             Ok(()) => Inward::Open,
             Err(tcp::RecvError::Finished) => Inward::Finished,
             Err(tcp::RecvError::InvalidState) => Inward::Aborted,
@@ -294,74 +355,62 @@ impl Stack {
 
     /// Nothing more will be sent: FIN follows what waits. Receiving goes on.
     pub fn close(&mut self, handle: &Handle) {
-        let socket = self.socket_mut(handle);
+        self.flows.wake(handle.0);
+        let Some(flow) = self.flows.get_mut(handle.0) else { return };
+        let socket = flow.socket_mut();
         // In LAST-ACK smoltcp does not hear that a window which was closed is open again.
         if socket.state() == tcp::State::CloseWait && socket.send_queue() > 0 {
-            self.closing.push(handle.0);
+            flow.closing = true;
         } else {
             socket.close();
         }
     }
 
-    fn close_the_done(&mut self) {
-        let sockets = &mut self.sockets;
-        self.closing.retain(|handle| {
-            let socket = sockets.get_mut::<tcp::Socket<'_>>(*handle);
-            let waits = socket.state() == tcp::State::CloseWait && socket.send_queue() > 0;
-            if !waits {
-                socket.close();
-            }
-            waits
-        });
-    }
-
     /// Resets the connection.
     pub fn abort(&mut self, handle: &Handle) {
-        self.socket_mut(handle).abort();
+        self.flows.wake(handle.0);
+        if let Some(flow) = self.flows.get_mut(handle.0) {
+            flow.socket_mut().abort();
+        }
     }
 
     /// Lets go of a connection. Where both sides have closed, the rest is still delivered (ten minutes at most); else it is
     /// reset.
     pub fn release(&mut self, now: Instant, handle: Handle) {
         let Handle(own) = handle;
-        let socket = self.sockets.get_mut::<tcp::Socket<'_>>(own);
+        self.flows.wake(own);
+        let Some(flow) = self.flows.get_mut(own) else { return };
+        flow.orphan = true;
+        let (listener, closing) = (flow.listener, flow.closing);
+        let socket = flow.socket_mut();
         let opening = matches!(socket.state(), tcp::State::SynSent | tcp::State::SynReceived);
-        let closing = self.closing.contains(&own);
         if opening || socket.may_recv() || socket.may_send() && !closing {
             socket.abort();
         }
         self.orphans.push_back((now + ORPHAN, own));
-        if self.orphans.len() > ORPHANS
+        self.orphaned += 1;
+        while self.orphaned > ORPHANS
             && let Some((_, oldest)) = self.orphans.pop_front()
         {
-            self.closing.retain(|closing| *closing != oldest);
-            self.sockets.remove(oldest);
+            self.bury(oldest);
         }
-        for listener in &mut self.listeners {
-            listener.taken.retain(|taken| *taken != own);
+        if let Some(listener) = listener.and_then(|index| self.listeners.get_mut(index)) {
+            listener.taken = listener.taken.saturating_sub(1);
+            self.tend_listeners(now);
         }
-        self.tend_listeners(now);
     }
 
-    /// Removes the dead among those that nobody owns.
-    fn bury(&mut self, now: Instant) {
-        let Self { sockets, closing, .. } = self;
-        self.orphans.retain(|(until, handle)| {
-            let socket = sockets.get::<tcp::Socket<'_>>(*handle);
-            // With an endpoint left a reset is still to be sent.
-            let closed = socket.state() == tcp::State::Closed && socket.remote_endpoint().is_none();
-            let dead = closed || *until <= now;
-            if dead {
-                closing.retain(|closing| closing != handle);
-                sockets.remove(*handle);
-            }
-            !dead
-        });
+    /// Nothing is left of one that nobody owns.
+    fn bury(&mut self, key: u64) {
+        if self.flows.get(key).is_some() {
+            self.orphaned = self.orphaned.saturating_sub(1);
+            self.flows.remove(key);
+        }
     }
 
     fn tend_listeners(&mut self, now: Instant) {
         for listener in &mut self.listeners {
-            listener.tend(now, &mut self.sockets, self.buffers);
+            listener.tend(now, &mut self.flows, self.buffers);
         }
     }
 
@@ -372,62 +421,28 @@ impl Stack {
 
     /// A local port that no connection has.
     fn free_port(&mut self) -> Option<u16> {
-        for _ in 0..DRAWS {
+        (0..DRAWS).find_map(|_| {
             let offset = u16::try_from(self.random.below(PORTS.len() as u64)).unwrap_or_default();
             let port = PORTS.start + offset;
-            let is_free = self.sockets.iter().all(|(_, socket)| match socket {
-                Socket::Tcp(socket) => socket.local_endpoint().is_none_or(|local| local.port != port),
-                _ => true,
-            });
-            if is_free {
-                return Some(port);
-            }
-        }
-        None
+            self.flows.is_free(port).then_some(port)
+        })
     }
 
-    fn socket(&self, handle: &Handle) -> &tcp::Socket<'static> {
-        self.sockets.get(handle.0)
+    /// Both ends of a connection.
+    fn ends(&self, key: u64) -> Option<flows::Ends> {
+        let socket = self.flows.get(key)?.socket();
+        Some((socket.local_endpoint()?.into(), socket.remote_endpoint()?.into()))
     }
 
-    fn socket_mut(&mut self, handle: &Handle) -> &mut tcp::Socket<'static> {
-        self.sockets.get_mut(handle.0)
+    /// Its socket; `None`: it is none of this stack's.
+    fn socket(&self, handle: &Handle) -> Option<&tcp::Socket<'static>> {
+        self.flows.get(handle.0).map(flows::Flow::socket)
     }
-}
 
-impl Listener {
-    /// Sorts connections by how far they are, and has a spare one as long as more are wanted.
-    fn tend(&mut self, now: Instant, sockets: &mut SocketSet<'static>, buffers: Buffers) {
-        if let Some(spare) = self.spare
-            && sockets.get::<tcp::Socket<'_>>(spare).state() != tcp::State::Listen
-        {
-            self.half_open.push((now + HANDSHAKE, spare));
-            self.spare = None;
-        }
-        let Self { half_open, ready, taken, .. } = self;
-        half_open.retain(|(until, handle)| {
-            match sockets.get::<tcp::Socket<'_>>(*handle).state() {
-                tcp::State::SynReceived if now < *until => return true,
-                tcp::State::SynReceived | tcp::State::Listen | tcp::State::Closed => {
-                    sockets.remove(*handle);
-                }
-                _ => {
-                    ready.push_back(*handle);
-                    taken.push(*handle);
-                }
-            }
-            false
-        });
-        let more = self.taken.len() < self.limit && self.half_open.len() < HALF_OPEN;
-        if more && self.spare.is_none() {
-            let mut socket = new_socket(buffers);
-            // The port is not 0 and the socket is new.
-            if socket.listen(self.port).is_ok() {
-                self.spare = Some(sockets.add(socket));
-            }
-        } else if !more && let Some(spare) = self.spare.take() {
-            sockets.remove(spare);
-        }
+    /// The same to be changed, after which it may have something to send.
+    fn socket_mut(&mut self, handle: &Handle) -> Option<&mut tcp::Socket<'static>> {
+        self.flows.wake(handle.0);
+        self.flows.get_mut(handle.0).map(flows::Flow::socket_mut)
     }
 }
 

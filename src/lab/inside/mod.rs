@@ -17,13 +17,13 @@ use crate::plan::Net;
 use crate::time::Instant;
 use crate::tunnel::stack::{Buffers, Handle, Inward, Stack, Stage};
 use http::Conversation;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
 const HTTP_PORT: u16 = 80;
 /// Connections at the same time; more are refused.
-const CONNECTIONS: usize = 256;
+const CONNECTIONS: usize = 8192;
 /// A connection on which nothing moves is given up after this long.
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 /// After the last answer the client has so long to close.
@@ -41,7 +41,9 @@ pub struct Inside {
     /// What the DNS responder knows.
     names: Vec<(String, IpAddr)>,
     stack: Stack,
-    clients: Vec<Client>,
+    clients: BTreeMap<u64, Client>,
+    /// No client is given up before.
+    patient_until: Option<Instant>,
     answers: VecDeque<Vec<u8>>,
 }
 
@@ -63,7 +65,14 @@ impl Inside {
         stack.listen(HTTP_PORT, CONNECTIONS);
         let first = networks.first().map(first_host);
         let names = first.map(|host| (NAME.to_owned(), host)).into_iter().collect();
-        Self { networks, names, stack, clients: Vec::new(), answers: VecDeque::new() }
+        Self {
+            networks,
+            names,
+            stack,
+            clients: BTreeMap::new(),
+            patient_until: None,
+            answers: VecDeque::new(),
+        }
     }
 
     /// A further name of the DNS responder.
@@ -89,19 +98,34 @@ impl Inside {
     /// Serves what can be served now; then [`Inside::poll_transmit`] until it has nothing more.
     pub fn poll(&mut self, now: Instant) {
         self.stack.poll(now);
+        let mut due = Vec::new();
         while let Some(handle) = self.stack.accept() {
-            let conversation = Conversation::new();
-            self.clients.push(Client { handle, conversation, closed: false, until: now + PATIENCE });
+            let (id, conversation, until) = (handle.id(), Conversation::new(), now + PATIENCE);
+            self.clients.insert(id, Client { handle, conversation, closed: false, until });
+            self.patient_until.get_or_insert(until);
+            due.push(id);
         }
-        let Self { stack, clients, .. } = self;
-        for mut client in std::mem::take(clients) {
-            if client.serve(now, stack) {
-                clients.push(client);
-            } else {
-                stack.release(now, client.handle);
-            }
+        due.extend(std::iter::from_fn(|| self.stack.next_touched()));
+        if self.patient_until.is_some_and(|until| until <= now) {
+            due.extend(self.clients.keys());
+        }
+        for id in due {
+            self.serve(now, id);
+        }
+        if self.patient_until.is_some_and(|until| until <= now) {
+            self.patient_until = self.clients.values().map(|client| client.until).min();
         }
         self.stack.poll(now);
+    }
+
+    fn serve(&mut self, now: Instant, id: u64) {
+        let Some(mut client) = self.clients.remove(&id) else { return };
+        if client.serve(now, &mut self.stack) {
+            self.patient_until = self.patient_until.map(|until| until.min(client.until));
+            self.clients.insert(id, client);
+        } else {
+            self.stack.release(now, client.handle);
+        }
     }
 
     /// The next IP packet for a client. After the last one [`Inside::poll`] may have more.
@@ -114,9 +138,8 @@ impl Inside {
     }
 
     /// When [`Inside::poll`] is due.
-    pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
-        let clients = self.clients.iter().map(|client| client.until).min();
-        [self.stack.poll_timeout(now), clients].into_iter().flatten().min()
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        [self.stack.poll_timeout(now), self.patient_until].into_iter().flatten().min()
     }
 }
 

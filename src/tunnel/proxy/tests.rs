@@ -6,6 +6,7 @@ use crate::esp::inner::{Udp, parse_udp, udp};
 use crate::plan::Net;
 use crate::tunnel::stack::{Handle, Inward, Stage};
 use crate::tunnel::testing::{Seeded, ip, octets};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -76,8 +77,12 @@ async fn stand(plan: Option<Plan>, far: Far) -> Stand {
 }
 
 async fn stand_for(plan: Option<Plan>, far: Far, admission: Admission) -> Stand {
+    stand_of(plan, far, |proxy| proxy.with(admission)).await
+}
+
+async fn stand_of(plan: Option<Plan>, far: Far, change: impl FnOnce(Proxy) -> Proxy) -> Stand {
     let clock = Clock::default();
-    let proxy = Proxy::bind("127.0.0.1:0".parse().unwrap()).await.unwrap().with(admission);
+    let proxy = change(Proxy::bind("127.0.0.1:0".parse().unwrap()).await.unwrap());
     let address = proxy.local_addr();
     let (outward, from_proxy) = mpsc::channel(512);
     let (to_proxy, inward) = mpsc::channel(512);
@@ -93,8 +98,8 @@ async fn stand_for(plan: Option<Plan>, far: Far, admission: Admission) -> Stand 
 async fn behind(mut from: mpsc::Receiver<Vec<u8>>, to: mpsc::Sender<Vec<u8>>, far: Far, clock: Clock) {
     let mut stack = Stack::new(Seeded::boxed(2), BUFFERS);
     stack.own_everything();
-    stack.listen(80, 1000);
-    let mut connections: Vec<(Handle, u64)> = Vec::new();
+    stack.listen(80, 5000);
+    let mut connections: BTreeMap<u64, (Handle, u64)> = BTreeMap::new();
     loop {
         let now = clock.now();
         let left = stack.poll_timeout(now).map_or(PATIENCE, |at| at.since(now));
@@ -116,9 +121,15 @@ async fn behind(mut from: mpsc::Receiver<Vec<u8>>, to: mpsc::Sender<Vec<u8>>, fa
             },
             () = tokio::time::sleep(left) => {}
         }
-        connections.extend(std::iter::from_fn(|| stack.accept()).map(|handle| (handle, 0)));
-        for (handle, sent) in &mut connections {
-            serve(&mut stack, handle, sent, far);
+        let new: Vec<_> =
+            std::iter::from_fn(|| stack.accept()).map(|handle| (handle.id(), (handle, 0))).collect();
+        let mut due: Vec<u64> = new.iter().map(|(id, _)| *id).collect();
+        connections.extend(new);
+        due.extend(std::iter::from_fn(|| stack.next_touched()));
+        for id in due {
+            if let Some((handle, sent)) = connections.get_mut(&id) {
+                serve(&mut stack, handle, sent, far);
+            }
         }
         loop {
             stack.poll(clock.now());
@@ -376,9 +387,10 @@ async fn a_client_that_does_not_read_stops_the_far_side_and_loses_nothing() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_are_refused_until_one_ends() {
-    let stand = stand(Some(plan()), Far::Echo).await;
+    let few = |proxy| Proxy { most: 20, ..proxy };
+    let stand = stand_of(Some(plan()), Far::Echo, few).await;
     let mut clients = Vec::new();
-    for _ in 0..CONNECTIONS {
+    for _ in 0..20 {
         clients.push(connected(&stand).await);
     }
     assert_eq!(ask(&stand, &by_address(SERVER, 80)).await.1, 1);
@@ -415,4 +427,5 @@ async fn without_a_tunnel_packets_are_taken_and_the_end_is_seen() {
     timeout(PATIENCE, none).await.expect("the end").unwrap();
 }
 
+mod crowd;
 mod languages;
