@@ -249,6 +249,10 @@ pub struct Weight {
     pub answers: usize,
     /// Datagrams and events that the shell has not taken yet.
     pub waiting: usize,
+    /// ESP SAs that nothing has come through yet.
+    pub unproved: usize,
+    /// IKE messages that wait: for the window, for an answer, to be repeated.
+    pub requests: usize,
 }
 
 /// The serving IKE SA.

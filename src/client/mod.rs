@@ -352,7 +352,15 @@ impl Client {
             esp_sas: self.esp.spis().len(),
             answers: self.answers.len() + self.replay.len(),
             waiting: self.transmits.len() + self.events.len(),
+            unproved: self.unproved.len(),
+            requests: self.serving.as_ref().map_or(0, |serving| serving.ike.sa().weight())
+                + self.retiring.as_ref().map_or(0, |retiring| retiring.serving.ike.sa().weight()),
         }
+    }
+
+    /// Datagrams and packets that were thrown away.
+    pub fn drops(&self) -> u64 {
+        self.drops
     }
 
     /// A picture for people and machines.

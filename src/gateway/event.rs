@@ -280,3 +280,22 @@ pub struct Counters {
     /// Events not told because nobody took them.
     pub events_lost: u64,
 }
+
+/// What a gateway holds that could grow: a test keeps an eye on it. Each is a number of entries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Weight {
+    /// Connections with an IKE SA.
+    pub live: usize,
+    /// IKE SAs, those that a rekey has replaced and that linger included.
+    pub ike: usize,
+    /// ESP SAs by which packets find their connection.
+    pub esp: usize,
+    /// Inner addresses by which packets find their connection.
+    pub addresses: usize,
+    /// IKE_SA_INIT requests whose repetition would be known.
+    pub requests: usize,
+    /// Questions to AAA.
+    pub questions: usize,
+    /// Deadlines.
+    pub timers: usize,
+}

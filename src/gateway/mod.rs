@@ -40,7 +40,7 @@ mod untried;
 pub use crate::ike::proposal::{EspChoice, Wish};
 pub use behind::Behind;
 pub use config::{Dpd, Elsewhere, GatewayConfig, User, address_identity};
-pub use event::{Counters, DownReason, DropReason, GatewayEvent, GatewayTransmit, Port, Refusal};
+pub use event::{Counters, DownReason, DropReason, GatewayEvent, GatewayTransmit, Port, Refusal, Weight};
 pub use faults::{Faults, TicketFault, TokenFault};
 
 pub use crate::ike::message::GatewayId;
@@ -310,6 +310,19 @@ impl Gateway {
     pub fn counters(&self) -> Counters {
         let (active, inactive) = self.sessions.counts();
         Counters { active, inactive, half_open: self.half_open.len(), ..self.out.counters.clone() }
+    }
+
+    /// What it holds that could grow.
+    pub fn weight(&self) -> Weight {
+        Weight {
+            live: self.live.len(),
+            ike: self.by_ike.len(),
+            esp: self.by_esp.len(),
+            addresses: self.by_address.len(),
+            requests: self.by_request.len(),
+            questions: self.questions.len() + self.asked.len(),
+            timers: self.timers.len(),
+        }
     }
 
     /// IDs and tokens of the sessions that can come back: for who looks for them where they must not be.

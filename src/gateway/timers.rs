@@ -45,6 +45,11 @@ impl Timers {
         self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, timer)| *timer).collect()
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.due.len().max(self.by_timer.len())
+    }
+
     /// Takes all away.
     pub(super) fn clear(&mut self) {
         *self = Self::default();

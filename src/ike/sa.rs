@@ -195,6 +195,11 @@ impl IkeSa {
         self.outstanding.is_some()
     }
 
+    /// Messages that are held: requests that wait for the window, the one that waits for its answer, what is to be sent.
+    pub fn weight(&self) -> usize {
+        self.queue.len() + usize::from(self.outstanding.is_some()) + self.outbox.len()
+    }
+
     /// Since when the outstanding request waits.
     pub fn waiting_since(&self) -> Option<Instant> {
         self.outstanding.as_ref().map(|o| o.sent)

@@ -20,4 +20,5 @@ mod resume;
 mod runner;
 mod scenarios;
 mod schedule;
+mod soak;
 mod stories;

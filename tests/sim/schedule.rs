@@ -41,7 +41,7 @@ impl Case {
         world
     }
 
-    fn world(&self) -> World {
+    pub(crate) fn world(&self) -> World {
         let setup = &self.setup;
         let host = LAB.profile.hosts.first().expect("a host");
         let mut world = World::empty(setup.seed);

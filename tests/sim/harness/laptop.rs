@@ -19,6 +19,19 @@ pub(crate) const PLAINTEXT: &[u8] = b"inner plaintext";
 const FIRST: u32 = 0x6440_0000; // 100.64.0.0
 const ADDRESSES: u32 = 64;
 
+/// ESP of the present client, counted where it comes and goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Packets {
+    /// Arrived at the client.
+    pub(crate) arrived: u64,
+    /// Given out by it, opened.
+    pub(crate) opened: u64,
+    /// Arrived, and counted among its drops.
+    pub(crate) dropped: u64,
+    /// Sealed by it.
+    pub(crate) sealed: u64,
+}
+
 /// See the module.
 pub(crate) struct Laptop {
     pub(crate) index: usize,
@@ -62,6 +75,7 @@ pub(crate) struct Laptop {
     pub(crate) echoes_sent: u64,
     pub(crate) echoes_back: u64,
     pub(crate) last_echo_back: Option<Instant>,
+    pub(crate) packets: Packets,
     pub(crate) events: Vec<(Instant, Event)>,
     /// Events are not kept: there are too many laptops.
     pub(crate) forgetful: bool,
@@ -110,6 +124,7 @@ impl Laptop {
             echoes_sent: 0,
             echoes_back: 0,
             last_echo_back: None,
+            packets: Packets::default(),
             events: Vec::new(),
             forgetful: false,
             second_factor,
@@ -231,7 +246,9 @@ impl Laptop {
         let source = IpAddr::from(client.plan()?.address4?);
         let mut frame = vec![0; HEADROOM];
         frame.extend(inner::echo_request(source, INSIDE.into(), 1, self.echo, PLAINTEXT));
-        let sealed = client.send_packet(now, &mut frame).ok()??;
+        let sealed = client.send_packet(now, &mut frame).ok()?;
+        self.packets.sealed += 1;
+        let sealed = sealed?;
         let payload = frame.get(sealed.range)?.to_vec();
         self.model.traffic_sent(now.at);
         Some(ikeep::client::Transmit { path: sealed.path, to: sealed.to, payload })
@@ -284,6 +301,7 @@ impl Laptop {
         let mut client = Client::new(now, self.settings.clone(), Box::new(Seeded::new(seed)));
         let restored = self.stored.clone().is_some_and(|session| client.restore(now, session));
         self.client = Some(client);
+        self.packets = Packets::default();
         restored
     }
 }

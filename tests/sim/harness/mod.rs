@@ -26,5 +26,5 @@ pub(crate) use laptop::Laptop;
 pub(crate) use nat::{Nat, Place};
 pub(crate) use network::{Bad, Link, Parcel};
 pub(crate) use random::Seeded;
-pub(crate) use setup::Setup;
+pub(crate) use setup::{Setup, Tickets};
 pub(crate) use world::World;

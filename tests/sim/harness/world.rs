@@ -329,11 +329,19 @@ impl World {
             return;
         }
         laptop.model.delivered(now, from.port(), &octets, forged);
+        let esp = matches!(super::wire::read(from.port(), &octets), super::wire::Seen::Esp(_));
         let opened = self.input(i, Input::Datagram, |client, now| {
-            let range = client.handle_datagram(now, path, from, &mut octets)?;
-            Some((range, octets))
+            let before = client.drops();
+            let range = client.handle_datagram(now, path, from, &mut octets);
+            (client.drops() - before, range.map(|range| (range, octets)))
         });
-        if let Some((range, octets)) = opened.flatten() {
+        if let Some((dropped, opened)) = opened.as_ref().filter(|_| esp) {
+            let packets = &mut self.laptops[i].packets;
+            packets.arrived += 1;
+            packets.opened += u64::from(opened.is_some());
+            packets.dropped += dropped;
+        }
+        if let Some((range, octets)) = opened.and_then(|(_, opened)| opened) {
             self.laptops[i].take_inner(now, &octets[range]);
         }
         self.look(i);
