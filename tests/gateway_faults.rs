@@ -401,7 +401,7 @@ fn clients_that_agree_to_ml_kem_and_do_otherwise_get_no_ike_auth() {
         ("another method", vec![ke(kem + 1, &public)]),
         ("a key that is none", vec![ke(kem, &out_of_range)]),
         ("two of them", vec![ke(kem, &public), ke(kem, &public)]),
-        ("a notify", vec![Payload::Notify(Notify::status(notify::INTERMEDIATE_EXCHANGE_SUPPORTED, &[]))]),
+        ("a notify", vec![Payload::Notify(Notify::status(notify::INTERMEDIATE_EXCHANGE_SUPPORTED, []))]),
     ];
     for (seed, (what, payloads)) in (1..).zip(cases) {
         let mut world = World::with(|config| config.ike.ml_kem = Wish::Offer);

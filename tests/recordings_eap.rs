@@ -30,7 +30,7 @@ fn auth_payloads(recording: &Recording, from_client: bool, id: u32) -> Vec<Paylo
 fn eap(recording: &Recording, from_client: bool, id: u32) -> Vec<u8> {
     let payloads = auth_payloads(recording, from_client, id);
     let found =
-        payloads.into_iter().find_map(|p| if let Payload::Eap(packet) = p { Some(packet) } else { None });
+        payloads.iter().find_map(|p| if let Payload::Eap(packet) = p { Some(packet.clone()) } else { None });
     found.expect("an EAP payload")
 }
 

@@ -20,6 +20,8 @@ const ESP_TABLE: &str = "esp_sa";
 
 /// Sets of lines that may wait for the disk: there is one for each new SA.
 const ROOM: usize = 256;
+/// A line without its keys is shorter, octets.
+const ROOM_OF_A_LINE: usize = 256;
 /// A folder that takes longer to look at is on a disk that hangs.
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -78,15 +80,19 @@ impl KeyLog {
         let [ei, er, ai, ar] = [&keys.sk_ei, &keys.sk_er, &keys.sk_ai, &keys.sk_ar].map(secret);
         let (encr, integ) = (ike_encryption(sa.suite.encr), ike_integrity(sa.suite.integ));
         let mark = mark(sa.suite.encr);
-        let line = format!("{mark}{spi_i},{spi_r},{},{},\"{encr}\",{},{},\"{integ}\"\n", *ei, *er, *ai, *ar);
-        self.0.push(Lines { table: IKE_TABLE, text: Zeroizing::new(line) });
+        let mut line = with_room(ROOM_OF_A_LINE + ei.len() + er.len() + ai.len() + ar.len());
+        // Writing to a String cannot fail.
+        let _ =
+            writeln!(line, "{mark}{spi_i},{spi_r},{},{},\"{encr}\",{},{},\"{integ}\"", *ei, *er, *ai, *ar);
+        self.0.push(Lines { table: IKE_TABLE, text: line });
     }
 
     /// A pair of ESP SAs: a line each. The outer addresses change when the machine roams, so any will do.
     pub(super) fn esp(&self, pair: &SaParams) {
-        let mut lines = Zeroizing::new(String::new());
         let both =
             [(pair.spi_in, &pair.encr_in, &pair.integ_in), (pair.spi_out, &pair.encr_out, &pair.integ_out)];
+        let digits: usize = both.iter().map(|(_, encr, integ)| 2 * (encr.len() + integ.len())).sum();
+        let mut lines = with_room(2 * (2 * ROOM_OF_A_LINE + digits));
         for (spi, encr_key, integ_key) in both {
             let (encr, integ) = (esp_encryption(pair.encr), esp_integrity(pair.integ));
             let (encr_key, integ_key) = (secret(encr_key), secret(integ_key));
@@ -148,7 +154,16 @@ fn hex(octets: &[u8]) -> String {
 }
 
 fn secret(secret: &Secret) -> Zeroizing<String> {
-    Zeroizing::new(hex(secret.expose()))
+    let mut digits = with_room(2 * secret.len());
+    for octet in secret.expose() {
+        let _ = write!(digits, "{octet:02x}");
+    }
+    digits
+}
+
+/// A text that does not move while it has no more octets than these: a `String` that grows leaves the old ones behind.
+fn with_room(octets: usize) -> Zeroizing<String> {
+    Zeroizing::new(String::with_capacity(octets))
 }
 
 /// Wireshark 4.0 has no ChaCha20-Poly1305 (RFC 7634), and of a table with a name that it does not know it reads nothing further: such

@@ -7,6 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use ring::aead;
+use zeroize::Zeroize as _;
 
 mod cbc;
 
@@ -119,7 +120,8 @@ pub struct Forged;
 
 /// The keys of one direction, expanded once. `Debug` prints algorithms only.
 ///
-/// Neither `seal` nor `open` allocates. The AES-CBC keys are zeroized when dropped; ring does not do that for its own.
+/// Neither `seal` nor `open` allocates. The AES-CBC keys are zeroized when dropped; ring does not do that for its own, so
+/// keys of nothing are written over them.
 pub struct PacketProtection {
     encr: Encr,
     integ: Option<Integ>,
@@ -206,6 +208,21 @@ impl fmt::Debug for PacketProtection {
             .field("encr", &self.encr)
             .field("integ", &self.integ)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Aead {
+    fn drop(&mut self) {
+        let algorithm = self.key.algorithm();
+        let nothing = [0; 32];
+        if let Some(Ok(key)) =
+            nothing.get(..algorithm.key_len()).map(|key| aead::UnboundKey::new(algorithm, key))
+        {
+            self.key = aead::LessSafeKey::new(key);
+        }
+        self.salt.zeroize();
+        // Without it the compiler may leave out what nobody would see.
+        std::hint::black_box(self);
     }
 }
 

@@ -23,6 +23,14 @@ enum Aes {
     Aes256(aes::Aes256Enc, aes::Aes256Dec),
 }
 
+/// The cipher wipes itself; the state of the MAC, which ring leaves where it is, is written over.
+impl Drop for EncryptThenMac {
+    fn drop(&mut self) {
+        self.mac = hmac::Key::new(self.mac.algorithm(), &[]);
+        std::hint::black_box(&mut self.mac);
+    }
+}
+
 impl EncryptThenMac {
     /// Key lengths were checked by the caller: `encr_key` has 16 or 32 octets.
     pub(super) fn new(integ: Integ, encr_key: &[u8], integ_key: &[u8]) -> Self {

@@ -52,9 +52,9 @@ impl Auth {
         let Mixing::Offered(ppk, mixed) = &self.ppk else { return Ok(vec![make(&self.keyed.keys)?]) };
         let mut payloads = vec![make(mixed)?, ppk.identity()];
         if !ppk.required
-            && let Payload::Auth { data, .. } = make(&self.keyed.keys)?
+            && let Payload::Auth { data, .. } = &make(&self.keyed.keys)?
         {
-            payloads.push(Payload::Notify(Notify::status(notify::NO_PPK_AUTH, data)));
+            payloads.push(Payload::Notify(Notify::status(notify::NO_PPK_AUTH, data.as_slice())));
         }
         Ok(payloads)
     }

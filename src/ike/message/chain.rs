@@ -2,6 +2,7 @@
 
 use super::payload::{Payload, payload_type};
 use super::read::{DecodeError, Reader, limits, with_length};
+use zeroize::Zeroizing;
 
 /// Octets of a generic payload header.
 pub(in crate::ike) const GENERIC_LEN: usize = 4;
@@ -93,16 +94,21 @@ pub fn decode_payloads(first: u8, octets: &[u8]) -> Result<Vec<Payload>, DecodeE
         .collect()
 }
 
-/// Writes a chain of payloads: the type of the first one, and the octets.
+/// Writes a chain of payloads: the type of the first one, and the octets, in a buffer that never moved: a `Vec` that grows
+/// leaves what it held behind, and that may be a password.
 pub fn encode_payloads(payloads: &[Payload]) -> (u8, Vec<u8>) {
-    let mut out = Vec::new();
     let types = payloads.iter().map(Payload::kind);
     let following = types.clone().skip(1).chain([payload_type::NONE]);
-    for (payload, next) in payloads.iter().zip(following) {
-        with_length(&mut out, 2, |out| {
+    let encode = |(payload, next): (&Payload, u8)| {
+        let mut piece = Zeroizing::new(Vec::with_capacity(GENERIC_LEN + payload.secret_len()));
+        with_length(&mut piece, 2, |out| {
             out.extend_from_slice(&[next, if payload.critical() { CRITICAL } else { 0 }, 0, 0]);
             payload.encode(out);
         });
-    }
+        piece
+    };
+    let pieces: Vec<Zeroizing<Vec<u8>>> = payloads.iter().zip(following).map(encode).collect();
+    let mut out = Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
+    pieces.iter().for_each(|piece| out.extend_from_slice(piece));
     (types.clone().next().unwrap_or(payload_type::NONE), out)
 }

@@ -2,6 +2,7 @@
 
 use super::read::{DecodeError, Reader, limits};
 use std::fmt;
+use zeroize::Zeroize as _;
 
 /// Configuration types.
 #[allow(missing_docs)]
@@ -29,6 +30,13 @@ pub struct ConfigAttribute {
     pub kind: u16,
     /// Value.
     pub value: Vec<u8>,
+}
+
+/// It may be a session token.
+impl Drop for ConfigAttribute {
+    fn drop(&mut self) {
+        self.value.zeroize();
+    }
 }
 
 /// The bits of the type.

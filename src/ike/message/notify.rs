@@ -4,6 +4,7 @@ use super::payload::Payload;
 use super::proposal::protocol;
 use super::read::{DecodeError, Reader, count, limits};
 use std::fmt;
+use zeroize::Zeroize as _;
 
 /// Declares the constants and their names at once.
 macro_rules! types {
@@ -89,6 +90,13 @@ pub struct Notify {
     pub kind: u16,
     /// Data.
     pub data: Vec<u8>,
+}
+
+/// It may be a ticket.
+impl Drop for Notify {
+    fn drop(&mut self) {
+        self.data.zeroize();
+    }
 }
 
 impl Notify {

@@ -8,6 +8,7 @@ use super::read::{DecodeError, Reader, limits};
 use super::selector;
 use crate::esp::TrafficSelector;
 use std::fmt;
+use zeroize::Zeroize as _;
 
 /// Payload type numbers (RFC 7296 3.2).
 #[allow(missing_docs)]
@@ -90,7 +91,7 @@ pub enum Payload {
     TsR(Vec<TrafficSelector>),
     /// Configuration.
     Cp(Configuration),
-    /// A whole EAP packet.
+    /// A whole EAP packet; wiped when dropped.
     Eap(Vec<u8>),
     /// Any other payload.
     Unknown {
@@ -101,6 +102,15 @@ pub enum Payload {
         /// Body.
         data: Vec<u8>,
     },
+}
+
+/// An EAP packet may hold a password.
+impl Drop for Payload {
+    fn drop(&mut self) {
+        if let Self::Eap(packet) = self {
+            packet.zeroize();
+        }
+    }
 }
 
 impl Payload {
@@ -129,6 +139,18 @@ impl Payload {
     /// The critical bit to send: none for the types of RFC 7296, which every peer knows (RFC 7296 3.2).
     pub(super) fn critical(&self) -> bool {
         matches!(self, Self::Unknown { critical: true, .. })
+    }
+
+    /// Octets of its body where that may be secret, else 0.
+    pub(super) fn secret_len(&self) -> usize {
+        match self {
+            Self::Eap(packet) => packet.len(),
+            Self::Cp(configuration) => {
+                4 + configuration.attributes.iter().map(|attribute| 4 + attribute.value.len()).sum::<usize>()
+            }
+            Self::Notify(notify) => 4 + notify.spi.len() + notify.data.len(),
+            _ => 0,
+        }
     }
 
     /// Reads one body.

@@ -40,8 +40,8 @@ fn sa(count: u8, transforms: &[u8]) -> Vec<u8> {
 }
 
 fn only_proposal(payload: Payload) -> Proposal {
-    match payload {
-        Payload::Sa(mut proposals) if proposals.len() == 1 => proposals.remove(0),
+    match &payload {
+        Payload::Sa(proposals) if proposals.len() == 1 => proposals[0].clone(),
         other => panic!("expected one proposal, not {other:?}"),
     }
 }
@@ -247,7 +247,7 @@ fn selectors_of_unknown_types_are_dropped_and_wrong_ranges_refused() {
 
 #[test]
 fn configuration_attributes_ignore_the_reserved_bit() {
-    let Ok(Payload::Cp(configuration)) = one(47, &[2, 0, 0, 0, 0xf0, 0x38, 0, 2, 7, 8, 0x70, 0x39, 0, 0])
+    let Ok(Payload::Cp(configuration)) = &one(47, &[2, 0, 0, 0, 0xf0, 0x38, 0, 2, 7, 8, 0x70, 0x39, 0, 0])
     else {
         panic!("well formed");
     };
@@ -286,8 +286,8 @@ fn delete_and_notify_check_spi_sizes() {
     let many = [&[3, 4, 1, 1][..], &[0; 4 * 257]].concat();
     assert!(matches!(one(42, &many), Err(DecodeError::Limit { .. })));
 
-    let Ok(Payload::Notify(notify)) = one(41, &[3, 4, 0x40, 9, 0, 0, 0, 5]) else { panic!("well formed") };
-    assert_eq!(notify, Notify::about_esp(notify::REKEY_SA, 5));
+    let Ok(Payload::Notify(notify)) = &one(41, &[3, 4, 0x40, 9, 0, 0, 0, 5]) else { panic!("well formed") };
+    assert_eq!(*notify, Notify::about_esp(notify::REKEY_SA, 5));
     assert_eq!((notify.esp_spi(), notify.is_error()), (Some(5), false));
     assert!(one(41, &[3, 5, 0x40, 9, 0, 0, 0, 5, 6]).is_err(), "SPI of 5 octets");
     assert!(one(41, &[3, 4, 0x40, 9, 0, 0, 0]).is_err(), "SPI cut off");

@@ -30,7 +30,7 @@ fn what_is_none_is_refused() {
 #[test]
 fn only_its_own_name_names_it() {
     let ppk = ppk(&[7; 40]).unwrap();
-    let Payload::Notify(named) = ppk.identity() else { panic!("a notify") };
+    let Payload::Notify(named) = &ppk.identity() else { panic!("a notify") };
     assert_eq!((named.kind, named.data.as_slice()), (16_436, &b"\x02office"[..]));
     assert!(ppk.is_named(&named.data));
     for other in [&b""[..], b"office", b"\x01office", b"\x02offic", b"\x02office2"] {
