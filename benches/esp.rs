@@ -136,8 +136,10 @@ enum Bare {
     Cbc(Vec<u8>, hmac::Key, usize),
 }
 
-/// Octets that ESP encrypts of an inner packet: with padding to 16, and a trailer of 2.
-const TEXT: usize = (INNER + 2).next_multiple_of(16);
+/// Octets that ESP encrypts of an inner packet: with a trailer of 2, and padding to a block or to 4.
+fn text(block: usize) -> usize {
+    (INNER + 2).next_multiple_of(block)
+}
 
 impl Bare {
     fn new((encr, integ): (Encr, Option<Integ>)) -> Self {
@@ -170,14 +172,14 @@ impl Bare {
     fn seal(&self, frame: &mut Vec<u8>) {
         match self {
             Self::Aead(key) => {
-                frame.resize(TEXT + 16, 0);
-                let (text, icv) = frame.split_at_mut(TEXT);
+                frame.resize(text(4) + 16, 0);
+                let (text, icv) = frame.split_at_mut(text(4));
                 let tag = key.seal_in_place_separate_tag(Self::nonce(), aead::Aad::from([0; 12]), text);
                 icv.copy_from_slice(tag.expect("sealed").as_ref());
             }
             Self::Cbc(key, mac, icv_len) => {
-                frame.resize(TEXT + icv_len, 0);
-                let (text, icv) = frame.split_at_mut(TEXT);
+                frame.resize(text(16) + icv_len, 0);
+                let (text, icv) = frame.split_at_mut(text(16));
                 let blocks = Array::slice_as_chunks_mut(text).0;
                 if key.len() == 16 {
                     cbc::Encryptor::<aes::Aes128Enc>::new_from_slices(key, &[1; 16])
@@ -199,7 +201,7 @@ impl Bare {
                 key.open_in_place(Self::nonce(), aead::Aad::from([0; 12]), frame).expect("opened");
             }
             Self::Cbc(key, mac, icv_len) => {
-                let (text, icv) = frame.split_at_mut(TEXT);
+                let (text, icv) = frame.split_at_mut(text(16));
                 assert_eq!(icv, &hmac::sign(mac, text).as_ref()[..*icv_len]);
                 let blocks = Array::slice_as_chunks_mut(text).0;
                 if key.len() == 16 {

@@ -109,8 +109,9 @@ impl OpenError {
     }
 }
 
-/// Octets that `seal` needs free in front of the inner packet.
-pub const HEADROOM: usize = 24;
+/// Octets that `seal` needs free in front of the inner packet: 24 for SPI, sequence number and IV of AES-CBC, and so many more that the
+/// text stands where a cipher likes it, at a multiple of 16 where the frame does.
+pub const HEADROOM: usize = 32;
 /// Octets that `seal` adds behind the inner packet, at most: padding, trailer, ICV.
 pub const TAILROOM: usize = 15 + TRAILER + 32;
 
