@@ -152,7 +152,8 @@ impl Settings {
         let mut pins = pins.clone();
         roots.sort_unstable();
         pins.sort_unstable();
-        let others = format!("{} {} {idr_check:?} {:?}", roots.len(), pins.len(), self.ike);
+        let (sha1, ike) = (self.dialect.rsa_auth_sha1, &self.ike);
+        let others = format!("{} {} {idr_check:?} {sha1} {ike:?}", roots.len(), pins.len());
         Hash::Sha256.digest(&[&roots.concat(), pins.as_flattened(), others.as_bytes()])
     }
 

@@ -341,9 +341,23 @@ impl IkeSa {
         if !legacy || header.next_payload != payload_type::LEGACY_FRAGMENT {
             return self.handle_whole(now, &header, datagram, random);
         }
+        if !self.is_awaited(&header) {
+            return Err(Dropped::Window(header.message_id));
+        }
         match self.slices.take(&header, datagram)? {
             None => Ok(Received::Slice),
             Some(whole) => self.handle_whole(now, &self.header(&whole)?, &whole, random),
+        }
+    }
+
+    /// Whether a message of this ID can be of use: of slices nobody knows who wrote them, and no others are kept.
+    fn is_awaited(&self, header: &Header) -> bool {
+        let id = header.message_id;
+        match header.response {
+            true => self.outstanding.as_ref().is_some_and(|outstanding| outstanding.id == id),
+            false => {
+                id == self.expected_id || self.answered.as_ref().is_some_and(|answered| answered.id == id)
+            }
         }
     }
 

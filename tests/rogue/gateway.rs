@@ -269,6 +269,18 @@ impl Rogue {
         panic!("no request in {} datagrams", sent.len());
     }
 
+    /// Everything that the victim still says, opened.
+    pub(crate) fn overhear(&mut self, victim: &mut Victim) -> Vec<(Exchange, Vec<Payload>)> {
+        let mut heard = Vec::new();
+        for datagram in victim.sent() {
+            match self.sa.handle(victim.now.at, &datagram, &mut self.dice) {
+                Ok(Received::Request { exchange, payloads, .. }) => heard.push((exchange, payloads)),
+                other => panic!("{other:?}"),
+            }
+        }
+        heard
+    }
+
     /// Our answer, sealed.
     pub(crate) fn seal(&mut self, payloads: &[Payload]) -> Vec<Vec<u8>> {
         let (id, exchange) = self.waiting.take().expect("a request");
@@ -286,6 +298,17 @@ impl Rogue {
     /// An answer to a request that need not have been read, or was answered before.
     pub(crate) fn forge(
         &mut self,
+        request: (u32, Exchange),
+        payloads: &[Payload],
+        fragment: Option<usize>,
+    ) -> Vec<Vec<u8>> {
+        self.forge_under(&self.sa.keys().clone(), request, payloads, fragment)
+    }
+
+    /// The same under other keys.
+    pub(crate) fn forge_under(
+        &mut self,
+        keys: &SaKeys,
         (id, exchange): (u32, Exchange),
         payloads: &[Payload],
         fragment: Option<usize>,
@@ -298,7 +321,7 @@ impl Rogue {
             response: true,
             message_id: id,
         };
-        let (suite, keys) = (*self.sa.suite(), self.sa.keys());
+        let suite = *self.sa.suite();
         let (encr, integ) = (keys.sk_er.expose(), keys.sk_ar.expose());
         let mut sealer = Sealer::new(PacketProtection::new(suite.encr, suite.integ, encr, integ));
         sealer.seal(&head, payloads, fragment, &mut self.dice)

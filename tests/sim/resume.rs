@@ -218,13 +218,14 @@ fn a_ticket_counts_on_its_own_terms_only() {
     let session = world.client().session().cloned().expect("a session");
     let settings = world.settings.clone();
     type Change = fn(&mut Settings);
-    let changes: [(&str, bool, Change); 7] = [
+    let changes: [(&str, bool, Change); 8] = [
         ("nothing", true, |_| ()),
         ("what nobody judges by", true, |s| s.dpd_interval *= 2),
         ("the roots in another order", true, |s| s.trust.roots.reverse()),
         ("a root less", false, |s| drop(s.trust.roots.pop())),
         ("a pin", false, |s| s.trust.pins.push([7; 64])),
         ("the check of IDr", false, |s| s.trust.idr_check = IdrCheck::Cert),
+        ("SHA-1 in the proof", false, |s| s.dialect.rsa_auth_sha1 = !s.dialect.rsa_auth_sha1),
         ("an algorithm less", false, |s| s.ike.prf.truncate(1)),
     ];
     for (what, good, change) in changes {

@@ -320,6 +320,10 @@ impl Service {
     /// It is not up.
     pub(super) async fn unguarded(&mut self, error: &HelperError) {
         let Some(connection) = self.connection.as_mut() else { return };
+        // Of one that somebody else holds, and that this connection has only asked to be rid of, nobody wants to hear.
+        if connection.target.guard.is_none() {
+            return;
+        }
         let text = format!("There is no kill switch, which was asked for: {error}");
         connection.guarding.up = false;
         if connection.guarding.failed.replace(text.clone()) != Some(text.clone()) {

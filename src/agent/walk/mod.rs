@@ -275,7 +275,8 @@ impl Walker<'_> {
         walk.found(steps::nat(&answer));
         let large = attempt(self.config(from, Some(LARGE)), Way { nat: None, ..way }, self.clock).await;
         let large = large.ok().filter(|seen| seen.answer.is_some()).map(|seen| seen.sent);
-        let fragments = steps::fragments(large, &answer, &seen, unheard);
+        let legacy = self.target.settings.dialect.legacy_fragmentation;
+        let fragments = steps::fragments(large, &answer, &seen, unheard, legacy);
         match unheard {
             true => walk.stop(fragments, FailureKind::NoAnswer),
             false => {

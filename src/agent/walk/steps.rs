@@ -164,8 +164,16 @@ pub(super) fn nat(answer: &Answer) -> Finding {
     Finding::fine(NAT, format!("{here}{there}"))
 }
 
-/// `large`: octets of a message of ours that was answered though no path carries it at once. `unheard`: IKE_AUTH was not.
-pub(super) fn fragments(large: Option<usize>, answer: &Answer, seen: &Seen, unheard: bool) -> Finding {
+/// `large`: octets of a message of ours that was answered though no path carries it at once. `unheard`: IKE_AUTH was not. `legacy`:
+/// the way of before RFC 7383 is switched on.
+pub(super) fn fragments(
+    large: Option<usize>,
+    answer: &Answer,
+    seen: &Seen,
+    unheard: bool,
+    legacy: bool,
+) -> Finding {
+    let switch = answer.legacy_fragments && !legacy;
     let knows = if answer.fragments {
         "the gateway cuts IKE messages itself (RFC 7383)"
     } else if answer.legacy_fragments {
@@ -183,11 +191,15 @@ pub(super) fn fragments(large: Option<usize>, answer: &Answer, seen: &Seen, unhe
             "{found}; IKE_AUTH ({} octets at most) was not answered: its answer with the certificates may be lost on the way",
             seen.sent
         );
-        let mend = "ask the gateway's administrator for `crypto ikev2 fragmentation mtu 1280`, or whoever runs this network to let IP fragments through";
+        let mend = if switch {
+            "set `legacy_fragmentation = true` in the config file, under this gateway's `dialect`"
+        } else {
+            "ask the gateway's administrator for `crypto ikev2 fragmentation mtu 1280`, or whoever runs this network to let IP fragments through"
+        };
         return Finding::wrong(FRAGMENTS, Health::Missing, found, mend);
     }
-    if large.is_none() && !answer.fragments {
-        let mend = if answer.legacy_fragments {
+    if large.is_none() && !answer.fragments && !(answer.legacy_fragments && legacy) {
+        let mend = if switch {
             "if the login stops later: set `legacy_fragmentation = true` in the config file, under this gateway's `dialect`"
         } else {
             "if the login stops later: ask the gateway's administrator for `crypto ikev2 fragmentation mtu 1280`"

@@ -17,8 +17,8 @@ const FIELDS: usize = 4;
 const LAST: u8 = 1;
 /// Slices of one message at most: 64 KiB need 56 of 1,200 octets.
 const MAX_SLICES: u8 = 64;
-/// Messages whose slices are kept at a time: one of each direction, and the same once more, cut anew.
-const MAX_SETS: usize = 4;
+/// Messages whose slices are kept at a time: one of each direction.
+const MAX_SETS: usize = 2;
 
 /// How IKE messages are cut that are larger than a path takes. Sizes: octets of the largest IKE message of one datagram.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -96,8 +96,8 @@ pub enum SliceError {
     Number(u8),
 }
 
-/// The slices that have come, of four messages at most and of 64 KiB and 64 slices each; a fifth message takes the oldest one's
-/// place. A slice that contradicts those before begins its message anew: one of them is false, and nothing tells which. So two
+/// The slices that have come, of two messages at most and of 64 KiB and 64 slices each; a third message takes the oldest one's
+/// place. What is left of a message that has become whole stands in no later one's way, whatever fragment IDs the peer gives. A slice that contradicts those before begins its message anew: one of them is false, and nothing tells which. So two
 /// repetitions by the peer are enough, whatever was there, once nobody disturbs them.
 #[derive(Default)]
 pub struct Assembler {
@@ -106,6 +106,7 @@ pub struct Assembler {
 
 /// The slices of one message so far, by whomever.
 struct Set {
+    message: u32,
     id: u16,
     response: bool,
     last: Option<u8>,
@@ -126,14 +127,15 @@ impl Assembler {
         if !(1..=MAX_SLICES).contains(&number) {
             return Err(SliceError::Number(number));
         }
-        let (id, response) = (u16::from_be_bytes([i1, i0]), header.response);
-        let at = match self.sets.iter().position(|set| set.id == id && set.response == response) {
+        let (id, message, response) = (u16::from_be_bytes([i1, i0]), header.message_id, header.response);
+        let same = |set: &Set| (set.message, set.id, set.response) == (message, id, response);
+        let at = match self.sets.iter().position(same) {
             Some(at) => at,
             None => {
                 if self.sets.len() == MAX_SETS {
                     self.sets.pop_front();
                 }
-                self.sets.push_back(Set { id, response, last: None, slices: BTreeMap::new() });
+                self.sets.push_back(Set { message, id, response, last: None, slices: BTreeMap::new() });
                 self.sets.len() - 1
             }
         };

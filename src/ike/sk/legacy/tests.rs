@@ -191,3 +191,22 @@ proptest! {
         }
     }
 }
+
+/// A peer that gives each message the same fragment ID: the late slice of one message stands in no other one's way.
+#[test]
+fn a_constant_fragment_id_costs_one_repetition_at_most() {
+    let cut = |message_id, octet: u8| slice(&Outgoing { message_id, ..HEAD }, 7, vec![octet; 90], 36 + 30);
+    let mut assembler = Assembler::default();
+    let first = cut(1, 1);
+    assert_eq!(first.len(), 3);
+    for (at, whole) in [(0, false), (2, false), (0, false), (1, true), (2, false)] {
+        assert_eq!(take(&mut assembler, &first[at]).expect("a slice").is_some(), whole);
+    }
+    for message_id in 2..6 {
+        let taken = cut(message_id, message_id as u8)
+            .iter()
+            .filter_map(|d| take(&mut assembler, d).expect("a slice"))
+            .last();
+        assert_eq!(taken.as_deref(), Some(&[message_id as u8; 90][..]), "message {message_id} at once");
+    }
+}
