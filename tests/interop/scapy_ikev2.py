@@ -133,6 +133,8 @@ def build(dice):
 
     for _ in range(dice.randint(1, 6)):
         kind = dice.choice([33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 47, 48])
+        if kind not in (37, 38, 41, 42, 43) and any(one["type"] == kind for one in meant):
+            continue  # a message has one of it at most
         data, number = some(4, 60), dice.randint(6, 200)
         if kind == 33:
             pairs = [a_proposal(n + 1, n == 1) for n in range(2)]
