@@ -2,7 +2,7 @@
 //!
 //! The proxy has one for the connections it opens, the network behind the embedded gateway has one for those it accepts. It
 //! never gives a connection up because nobody answers: how long an outage may last is for its owner to say. What a packet
-//! costs does not depend on how many connections there are: [`flows`].
+//! costs does not depend on how many connections there are: `flows`.
 
 mod flows;
 mod listener;
