@@ -6,7 +6,7 @@
 
 use crate::ipc::helper::{MAX_MTU, MAX_NETS};
 use crate::plan::{Net, Network};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 /// Addresses of the tunnel, at most.
 pub const MAX_ADDRESSES: usize = 16;
@@ -122,7 +122,7 @@ pub fn check(network: &Network) -> Result<(), Wrong> {
         is_net(net).then_some(()).ok_or(Wrong::Net { net: *net })?;
     }
     for &net in include {
-        if stays_here(&net) {
+        if net.stays_here() {
             return Err(Wrong::Local { net });
         }
         if !addresses.iter().any(|address| address.is_ipv4() == net.address.is_ipv4()) {
@@ -150,24 +150,6 @@ fn is_host(address: IpAddr) -> bool {
 
 fn is_net(net: &Net) -> bool {
     Net::new(net.address, net.prefix) == Some(*net)
-}
-
-/// Whether all of it lies in what never leaves the machine or its links: this host, loopback, groups, link-local.
-fn stays_here(net: &Net) -> bool {
-    let local = |address: IpAddr, prefix| {
-        net.prefix >= prefix && Net::new(net.address, prefix) == Some(Net { address, prefix })
-    };
-    let v4 = |a, b, prefix| local(Ipv4Addr::new(a, b, 0, 0).into(), prefix);
-    let v6 = |first, prefix| local(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0).into(), prefix);
-    v4(127, 0, 8)
-        || v4(224, 0, 4)
-        || v4(0, 0, 8)
-        || v4(169, 254, 16)
-        || local(Ipv4Addr::BROADCAST.into(), 32)
-        || local(Ipv6Addr::LOCALHOST.into(), 128)
-        || local(Ipv6Addr::UNSPECIFIED.into(), 128)
-        || v6(0xfe80, 10)
-        || v6(0xff00, 8)
 }
 
 /// As the plan's own reader takes them (`plan::decode`): a resolver's configuration is made of it.

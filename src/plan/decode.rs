@@ -62,6 +62,16 @@ pub enum PlanNote {
         /// As received.
         address: IpAddr,
     },
+    /// Of this machine, of its links, or the gateway itself: no tunnel leads there ([`Plan::leave_here`]).
+    #[error(
+        "the gateway wants {net} {what}: that is of this machine, its links or the gateway itself, and is left out"
+    )]
+    Here {
+        /// What it asked for.
+        net: Net,
+        /// As what.
+        what: &'static str,
+    },
     /// Not UTF-8.
     #[error("attribute {kind} is not UTF-8 text")]
     Text {

@@ -57,6 +57,27 @@ impl Plan {
         four.into_iter().chain(six).collect()
     }
 
+    /// Takes out what no gateway may have in its tunnel, whatever it asks: what stays on this machine or its links, and `gateway`
+    /// itself, as networks or as DNS servers. A list of nothing but that becomes our own addresses: an empty one would mean
+    /// everything.
+    pub fn leave_here(&mut self, gateway: IpAddr) -> Vec<PlanNote> {
+        let mut notes = Vec::new();
+        let mut stays = |net: Net, what| {
+            let here = net.stays_here() || net == Net::host(gateway);
+            if here && notes.len() < MAX_NOTES {
+                notes.push(PlanNote::Here { net, what });
+            }
+            !here
+        };
+        let everything = self.include.is_empty();
+        self.include.retain(|net| stays(*net, "in the tunnel"));
+        self.dns.retain(|server| stays(Net::host(*server), "as a DNS server"));
+        if self.include.is_empty() && !everything {
+            self.include = self.addresses().into_iter().map(Net::host).collect();
+        }
+        notes
+    }
+
     /// What is not as in `other`, in words for people; empty where nothing changed.
     pub fn differs(&self, other: &Self) -> Vec<&'static str> {
         // Taken apart, so that a new field cannot be forgotten here.

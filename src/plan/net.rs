@@ -42,6 +42,24 @@ impl Net {
             && Self::new(address, self.prefix).is_some_and(|net| net.address == self.address)
     }
 
+    /// Whether all of it lies in what never leaves the machine or its links: this host, loopback, groups, link-local.
+    pub fn stays_here(&self) -> bool {
+        let local = |address: IpAddr, prefix| {
+            self.prefix >= prefix && Self::new(self.address, prefix) == Some(Self { address, prefix })
+        };
+        let v4 = |a, b, prefix| local(Ipv4Addr::new(a, b, 0, 0).into(), prefix);
+        let v6 = |first, prefix| local(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0).into(), prefix);
+        v4(127, 0, 8)
+            || v4(224, 0, 4)
+            || v4(0, 0, 8)
+            || v4(169, 254, 16)
+            || local(Ipv4Addr::BROADCAST.into(), 32)
+            || local(Ipv6Addr::LOCALHOST.into(), 128)
+            || local(Ipv6Addr::UNSPECIFIED.into(), 128)
+            || v6(0xfe80, 10)
+            || v6(0xff00, 8)
+    }
+
     /// The fewest networks that hold exactly the addresses from `first` to `last`; none where they are of two families or the
     /// wrong way round.
     pub fn cover(first: IpAddr, last: IpAddr) -> Vec<Self> {

@@ -76,7 +76,11 @@ impl Network {
         let has = |net: &Net| if net.address.is_ipv4() { ipv4 } else { ipv6 };
         let full = plan.include.is_empty();
         let mut include: Vec<Net> = if full { everything() } else { plan.include.clone() };
-        include.retain(has);
+        // Of another address of its own it could not know at which it is asked.
+        let is_gateway = |net: &Net| gateways.iter().any(|gateway| Net::host(gateway.ip()) == *net);
+        include.retain(|net| has(net) && !is_gateway(net));
+        let servers: Vec<IpAddr> =
+            plan.dns.iter().copied().filter(|ip| !is_gateway(&Net::host(*ip))).collect();
         let (lan, mut exclude): (Vec<Net>, Vec<Net>) = plan
             .exclude
             .iter()
@@ -84,7 +88,7 @@ impl Network {
             .partition(|net| *net == LOCAL_LAN || *net == Net::host(Ipv6Addr::UNSPECIFIED.into()));
         exclude.retain(has);
         // A resolver that the gateway names lies in the tunnel, whatever the lists say of the networks around it.
-        for server in plan.dns.iter().copied().map(Net::host).filter(has) {
+        for server in servers.iter().copied().map(Net::host).filter(has) {
             if !include.iter().any(|net| net.contains(server.address)) {
                 include.push(server);
             }
@@ -103,11 +107,7 @@ impl Network {
             exclude,
             local_lan: wishes.local_lan && !lan.is_empty(),
             gateways,
-            dns: Dns {
-                servers: plan.dns.clone(),
-                search: plan.domains.clone(),
-                only: plan.split_dns.clone(),
-            },
+            dns: Dns { servers, search: plan.domains.clone(), only: plan.split_dns.clone() },
             mtu,
         }
     }
@@ -156,6 +156,17 @@ mod tests {
             "no IPv6 without an address"
         );
         assert_eq!(network.refused, Refused::default());
+    }
+
+    #[test]
+    fn no_address_of_the_gateway_is_inside() {
+        let gateways = ["198.51.100.1:4500".parse().unwrap(), "198.51.100.7:4500".parse().unwrap()];
+        let mut plan = plan();
+        plan.include = ["10.0.0.0/8", "198.51.100.0/24", "198.51.100.7/32"].map(net).to_vec();
+        plan.dns.push("198.51.100.7".parse().unwrap());
+        let network = Network::new(&plan, Wishes::default(), &gateways, 1400);
+        assert_eq!(network.include, [net("10.0.0.0/8"), net("198.51.100.0/24")]);
+        assert_eq!(network.dns.servers, ["10.1.1.1".parse::<IpAddr>().unwrap()]);
     }
 
     #[test]

@@ -322,3 +322,39 @@ fn whole_families_are_one_network() {
     assert!(Net::cover(Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()).is_empty());
     assert!(Net::cover(Ipv4Addr::BROADCAST.into(), Ipv4Addr::UNSPECIFIED.into()).is_empty());
 }
+
+#[test]
+fn what_is_the_machines_own_stays_here_and_the_rest_holds() {
+    let gateway: IpAddr = "198.51.100.1".parse().unwrap();
+    let own = [
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "224.0.0.0/4",
+        "::1/128",
+        "fe80::/10",
+        "ff02::/16",
+        "198.51.100.1/32",
+    ];
+    let include = own.iter().chain(&["10.0.0.0/8", "198.51.100.0/24"]).map(|text| net(text)).collect();
+    let dns = ["169.254.1.1", "10.1.1.1", "198.51.100.1"].map(|text| text.parse().unwrap()).to_vec();
+    let address4 = Some(Ipv4Addr::new(10, 9, 8, 7));
+    let mut plan = Plan { include, dns, address4, ..Plan::default() };
+    let notes = plan.leave_here(gateway);
+    assert_eq!(plan.include, [net("10.0.0.0/8"), net("198.51.100.0/24")]);
+    assert_eq!(plan.dns, ["10.1.1.1".parse::<IpAddr>().unwrap()]);
+    let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+    for text in
+        own.map(|net| format!("{net} in the tunnel")).iter().chain(&["169.254.1.1/32 as a DNS".to_owned()])
+    {
+        assert!(notes.iter().any(|note| note.contains(text)), "{text}: {notes:?}");
+    }
+    assert_eq!(notes.len(), 9);
+    assert!(plan.leave_here(gateway).is_empty());
+
+    // Of nothing but that no full tunnel is made; a full tunnel stays one.
+    plan.include = vec![net("127.0.0.0/8")];
+    assert_eq!(plan.leave_here(gateway).len(), 1);
+    assert_eq!(plan.include, [net("10.9.8.7/32")]);
+    plan.include.clear();
+    assert!(plan.leave_here(gateway).is_empty() && plan.include.is_empty());
+}

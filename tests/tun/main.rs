@@ -9,6 +9,7 @@ mod framed;
 #[allow(dead_code, reason = "shared with another test program")]
 mod freeradius;
 mod guard;
+mod hostile;
 #[path = "../interop/mod.rs"]
 mod interop;
 mod killed;

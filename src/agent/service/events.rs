@@ -82,10 +82,11 @@ impl Service {
             }
             Event::Plan { notes, plan, .. } => {
                 self.keep_backups(&plan).await;
-                for note in notes {
+                for note in &notes {
                     tracing::warn!("the gateway's configuration: {note}");
                 }
                 self.planned();
+                self.tell_what_stays_here(&notes);
                 self.tell_watchers().await;
             }
             // Where the gateway is may have changed too, with or without a move of ours.

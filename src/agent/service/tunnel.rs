@@ -8,7 +8,7 @@ use super::{Idle, Service};
 use crate::ipc::FailureKind;
 use crate::ipc::helper::{Applied, HelperError, MAX_MTU};
 use crate::journal::Kind;
-use crate::plan::{Network, Plan};
+use crate::plan::{Network, Plan, PlanNote};
 use crate::reconnect::{Pause, State, Why};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -22,6 +22,9 @@ const SMALLEST4: u32 = 576;
 const LIMIT: Duration = Duration::from_secs(15);
 /// A plan that could not be applied is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// Of what a gateway wants and does not get, so much is named.
+const MAX_TOLD: usize = 12;
 
 /// How far the machine's network is.
 #[derive(Debug, Default)]
@@ -128,10 +131,10 @@ impl Connection {
 
     /// What the machine has to look like now.
     fn network(&self, plan: &Plan) -> Network {
-        let settings = &self.target.settings;
         let smallest = if plan.address6.is_some() { SMALLEST6 } else { SMALLEST4 };
         let usual = u32::try_from(crate::tunnel::MTU).unwrap_or(SMALLEST6);
         let mtu = self.laid.mtu.unwrap_or(usual).max(smallest);
+        let settings = &self.target.settings;
         let ports = [settings.port, settings.nat_port];
         let at = |ip| ports.map(|port| SocketAddr::new(ip, port));
         let gateways: Vec<SocketAddr> = self.whereabouts.gateways().into_iter().flat_map(at).collect();
@@ -171,6 +174,27 @@ impl Connection {
 }
 
 impl Service {
+    /// One line about what the gateway wants in its tunnel and does not get.
+    pub(super) fn tell_what_stays_here(&mut self, notes: &[PlanNote]) {
+        let here = notes.iter().filter_map(|note| match note {
+            PlanNote::Here { net, what } => Some(format!("{net} {what}")),
+            _ => None,
+        });
+        let mut here: Vec<String> = here.collect();
+        let more = here.len().saturating_sub(MAX_TOLD);
+        here.truncate(MAX_TOLD);
+        if more > 0 {
+            here.push(format!("{more} more"));
+        }
+        if !here.is_empty() {
+            let list = here.join(", ");
+            self.say(
+                Kind::Warning,
+                &format!("The gateway wants {list}. That is of this machine, of its links or the gateway itself, and is left out."),
+            );
+        }
+    }
+
     /// The gateway has assigned something: the machine is made so before anybody hears of it.
     pub(super) fn planned(&mut self) {
         if let Some(connection) = self.connection.as_mut() {

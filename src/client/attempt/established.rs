@@ -12,7 +12,7 @@ use crate::time::Now;
 use std::time::Duration;
 
 impl Client {
-    pub(super) fn established(&mut self, now: Now, outcome: Outcome) {
+    pub(super) fn established(&mut self, now: Now, mut outcome: Outcome) {
         let Some(attempt) = self.attempt.take() else { return };
         let (auth, nat, moved) = (attempt.auth, attempt.nat, attempt.moved);
         let handshake = now.at.since(attempt.initiator.started());
@@ -77,6 +77,7 @@ impl Client {
         self.refusal = None;
         self.answers.clear();
         self.replay.clear();
+        outcome.plan_notes.extend(outcome.plan.leave_here(nat.ip()));
         let changed = self.plan.as_ref().map(|old| old.differs(&outcome.plan)).unwrap_or_default();
         self.plan = Some(outcome.plan.clone());
         self.events.push_back(Event::Plan {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::plan::{Dns, Plan, Wishes};
 use proptest::prelude::*;
+use std::net::Ipv4Addr;
 
 fn net(text: &str) -> Net {
     let (address, prefix) = text.split_once('/').unwrap();

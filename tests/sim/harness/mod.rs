@@ -11,6 +11,7 @@ mod model;
 mod nat;
 mod network;
 mod random;
+mod record;
 mod setup;
 mod signals;
 mod site;

@@ -31,7 +31,7 @@ pub(crate) struct World {
     pub(crate) coverage: Coverage,
     /// Somebody who records every datagram, as it was sent.
     pub(crate) tape: Option<Vec<Parcel>>,
-    network: Network,
+    pub(super) network: Network,
     calendar: Calendar,
 }
 
@@ -45,15 +45,6 @@ impl Deref for World {
 impl DerefMut for World {
     fn deref_mut(&mut self) -> &mut Laptop {
         &mut self.laptops[0]
-    }
-}
-
-/// One seed that was asked for tells what happened before it failed.
-impl Drop for World {
-    fn drop(&mut self) {
-        if std::thread::panicking() && std::env::var_os("IKEEP_SIM_SEED").is_some() {
-            eprintln!("{}", self.history());
-        }
     }
 }
 
@@ -432,7 +423,7 @@ impl World {
             arrivals.push(now.at);
         }
         let parcel = Parcel::ToSite { site, from, port, octets: transmit.payload };
-        self.tape.iter_mut().for_each(|tape| tape.push(parcel.clone()));
+        self.record(&parcel);
         self.network.post(now.at, &link, &mut self.random, parcel);
     }
 
@@ -464,7 +455,7 @@ impl World {
             self.inject(from, injected);
         }
         let parcel = Parcel::ToLaptop { laptop: i, path, from, octets: transmit.payload, forged: false };
-        self.tape.iter_mut().for_each(|tape| tape.push(parcel.clone()));
+        self.record(&parcel);
         self.network.post(now, &link, &mut self.random, parcel);
     }
 
@@ -487,34 +478,5 @@ impl World {
             let parcel = Parcel::ToLaptop { laptop: 0, path, from, octets, forged };
             self.network.arrive(now + Duration::from_millis(1), parcel);
         }
-    }
-
-    /// Sends something that was recorded once more; it arrives in a moment, at the laptop on its present path.
-    pub(crate) fn play(&mut self, mut parcel: Parcel) {
-        if let Parcel::ToLaptop { laptop, path, from, .. } = &mut parcel {
-            let Some(present) = self.laptops[*laptop].paths().to(from.ip()) else { return };
-            *path = present;
-        }
-        self.network.arrive(self.now.at + Duration::from_millis(1), parcel);
-    }
-
-    /// What happened, for a failed case.
-    pub(crate) fn history(&self) -> String {
-        let mut text = String::new();
-        for laptop in self.laptops.iter().take(3) {
-            let from = laptop.events.len().saturating_sub(60);
-            for (at, event) in &laptop.events[from..] {
-                text.push_str(&format!("{at:?} {event:?}\n"));
-            }
-            if let Some(client) = &laptop.client {
-                text.push_str(&format!("status {:?}\n", client.status(self.now.at)));
-                text.push_str(&format!("next {:?}\n", client.poll_timeout()));
-            }
-        }
-        for site in &self.sites {
-            text.push_str(&format!("gateway {:?}\n", site.gateway.counters()));
-        }
-        text.push_str(&format!("now {:?}\n", self.now.at));
-        text
     }
 }
