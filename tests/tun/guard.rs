@@ -6,7 +6,7 @@ use crate::interop::{BEHIND_GATEWAY, Netns};
 use crate::killed::begin_to_connect;
 use crate::name_server::NameServer;
 use crate::net::GATEWAY;
-use crate::person::{PASSWORD, Person, said};
+use crate::person::{PASSWORD, Person, Stopwatch, said};
 use crate::portal::{self, Hotspot, LOGIN, browse, until_captive};
 use crate::supervised::{Supervised, until};
 use crate::watch::{Sender, Watch};
@@ -116,6 +116,20 @@ fn with_a_kill_switch_nothing_leaves_beside_a_split_tunnel_whatever_ends() -> Re
         for text in ["The kill switch is up: what", "The kill switch is down."] {
             ensure!(events.contains(text), "no {text:?} in\n{events}");
         }
+
+        // An agent that never made the connection, and a gateway that does not answer: the person's word counts nevertheless.
+        world.connect()?;
+        until_up(world)?;
+        let silence = world.net.spoil("drop")?;
+        let before = supervised.pids();
+        supervised.kill(true, false)?;
+        until(|| Ok(supervised.pids()[0] != before[0] && world.person.status().is_ok()))?;
+        ensure_tight(world, &sender, "an agent started anew in an outage")?;
+        let watch = Stopwatch::start();
+        world.disconnect()?;
+        println!("disconnect of an agent started anew: {:?}", watch.elapsed());
+        ensure_open(world, "disconnected in an outage")?;
+        drop(silence);
         Ok(())
     })
 }
