@@ -34,6 +34,11 @@ impl Link {
         self.outward.pop_front()
     }
 
+    /// The frame that was sent last, where it is still here.
+    pub(super) fn last(&mut self) -> Option<&mut Vec<u8>> {
+        self.outward.back_mut()
+    }
+
     /// True where a socket may send.
     pub(super) fn has_room(&self) -> bool {
         self.outward.len() < SENT

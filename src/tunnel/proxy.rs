@@ -29,8 +29,9 @@ const CONNECTIONS: usize = 4096;
 const VISITORS: usize = 64;
 /// Packets of the tunnel handled in one go.
 const BATCH: usize = 64;
-/// A path of 40 ms needs the receive buffer for 100 Mbit/s.
-const BUFFERS: Buffers = Buffers { receive: 512 << 10, send: 256 << 10 };
+/// A path of 40 ms needs the receive buffer for 400 Mbit/s, and much of it where it loses: until a lost packet comes again, what
+/// follows it waits there.
+const BUFFERS: Buffers = Buffers { receive: 2 << 20, send: 1 << 20 };
 /// After the kernel had no descriptor for a client, the next is taken after this long.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 /// A timer of the runtime is never set further than this.

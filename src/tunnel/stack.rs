@@ -6,11 +6,12 @@
 
 mod flows;
 mod listener;
+mod windows;
 
 use super::link::Link;
 use crate::crypto::Random;
 use crate::time::Instant;
-use flows::{Flows, ends, share};
+use flows::{Flows, ends};
 use listener::Listener;
 use smoltcp::iface::{Config, Interface, PollResult, SocketSet};
 use smoltcp::socket::tcp;
@@ -19,6 +20,7 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv6Address
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use windows::Windows;
 
 /// Local ports of connections that we open (the range that Linux uses).
 const PORTS: std::ops::Range<u16> = 32_768..61_000;
@@ -92,6 +94,7 @@ pub enum ConnectError {
 pub struct Stack {
     interface: Interface,
     flows: Flows,
+    windows: Windows,
     /// For packets that are no connection's.
     nobody: SocketSet<'static>,
     link: Link,
@@ -112,6 +115,7 @@ impl Stack {
         Self {
             interface,
             flows: Flows::default(),
+            windows: Windows::default(),
             nobody: SocketSet::new(Vec::new()),
             link,
             random,
@@ -142,6 +146,7 @@ impl Stack {
 
     /// Takes an inner packet.
     pub fn receive(&mut self, now: Instant, packet: Vec<u8>) {
+        self.windows.tick(now);
         let found = match ends(&packet) {
             Some(ends) => match self.flows.find(ends) {
                 Some(key) => Some(key),
@@ -160,6 +165,7 @@ impl Stack {
         };
         let time = stack_time(now + flow.ahead);
         self.interface.poll_ingress_single(time, &mut self.link, &mut flow.sockets);
+        self.windows.heard(&mut flow.heard);
         let opening = flow.opening;
         self.flows.touch(key);
         self.flows.wake(key);
@@ -174,6 +180,7 @@ impl Stack {
 
     /// Does what is due, and lets connections send until 64 frames wait in [`Stack::poll_transmit`].
     pub fn poll(&mut self, now: Instant) {
+        self.windows.tick(now);
         self.flows.ring(now);
         while self.link.has_room() {
             let Some(key) = self.flows.next_due() else { break };
@@ -204,6 +211,10 @@ impl Stack {
         let own = now + flow.ahead;
         let sent = self.interface.poll_egress(stack_time(own), &mut self.link, &mut flow.sockets);
         if sent != PollResult::None {
+            let (free, part) = (flow.free(), self.windows.part(self.buffers).receive);
+            if let Some(frame) = self.link.last() {
+                windows::narrow(frame, free, part);
+            }
             self.flows.wake(key);
             return;
         }
@@ -261,11 +272,11 @@ impl Stack {
             return Err(ConnectError::NoDestination(to));
         }
         let port = self.free_port().ok_or(ConnectError::NoPort)?;
-        let mut socket = new_socket(share(self.buffers, self.flows.len()));
+        let mut socket = new_socket(self.windows.share(self.buffers, &self.flows));
         socket
             .connect(self.interface.context(), to, (own, port))
             .map_err(|_| ConnectError::NoDestination(to))?;
-        let key = self.flows.add(socket);
+        let key = self.flows.add(socket, self.windows.second());
         self.flows.name(key, (SocketAddr::new(own.into(), port), to), Some(port));
         self.flows.wake(key);
         Ok(Handle(key))
@@ -304,7 +315,7 @@ impl Stack {
 
     /// True where octets can be handed to [`Stack::send_with`] now.
     pub fn can_send(&self, handle: &Handle) -> bool {
-        self.socket(handle).is_some_and(tcp::Socket::can_send)
+        self.socket(handle).is_some_and(|socket| socket.can_send() && socket.send_queue() < self.may_wait())
     }
 
     /// True where our side is open, be there room or not.
@@ -312,10 +323,20 @@ impl Stack {
         self.socket(handle).is_some_and(tcp::Socket::may_send)
     }
 
+    /// Octets that may wait in each send buffer.
+    fn may_wait(&self) -> usize {
+        self.windows.part(self.buffers).send
+    }
+
     /// `fill` writes into the free part of the send buffer that lies in one piece and says how much; the same is returned.
+    /// Where many connections are busy the part that is offered is smaller.
     pub fn send_with(&mut self, handle: &Handle, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
+        let may_wait = self.may_wait();
         let Some(socket) = self.socket_mut(handle) else { return 0 };
+        let open = may_wait.saturating_sub(socket.send_queue());
         let sent = socket.send(|room| {
+            let length = room.len().min(open);
+            let room = &mut room[..length];
             let filled = fill(room).min(room.len());
             (filled, filled)
         });
@@ -410,7 +431,7 @@ impl Stack {
 
     fn tend_listeners(&mut self, now: Instant) {
         for listener in &mut self.listeners {
-            listener.tend(now, &mut self.flows, self.buffers);
+            listener.tend(now, &mut self.flows, &self.windows, self.buffers);
         }
     }
 

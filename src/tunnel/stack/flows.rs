@@ -1,7 +1,6 @@
 //! The connections of a stack, each for itself: a packet, a timer or a call of an owner costs what its own connection costs,
 //! however many others there are.
 
-use super::Buffers;
 use crate::esp::inner::{InnerPacket, protocol};
 use crate::time::Instant;
 use smoltcp::iface::{SocketHandle, SocketSet};
@@ -10,30 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// So many connections have buffers of the full size, an idle one among them included.
-const ROOMY: usize = 24;
-/// So many have a quarter of it at least.
-const MIDDLING: usize = 64;
-/// So many have a 32nd of it at least; the others have a 64th.
-const CLOSE: usize = 256;
-/// The smallest buffer, octets: a handful of segments.
-const SMALLEST: usize = 8 << 10;
-
 /// Our end and the peer's.
 pub(super) type Ends = (SocketAddr, SocketAddr);
-
-/// How large the buffers of a further connection are where there are `open` already. A ring buffer is resident where octets have
-/// passed, which in time is everywhere: with many connections it is their sum that counts.
-pub(super) fn share(full: Buffers, open: usize) -> Buffers {
-    let part = match open {
-        0..ROOMY => 1,
-        ROOMY..MIDDLING => 4,
-        MIDDLING..CLOSE => 32,
-        _ => 64,
-    };
-    let cut = |octets: usize| (octets / part).max(SMALLEST).min(octets);
-    Buffers { receive: cut(full.receive), send: cut(full.send) }
-}
 
 /// One connection, or a socket that waits for one.
 pub(super) struct Flow {
@@ -47,6 +24,8 @@ pub(super) struct Flow {
     timer: Option<Instant>,
     /// So much is its clock ahead: it was put forward where its next timer was further away than anybody waits.
     pub(super) ahead: Duration,
+    /// The second in which the last segment came, or in which it was made.
+    pub(super) heard: u64,
     /// In [`Flows::due`].
     due: bool,
     /// To be closed once everything is acknowledged.
@@ -61,6 +40,12 @@ pub(super) struct Flow {
 impl Flow {
     pub(super) fn socket(&self) -> &tcp::Socket<'static> {
         self.sockets.get(self.socket)
+    }
+
+    /// Octets that it can receive now.
+    pub(super) fn free(&self) -> usize {
+        let socket = self.socket();
+        socket.recv_capacity().saturating_sub(socket.recv_queue())
     }
 
     pub(super) fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
@@ -87,7 +72,8 @@ impl Flows {
         self.all.len()
     }
 
-    pub(super) fn add(&mut self, socket: tcp::Socket<'static>) -> u64 {
+    /// The key of a connection made in this second.
+    pub(super) fn add(&mut self, socket: tcp::Socket<'static>, second: u64) -> u64 {
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let socket = sockets.add(socket);
         let flow = Flow {
@@ -96,6 +82,7 @@ impl Flows {
             ends: None,
             drawn: None,
             timer: None,
+            heard: second,
             ahead: Duration::ZERO,
             due: false,
             closing: false,
@@ -106,6 +93,11 @@ impl Flows {
         self.next += 1;
         self.all.insert(self.next, flow);
         self.next
+    }
+
+    /// When the last segment came, for each of them.
+    pub(super) fn heard(&self) -> impl Iterator<Item = u64> {
+        self.all.values().map(|flow| flow.heard)
     }
 
     pub(super) fn remove(&mut self, key: u64) {

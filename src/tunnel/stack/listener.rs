@@ -1,6 +1,7 @@
 //! A port that takes connections.
 
-use super::flows::{Flows, share};
+use super::flows::Flows;
+use super::windows::Windows;
 use super::{Buffers, new_socket};
 use crate::time::Instant;
 use smoltcp::socket::tcp;
@@ -46,7 +47,7 @@ impl Listener {
     }
 
     /// Sorts connections by how far they are, and has a spare one as long as more are wanted.
-    pub(super) fn tend(&mut self, now: Instant, flows: &mut Flows, buffers: Buffers) {
+    pub(super) fn tend(&mut self, now: Instant, flows: &mut Flows, windows: &Windows, buffers: Buffers) {
         let state = |flows: &Flows, key| flows.get(key).map(|flow| flow.socket().state());
         if let Some(spare) = self.spare
             && state(flows, spare) != Some(tcp::State::Listen)
@@ -73,10 +74,10 @@ impl Listener {
         });
         let more = self.taken < self.limit && self.half_open.len() < HALF_OPEN;
         if more && self.spare.is_none() {
-            let mut socket = new_socket(share(buffers, flows.len()));
+            let mut socket = new_socket(windows.share(buffers, flows));
             // The port is not 0 and the socket is new.
             if socket.listen(self.port).is_ok() {
-                let key = flows.add(socket);
+                let key = flows.add(socket, windows.second());
                 if let Some(flow) = flows.get_mut(key) {
                     (flow.listener, flow.opening) = (Some(self.index), true);
                 }

@@ -37,11 +37,15 @@ struct World {
 
 impl World {
     fn new(seed: u64, weather: Weather) -> Self {
-        let mut client = Stack::new(Seeded::boxed(seed), SMALL);
+        Self::with(seed, weather, SMALL, 8)
+    }
+
+    fn with(seed: u64, weather: Weather, buffers: Buffers, connections: usize) -> Self {
+        let mut client = Stack::new(Seeded::boxed(seed), buffers);
         client.set_addresses(&[ip(CLIENT), ip("2001:db8:20::5")]);
-        let mut server = Stack::new(Seeded::boxed(seed + 1), SMALL);
+        let mut server = Stack::new(Seeded::boxed(seed + 1), buffers);
         server.own_everything();
-        server.listen(80, 8);
+        server.listen(80, connections);
         let now = Instant::from_boot(Duration::from_secs(1000));
         let random = Seeded::new(seed + 2);
         Self { now, random, weather, client, server, under_way: BTreeMap::new(), sent: 0, passed: 0 }
@@ -475,4 +479,46 @@ fn a_peer_that_lies_can_break_its_connection_only() {
         // Others are not concerned.
         assert!(world.client.connect(SERVER.parse().unwrap()).is_ok());
     });
+}
+
+/// The first of them have large buffers, the last have small ones: what they get is the same nevertheless, either way.
+#[test]
+fn many_at_once_get_equal_parts_whichever_came_first() {
+    const FLOWS: usize = 80;
+    let weather = Weather { delay: 20, ..Weather::default() };
+    let mut world = World::with(5, weather, Buffers { receive: 512 << 10, send: 512 << 10 }, FLOWS);
+    let flows: Vec<_> = (0..FLOWS).map(|_| world.connected()).collect();
+    let mut moved = vec![(0_u64, 0_u64); FLOWS];
+    let mut move_for = |world: &mut World, moved: &mut Vec<(u64, u64)>, time: Duration| {
+        let end = world.now + time;
+        loop {
+            for ((client, server), (down, up)) in flows.iter().zip(moved.iter_mut()) {
+                for (to, handle) in [(&mut world.server, server), (&mut world.client, client)] {
+                    while to.can_send(handle) {
+                        assert!(to.send_with(handle, |room| room.len()) > 0, "what can send has room");
+                    }
+                }
+                for (at, handle, count) in
+                    [(&mut world.client, client, down), (&mut world.server, server, up)]
+                {
+                    while at.unread(handle) > 0 {
+                        *count += at.receive_with(handle, <[u8]>::len) as u64;
+                    }
+                }
+            }
+            if !world.step(end) {
+                return;
+            }
+        }
+    };
+    // Until it is known how many there are.
+    move_for(&mut world, &mut moved, 2 * SECOND);
+    moved.fill((0, 0));
+    move_for(&mut world, &mut moved, SECOND);
+    for (way, octets) in [("down", 0), ("up", 1)]
+        .map(|(way, which)| (way, moved.iter().map(|m| [m.0, m.1][which]).collect::<Vec<u64>>()))
+    {
+        let (least, most) = (octets.iter().min().unwrap(), octets.iter().max().unwrap());
+        assert!(*least > 0 && *most <= least * 3 / 2, "{way}: from {least} to {most} octets");
+    }
 }
