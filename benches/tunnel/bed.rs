@@ -2,6 +2,7 @@
 
 use crate::interop::Netns;
 use crate::person::Stopwatch;
+use crate::relay::{Relay, Way};
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::any::Any;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 /// Where the gateway is found.
 pub(crate) const FRONT: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+/// Where it is behind a relay.
+const BEHIND: Ipv4Addr = Ipv4Addr::new(10, 8, 0, 1);
 /// Whatever is to be up or gone is so within this time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// What `ip netns exec` puts over `/etc` of what it runs.
@@ -68,18 +71,31 @@ impl Drop for Host {
     }
 }
 
-/// 10.9.0.2 and 10.9.0.1 on `eth0`.
+/// 10.9.0.2 on `eth0` of the laptop, and what is at [`FRONT`] for it.
 pub(crate) struct Bed {
+    /// It ends first.
+    _relay: Option<Relay>,
     pub(crate) laptop: Host,
     pub(crate) gateway: Host,
+    _middle: Option<Host>,
+    /// Where the gateway is on its own host.
+    pub(crate) back: Ipv4Addr,
 }
 
 impl Bed {
     pub(crate) fn new() -> Result<Self> {
-        let bed = Self { laptop: Host::new("laptop")?, gateway: Host::new("gw")? };
-        let (laptop, gateway) = (&bed.laptop.netns, &bed.gateway.netns);
-        laptop.link(("eth0", &["10.9.0.2/24"]), gateway, ("eth0", &["10.9.0.1/24"]))?;
-        Ok(bed)
+        let (laptop, gateway) = (Host::new("laptop")?, Host::new("gw")?);
+        laptop.netns.link(("eth0", &["10.9.0.2/24"]), &gateway.netns, ("eth0", &["10.9.0.1/24"]))?;
+        Ok(Self { _relay: None, laptop, gateway, _middle: None, back: FRONT })
+    }
+
+    /// Between them somebody who passes on the gateway's datagrams, and nothing else: late, and not all of them.
+    pub(crate) fn rough(way: Way) -> Result<Self> {
+        let (laptop, middle, gateway) = (Host::new("laptop")?, Host::new("middle")?, Host::new("gw")?);
+        laptop.netns.link(("eth0", &["10.9.0.2/24"]), &middle.netns, ("lan", &["10.9.0.1/24"]))?;
+        middle.netns.link(("wan", &["10.8.0.2/24"]), &gateway.netns, ("eth0", &["10.8.0.1/24"]))?;
+        let relay = Relay::start(&middle.netns, FRONT, BEHIND, way, 1)?;
+        Ok(Self { _relay: Some(relay), laptop, gateway, _middle: Some(middle), back: BEHIND })
     }
 
     /// Pings until the first answer.
@@ -104,8 +120,17 @@ pub(crate) struct Tunnel {
     /// The processes that packets pass.
     pub(crate) agent: Option<Pid>,
     pub(crate) gateway: Option<Pid>,
+    /// Where it has no device: what leads into it.
+    pub(crate) proxy: Option<String>,
     /// What ends it when dropped.
     pub(crate) _parts: Box<dyn Any>,
+}
+
+impl Tunnel {
+    /// The bare link.
+    pub(crate) fn none() -> Self {
+        Self { target: FRONT, agent: None, gateway: None, proxy: None, _parts: Box::new(()) }
+    }
 }
 
 /// The process with this number.

@@ -130,6 +130,7 @@ pub(crate) fn tunnel(bed: &Bed, program: Program) -> Result<Tunnel> {
         target: INSIDE[0],
         agent: Some(agent),
         gateway: Some(gateway),
+        proxy: None,
         _parts: Box::new((near, far, folder)),
     })
 }

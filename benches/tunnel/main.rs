@@ -6,6 +6,7 @@
 
 mod bed;
 mod boring;
+mod download;
 #[path = "../../tests/interop/mod.rs"]
 mod interop;
 mod measure;
@@ -13,12 +14,18 @@ mod ours;
 mod parse;
 #[path = "../../tests/person/mod.rs"]
 mod person;
+#[path = "../roam/relay.rs"]
+#[allow(dead_code, reason = "shared with another benchmark")]
+mod relay;
 mod suite;
 mod swan;
 mod table;
+#[path = "../roam/track.rs"]
+#[allow(dead_code, reason = "shared with another benchmark")]
+mod track;
 
 use anyhow::{Context, Result};
-use bed::{Bed, FRONT, Tunnel};
+use bed::{Bed, Tunnel};
 use boring::Program;
 use interop::{GATEWAY_NAME, Pki};
 use measure::{Effort, Figures, measure};
@@ -49,7 +56,11 @@ fn main() -> ExitCode {
     let (mut found, mut failed) = (Vec::new(), 0);
     for row in rows() {
         let name = row.name();
-        if !words.is_empty() && row != Row::Plain && !words.iter().any(|word| name.contains(word.as_str())) {
+        let downloads_only = words.iter().all(|word| word.as_str() == "download");
+        if !words.is_empty()
+            && (row != Row::Plain || downloads_only)
+            && !words.iter().any(|word| name.contains(word.as_str()))
+        {
             continue;
         }
         if let Some(why) = missing(row) {
@@ -65,7 +76,14 @@ fn main() -> ExitCode {
             }
         }
     }
-    table::print(&found);
+    if !found.is_empty() {
+        table::print(&found);
+    }
+    if is_installed("curl") {
+        failed += download::measure(&words, seconds, has_strongswan());
+    } else {
+        println!("left out: downloads (install curl)");
+    }
     if failed > 0 {
         eprintln!("{failed} could not be measured");
         return ExitCode::FAILURE;
@@ -88,7 +106,7 @@ fn one(row: Row, effort: Effort) -> Result<Figures> {
     let pki = || Pki::create(folder.path(), GATEWAY_NAME);
     let bed = Bed::new()?;
     let tunnel = match row {
-        Row::Plain => Tunnel { target: FRONT, agent: None, gateway: None, _parts: Box::new(()) },
+        Row::Plain => Tunnel::none(),
         Row::Ours(cipher) => ours::to_ours(&bed, cipher)?,
         Row::OursToStrongSwan(cipher) => ours::to_strongswan(&bed, cipher, &pki()?)?,
         Row::StrongSwan(cipher) => swan::to_strongswan(&bed, cipher, &pki()?)?,
@@ -115,12 +133,15 @@ fn missing(row: Row) -> Option<&'static str> {
     match row {
         Row::Plain | Row::Ours(_) => None,
         Row::OursToStrongSwan(_) | Row::StrongSwan(_) => {
-            let there = Path::new(CHARON).exists() && is_installed("swanctl") && is_installed("pki");
-            (!there).then_some("strongSwan, as tests/run does")
+            (!has_strongswan()).then_some("strongSwan, as tests/run does")
         }
         Row::WireGuard(program) if !is_installed(program.file()) => Some(program.install()),
         Row::WireGuard(_) => (!is_installed("wg")).then_some("Debian's wireguard-tools"),
     }
+}
+
+fn has_strongswan() -> bool {
+    Path::new(CHARON).exists() && is_installed("swanctl") && is_installed("pki")
 }
 
 fn is_installed(program: &str) -> bool {

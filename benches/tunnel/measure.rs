@@ -111,14 +111,14 @@ impl Server {
 }
 
 /// What a process has used, before and while.
-struct Watched {
+pub(crate) struct Watched {
     pid: Pid,
     ticks: u64,
     resident: f64,
 }
 
 impl Watched {
-    fn begin(pid: Pid) -> Result<Self> {
+    pub(crate) fn begin(pid: Pid) -> Result<Self> {
         Ok(Self { pid, ticks: used(pid)?, resident: 0.0 })
     }
 
@@ -127,7 +127,7 @@ impl Watched {
         Ok(())
     }
 
-    fn end(self, octets: f64) -> Result<Cost> {
+    pub(crate) fn end(self, octets: f64) -> Result<Cost> {
         let ticks = used(self.pid)?.saturating_sub(self.ticks);
         let peak = memory(self.pid, "VmHWM:")?;
         Ok(Cost { resident: self.resident, peak, cpu: ticks as f64 / TICKS / (octets / 1e9) })

@@ -17,7 +17,7 @@ pub(crate) fn gateway(bed: &Bed, cipher: Cipher, pki: &Pki) -> Result<Charon> {
     host.add_address("lo", "fd10::1/64")?;
     let config = GatewayConfig::new(cipher.suite(), TOKEN).render();
     // The hosts of this bench have IPv4 alone.
-    let config = config.replace("10.9.0.1,fd09::1", "10.9.0.1");
+    let config = config.replace("10.9.0.1,fd09::1", &bed.back.to_string());
     Charon::start(host, options(), pki, true, &config)
 }
 
@@ -31,6 +31,7 @@ pub(crate) fn to_strongswan(bed: &Bed, cipher: Cipher, pki: &Pki) -> Result<Tunn
         target: BEHIND_GATEWAY.parse()?,
         agent: client.pid(),
         gateway: gateway.pid(),
+        proxy: None,
         _parts: Box::new((client, gateway)),
     })
 }
