@@ -489,7 +489,7 @@ fn many_at_once_get_equal_parts_whichever_came_first() {
     let mut world = World::with(5, weather, Buffers { receive: 512 << 10, send: 512 << 10 }, FLOWS);
     let flows: Vec<_> = (0..FLOWS).map(|_| world.connected()).collect();
     let mut moved = vec![(0_u64, 0_u64); FLOWS];
-    let mut move_for = |world: &mut World, moved: &mut Vec<(u64, u64)>, time: Duration| {
+    let move_for = |world: &mut World, moved: &mut Vec<(u64, u64)>, time: Duration| {
         let end = world.now + time;
         loop {
             for ((client, server), (down, up)) in flows.iter().zip(moved.iter_mut()) {
