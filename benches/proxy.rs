@@ -101,7 +101,7 @@ fn main() -> Result<()> {
             println!("{:<34} {losses:?}", "");
         }
     }
-    println!("promised: at least 300 Mbit/s with AES-GCM");
+    println!("promised: at least 1,000 Mbit/s with AES-GCM");
     if let Some(crowd) = crowd {
         crowd.print();
     }

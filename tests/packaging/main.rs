@@ -35,9 +35,10 @@ fn verify(unit: &str) -> Result<Option<Output>> {
 fn the_user_unit_is_sound() -> Result<()> {
     let Some(said) = verify(UNIT)? else { return Ok(()) };
     ensure!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
+    ensure!(UNIT.contains("\nMemorySwapMax=0\n"), "secrets may go to swap");
     // The judge sees what is wrong.
     for wrong in
-        ["[Service]\nRestrictRealtime=perhaps", "[Service]\nFoo=bar", "[Service]\nExecStart=/nowhere/ikeep"]
+        ["[Service]\nMemorySwapMax=little", "[Service]\nFoo=bar", "[Service]\nExecStart=/nowhere/ikeep"]
     {
         let said = verify(&UNIT.replace("[Service]", wrong))?.context("it was there just now")?;
         ensure!(!said.status.success() || !said.stderr.is_empty(), "{wrong} was taken");
@@ -123,7 +124,7 @@ fn the_helpers_units_are_sound() -> Result<()> {
     let Some(said) = judge(&verify, str::to_owned)? else { return Ok(()) };
     ensure!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
     for wrong in
-        ["[Service]\nRestrictRealtime=perhaps", "[Service]\nFoo=bar", "[Service]\nExecStart=/nowhere/ikeep"]
+        ["[Service]\nMemorySwapMax=little", "[Service]\nFoo=bar", "[Service]\nExecStart=/nowhere/ikeep"]
     {
         let said =
             judge(&verify, |unit| unit.replace("[Service]", wrong))?.context("it was there just now")?;
