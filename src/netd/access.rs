@@ -1,5 +1,6 @@
 //! Who may use the helper: root, the user it runs as, the members of one group, and whoever sits at this machine (an active
-//! local session of logind). Anything that cannot be found out counts as no.
+//! local session of logind). Anything that cannot be found out counts as no. Whose tunnel or kill switch stands is let in without being
+//! looked at again: they were before, and have to be able to end it.
 
 use super::accounts;
 use crate::ipc::helper::Peer;
@@ -40,6 +41,8 @@ pub(super) enum Because {
     SameUser,
     Group,
     Session,
+    /// A tunnel or a kill switch of theirs stands.
+    Holder,
 }
 
 impl Access {

@@ -15,6 +15,7 @@ use crate::plan::Network;
 #[cfg(test)]
 use due::Due;
 use guard::Guarded;
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -197,6 +198,14 @@ impl<M: Machine> Keeper<M> {
         self.tunnel.is_none() && self.orphan.is_none() && self.guard.is_none()
     }
 
+    /// Users of whom something stands.
+    pub(super) fn holders(&self) -> BTreeSet<u32> {
+        let tunnel = self.tunnel.as_ref().map(|tunnel| tunnel.uid);
+        let orphan = self.orphan.as_ref().map(|record| record.uid);
+        let guard = self.guard.as_ref().map(|guarded| guarded.uid);
+        [tunnel, orphan, guard].into_iter().flatten().collect()
+    }
+
     /// Does what a client asks.
     pub(super) async fn serve(&mut self, request: Request) {
         let Request { client, uid, task, reply } = request;
@@ -237,7 +246,11 @@ impl<M: Machine> Keeper<M> {
 
     /// Puts everything back, at the end.
     pub(super) async fn end(&mut self) -> Vec<String> {
-        (self.until, self.again) = (None, None);
+        self.until = None;
+        // What of a kill switch could not be done is still tried again.
+        if self.guard.is_none() {
+            self.again = None;
+        }
         if self.orphan.take().is_some() {
             return self.restore_tunnel().await;
         }
@@ -362,10 +375,22 @@ impl<M: Machine> Keeper<M> {
     }
 
     async fn revert(&mut self, uid: u32) -> Answer {
-        match &self.tunnel {
-            Some(tunnel) if tunnel.uid != uid => self.taken(tunnel.uid).0,
-            _ => Answer::Reverted { problems: self.end().await },
+        let tunnel = self.tunnel.as_ref().map(|tunnel| tunnel.uid);
+        let owner = tunnel.or(self.orphan.as_ref().map(|left| left.uid));
+        if let Some(owner) = owner.filter(|owner| *owner != uid) {
+            return self.taken(owner).0;
         }
+        let gap =
+            self.guard.as_mut().filter(|guarded| guarded.uid == uid).and_then(|guarded| guarded.gap.take());
+        let problems = self.end().await;
+        if gap.is_some() {
+            tracing::info!(
+                uid,
+                "pages and names do not pass the kill switch any more: its agent has ended the tunnel"
+            );
+            self.rewall().await;
+        }
+        Answer::Reverted { problems }
     }
 
     async fn gone(&mut self, client: u64) {

@@ -1,7 +1,7 @@
 //! What the helper does to the machine, as one interface: the real one, or one that tests watch.
 
 use super::dns::{self, DnsError};
-use super::net::{Device, Gap, Net, NetError};
+use super::net::{Device, Gap, Looks, Net, NetError};
 use super::wall::{self, Builder, Held as HeldBack, Wall};
 use crate::ipc::helper::{Applied, Guard, GuardMode};
 use crate::plan::{Dns, MARK, Network};
@@ -81,6 +81,8 @@ pub(super) struct Real {
     wall: Builder,
     /// What the kill switch stands for, and how.
     stands: Option<(Standing, Wall)>,
+    /// How often the two are looked at.
+    looks: (Looks, Looks),
 }
 
 impl Real {
@@ -90,6 +92,7 @@ impl Real {
             resolver: dns::Resolver::new(places),
             wall: Builder::default(),
             stands: None,
+            looks: <(Looks, Looks)>::default(),
         })
     }
 }
@@ -191,7 +194,7 @@ impl Machine for Real {
     }
 
     async fn changed(&mut self) {
-        let Self { net, wall: builder, stands, .. } = self;
+        let Self { net, wall: builder, stands, looks: (of_net, of_wall), .. } = self;
         let wall = async {
             let Some((standing, wall)) = stands else { return pending().await };
             let differs = async || wall_for(net, standing).await.is_ok_and(|now| now != *wall);
@@ -199,11 +202,11 @@ impl Machine for Real {
                 () = builder.changed() => {
                     tracing::warn!("another program has changed the kill switch or taken it down: it is put up again");
                 }
-                () = wall::until(differs) => {}
+                () = wall::until(of_wall, differs) => {}
             }
         };
         tokio::select! {
-            () = net.changed() => {}
+            () = net.changed(of_net) => {}
             () = wall => {}
         }
     }

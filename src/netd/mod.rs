@@ -11,6 +11,7 @@ pub mod dns;
 mod keeper;
 mod limit;
 mod log;
+mod looks;
 mod machine;
 pub mod net;
 mod notify;

@@ -32,6 +32,8 @@ const MAX_TASKS: usize = 32;
 const REQUESTS: usize = 16;
 /// After a client that could not be taken, for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Clients are taken no faster than one in this time.
+const SPACING: Duration = Duration::from_millis(20);
 
 /// Why the helper cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -169,15 +171,21 @@ async fn serve<M: Machine>(
     let mut clients = JoinSet::new();
     let mut client = 0;
     let mut idle: Option<Pin<Box<Sleep>>> = None;
+    let (mut spacing, mut open) = (Box::pin(sleep(Duration::ZERO)), true);
     keeper.ready();
     tracing::info!("listens");
     let put_back = loop {
+        house.set_holders(keeper.holders());
         let nothing = clients.is_empty() && keeper.is_idle();
         idle = exit_idle.filter(|_| nothing).map(|time| idle.take().unwrap_or_else(|| Box::pin(sleep(time))));
         tokio::select! {
-            accepted = accept(listener), if clients.len() < MAX_TASKS => match accepted {
+            // Whoever knocks without end leaves time for everything else: what is waited for below begins anew with each.
+            () = spacing.as_mut(), if !open => open = true,
+            accepted = accept(listener), if open && clients.len() < MAX_TASKS => match accepted {
                 Ok(socket) => {
                     client += 1;
+                    open = false;
+                    spacing = Box::pin(sleep(SPACING));
                     clients.spawn(session::serve(house.clone(), client, socket));
                 }
                 // Out of descriptors, or the client has gone: those that are there go on.

@@ -1,11 +1,11 @@
 //! One client: let in or not, and what it asks, one request at a time.
 
-use super::access::Access;
+use super::access::{Access, Because};
 use super::keeper::{Reply, Request, Task};
 use super::limit::{Bucket, PerUser};
 use crate::ipc::helper::{Answer, Ask, Channel, ChannelError, PROTOCOL, Peer, Refusal, RefusalKind};
 use crate::time::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,6 +43,8 @@ struct Desk {
     admitted: usize,
     connections: PerUser,
     complaints: PerUser,
+    /// Users of whom something stands.
+    holders: BTreeSet<u32>,
 }
 
 impl House {
@@ -52,6 +54,7 @@ impl House {
             admitted: 0,
             connections: PerUser::new(CONNECTIONS.0, CONNECTIONS.1),
             complaints: PerUser::new(COMPLAINTS.0, COMPLAINTS.1),
+            holders: BTreeSet::new(),
         };
         Self { access: Arc::new(access), keeper, clock, desk: Arc::new(Mutex::new(desk)) }
     }
@@ -59,6 +62,15 @@ impl House {
     fn desk(&self) -> MutexGuard<'_, Desk> {
         // Numbers only: they are right after each line.
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose tunnel or kill switch stands now.
+    pub(super) fn set_holders(&self, holders: BTreeSet<u32>) {
+        self.desk().holders = holders;
+    }
+
+    fn has_something(&self, uid: u32) -> bool {
+        self.desk().holders.contains(&uid)
     }
 
     /// Says in the log whom something was refused, and why; not more often than anybody could read.
@@ -156,9 +168,14 @@ pub(super) async fn serve(house: House, client: u64, socket: OwnedFd) {
 async fn attend(house: &House, client: u64, peer: Peer, groups: &[u32], channel: &Channel) -> End {
     let mut place = match Place::take(house, peer.uid) {
         Ok(place) => place,
-        Err(why) => return told(RefusalKind::NotAllowed, why),
+        Err(why) => return told(RefusalKind::Request, why),
     };
-    let because = match house.access.check(peer, groups).await {
+    // Whoever has something here can always give it back, and go on with it: their screen may be locked by now.
+    let allowed = match house.has_something(peer.uid) {
+        true => Ok(Because::Holder),
+        false => house.access.check(peer, groups).await,
+    };
+    let because = match allowed {
         Ok(because) => because,
         Err(why) => {
             let group = &house.access.group;
@@ -170,7 +187,7 @@ async fn attend(house: &House, client: u64, peer: Peer, groups: &[u32], channel:
         }
     };
     if let Err(why) = place.admit() {
-        return told(RefusalKind::NotAllowed, why);
+        return told(RefusalKind::Request, why);
     }
     if let Err(end) = greet(channel).await {
         return end;

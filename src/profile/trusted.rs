@@ -7,9 +7,13 @@ impl AutomaticVpnPolicy {
     /// True where the machine's DNS servers and search domains are those of a trusted network: every server is in
     /// TrustedDNSServers, and one of the domains in TrustedDNSDomains; a list that the profile leaves out does not count, but
     /// without both nothing is trusted. `*` stands for any text, as in `*.example.com` and `10.1.*`.
+    ///
+    /// Both are what any network can say of itself. A profile that is always on and wants a server's certificate as well
+    /// (TrustedHttpsServerList, which is not asked here) trusts none: its tunnel and its kill switch stay up.
     pub fn is_trusted(&self, servers: &[IpAddr], domains: &[String]) -> bool {
         let (names, addresses) = (&self.trusted_dns_domains.value.0, &self.trusted_dns_servers.value.0);
-        if !self.enabled.value || (names.is_empty() && addresses.is_empty()) {
+        let wants_proof = self.always_on.enabled.value && !self.trusted_https_servers.is_empty();
+        if !self.enabled.value || wants_proof || (names.is_empty() && addresses.is_empty()) {
             return false;
         }
         let known = |server: &IpAddr| {
@@ -94,6 +98,19 @@ mod tests {
         assert!(!trusted(&both, &["10.1.2.3"], &["corp.test.evil.org", "not-corp.test"]));
         assert!(!trusted(&both, &[], &["corp.test"]), "a network without servers is nobody's");
         assert!(!trusted(&both, &["110.1.2.3"], &["corp.test"]));
+    }
+
+    #[test]
+    fn always_on_trusts_no_network_whose_server_it_cannot_ask() {
+        let of = |more: &str| {
+            policy(&format!(
+                "<TrustedDNSDomains>corp.test</TrustedDNSDomains><TrustedHttpsServerList><TrustedHttpsServer>\
+                 <Address>in.corp.test</Address><CertificateHash>00</CertificateHash></TrustedHttpsServer>\
+                 </TrustedHttpsServerList>{more}"
+            ))
+        };
+        assert!(trusted(&of(""), &["192.0.2.1"], &["corp.test"]));
+        assert!(!trusted(&of("<AlwaysOn>true</AlwaysOn>"), &["192.0.2.1"], &["corp.test"]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::interop::{self, PATIENCE};
 use crate::world::{TUN, World, on_laptop, plan};
 use anyhow::{Context as _, Result, ensure};
+use ikeep::netd::net::Looks;
 use ikeep::plan::Network;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressAttribute;
@@ -22,7 +23,9 @@ const WHILE: Duration = Duration::from_millis(500);
 impl World<'_> {
     /// Waits until the plan has to be applied anew.
     async fn until_changed(&self, what: &str) -> Result<()> {
-        timeout(PATIENCE, self.net.changed()).await.with_context(|| format!("{what} is not noticed"))
+        timeout(PATIENCE, self.net.changed(&mut Looks::default()))
+            .await
+            .with_context(|| format!("{what} is not noticed"))
     }
 }
 
@@ -106,7 +109,7 @@ fn the_local_network_is_followed() -> Result<()> {
         // What does not matter is not told.
         world.ip("route add 10.99.0.0/16 via 192.168.1.1")?;
         ensure!(
-            timeout(WHILE, world.net.changed()).await.is_err(),
+            timeout(WHILE, world.net.changed(&mut Looks::default())).await.is_err(),
             "a route by a router is no local network"
         );
         world.ip("route del 10.99.0.0/16 via 192.168.1.1")?;

@@ -3,7 +3,7 @@
 use crate::interop;
 use crate::world::{GATEWAY, GATEWAY6, TUN, marked, net, on_laptop, plan};
 use anyhow::{Result, ensure};
-use ikeep::netd::net::NetError;
+use ikeep::netd::net::{Looks, NetError};
 use ikeep::plan::{Dns, Network, Refused};
 
 #[test]
@@ -127,7 +127,7 @@ fn where_ipv6_is_off_the_rest_works_and_nothing_leaks() -> Result<()> {
         world.ensure_ways(&[("1.1.1.1", Some(TUN)), ("2001:db8::1", None)])?;
         // The user switches it on: that is a change.
         world.sh(&format!("echo 0 >/proc/sys/net/ipv6/conf/{TUN}/disable_ipv6"))?;
-        world.net.changed().await;
+        world.net.changed(&mut Looks::default()).await;
         world.net.apply(&device, &full).await?;
         world.ensure_ways(&[("2001:db8::1", Some(TUN))])?;
         world.sh("echo 0 >/proc/sys/net/ipv6/conf/default/disable_ipv6")?;

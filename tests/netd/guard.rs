@@ -111,6 +111,29 @@ fn a_kill_switch_that_stays_locks_nobody_else_out() -> Result<()> {
 }
 
 #[test]
+fn whose_kill_switch_stands_may_end_it_though_they_would_not_be_let_in_now() -> Result<()> {
+    if !enabled("netd: whose_kill_switch_stands_may_end_it_though_they_would_not_be_let_in_now") {
+        return Ok(());
+    }
+    let mut world = World::new("holder", &["--hold=0.2", "--group=daemon"])?;
+    let socket = world.place.socket();
+    let refused = || {
+        let ended = as_user(STRANGER, &[], || async { Helper::connect(&socket).await.map(drop) })?;
+        anyhow::Ok(ended.err().and_then(|error| error.refusal()) == Some(RefusalKind::NotAllowed))
+    };
+    ensure!(refused()?, "a stranger is let in");
+    as_user(STRANGER, &[1], || async { Helper::connect(&socket).await?.guard(ALWAYS).await })??;
+    world.log.wait(&["the kill switch is kept", "900"])?;
+    // Out of the group, as whose screen is locked: one's own can always be ended.
+    let stands = as_user(STRANGER, &[], || async { Helper::connect(&socket).await?.standing().await })??;
+    ensure!(stands == (ALWAYS, true), "{stands:?}");
+    as_user(STRANGER, &[], || async { Helper::connect(&socket).await?.guard(Guard::default()).await })??;
+    ensure!(table(&world.place.netns)?.is_empty(), "{}", table(&world.place.netns)?);
+    ensure!(refused()?, "a stranger is let in, who has nothing any more");
+    Ok(())
+}
+
+#[test]
 fn a_kill_switch_of_an_always_on_profile_ends_in_time_without_its_agent() -> Result<()> {
     if !enabled("netd: a_kill_switch_of_an_always_on_profile_ends_in_time_without_its_agent") {
         return Ok(());

@@ -227,8 +227,14 @@ impl Service {
         }
         let wishes = target.wishes.clone();
         let folder = self.places.state.clone();
-        let mut connection =
-            Connection::start(target, session, reporter, &self.clock, &self.around, &folder).await?;
+        let begun = Connection::start(target, session, reporter, &self.clock, &self.around, &folder).await;
+        let mut connection = match begun {
+            Ok(connection) => connection,
+            Err(why) => {
+                self.hold_left_guard().await;
+                return Err(why);
+            }
+        };
         if let Some(about) = connection.about_tunnel.take() {
             tracing::warn!("{about}");
             connection.reporter.say(self.clock.now(), Kind::Warning, &about);

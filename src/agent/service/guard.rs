@@ -133,9 +133,10 @@ impl Service {
 
     /// What a connection before this one has left goes on with this one at once, or ends.
     pub(super) fn take_guard_over(&mut self) {
-        let left = std::mem::replace(&mut self.guard_left, Left::No);
         let Some(connection) = self.connection.as_mut() else { return };
+        // Without a helper it stays what it is, for whoever disconnects.
         let Some(ground) = &connection.ground else { return };
+        let left = std::mem::replace(&mut self.guard_left, Left::No);
         match connection.target.guard {
             None if left != Left::No => ground.forget_guard(),
             Some(guard) if left == Left::Yes => {
@@ -176,11 +177,21 @@ impl Service {
         let by_user = ending && connection.target.may_disconnect;
         let trusted = connection.trusted == Some(true);
         if connection.guarding.keep {
-            // The helper keeps it for whoever asks next, and not for ever.
             self.guard_left = if connection.guarding.had_session { Left::Yes } else { Left::Maybe };
+            if connection.guarding.wanted && (always || connection.guarding.had_session) {
+                // Also where nothing comes of the next.
+                self.guard_kept = connection.ground.take().map(Kept::new);
+            }
             return;
         }
         let after_session = connection.guarding.had_session && !ending;
+        if by_user && connection.ground.is_none() && self.guard_left != Left::No {
+            // One that an agent before this one has left, and that this connection could not take over.
+            if let Err(problem) = self.drop_left_guard().await {
+                self.say(Kind::Warning, &problem);
+            }
+            return;
+        }
         if by_user || trusted || !(always || after_session) {
             return self.lower_guard("the connection is over").await;
         }
@@ -195,6 +206,20 @@ impl Service {
             self.guard_left = Left::Yes;
             self.guard_kept = connection.ground.take().map(Kept::new);
             self.say(Kind::Warning, &format!("The kill switch stays up, {why}"));
+        }
+    }
+
+    /// No connection came of it: what was left up is held again.
+    pub(super) async fn hold_left_guard(&mut self) {
+        if self.guard_left == Left::No || self.guard_kept.is_some() {
+            return;
+        }
+        let (helpers, found) = self.ask_standing().await;
+        if let Some(Ok((guard, true))) = found
+            && guard.mode != GuardMode::Off
+        {
+            self.guard_left = Left::Yes;
+            self.guard_kept = hold(helpers, guard).await;
         }
     }
 
@@ -221,7 +246,7 @@ impl Service {
             }
             Some(Ok((_, true)) | Err(HelperError::Absent { .. })) => self.guard_left = Left::No,
             Some(Ok((guard, false))) if guard.mode == GuardMode::Off => self.guard_left = Left::No,
-            // Who may not ask for one has none.
+            // Who may not ask for one has none: a helper lets in whose kill switch stands.
             Some(Err(error)) if error.refusal() == Some(RefusalKind::NotAllowed) => {
                 self.guard_left = Left::No
             }
@@ -275,23 +300,27 @@ impl Service {
         if self.guard_left == Left::No {
             return Ok(());
         }
-        self.guard_kept = None;
         let target = self.find(&Connect::default(), self.intent.last.as_ref()).await.ok();
         let bound =
             |target: &Target| target.guard.is_some_and(|guard| guard.always) && !target.may_disconnect;
         if target.as_ref().is_some_and(bound) {
             return Err("the profile keeps the kill switch up (AlwaysOn, AllowVPNDisconnect): ask whoever runs the gateway".to_owned());
         }
+        // A helper has few places for a user.
+        self.guard_kept = None;
         let helpers = Helpers::new(target.and_then(|target| target.helper), &self.places.state);
         let dropped = async { helpers.reach_running().await?.guard(Guard::default()).await };
         match dropped.await {
             Ok(()) => self.guard_is_down("`ikeep disconnect`"),
-            // Who may not ask for one has none.
+            // Who may not ask for one has none: a helper lets in whose kill switch stands.
             Err(HelperError::Absent { .. }) => self.guard_left = Left::No,
             Err(error) if matches!(error.refusal(), Some(RefusalKind::NotAllowed | RefusalKind::Taken)) => {
                 self.guard_left = Left::No;
             }
-            Err(error) => return Err(format!("a kill switch may be up still: {error}")),
+            Err(error) => {
+                self.hold_left_guard().await;
+                return Err(format!("a kill switch may be up still: {error}"));
+            }
         }
         Ok(())
     }

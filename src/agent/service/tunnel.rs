@@ -148,7 +148,8 @@ impl Connection {
             return self.lay_ground();
         }
         let gap = self.laid.gap.as_ref().map(Opened::wish);
-        self.ground.as_ref().filter(|_| self.guarding.up).map(|ground| ground.open(gap))
+        // What was opened is closed in any case: a wish that waits for the helper would be heard by the next one.
+        self.ground.as_ref().filter(|_| self.guarding.up || gap.is_none()).map(|ground| ground.open(gap))
     }
 
     /// Asks for the machine to be as the plan wants it now, where that is something else than before. The number of the wish.

@@ -140,6 +140,8 @@ impl<M: Machine> Keeper<M> {
     /// The same, after a plan was applied.
     pub(super) async fn rewall_for(&mut self, network: &Network) {
         if let Some(guarded) = &mut self.guard {
+            // There is a tunnel now: its gap is its own.
+            guarded.gap = None;
             if guarded.network.as_ref() != Some(network) {
                 guarded.network = Some(network.clone());
                 self.write_guard();

@@ -20,6 +20,7 @@ mod machine;
 mod message;
 mod wanted;
 
+pub use super::looks::Looks;
 pub use error::NetError;
 
 use crate::plan::{Network, TABLE};
@@ -32,14 +33,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::io;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 use wanted::{Machine, in_gap, wanted};
 
 /// Times that the machine is looked at again after changes, at most.
 const ROUNDS: usize = 5;
-
-/// Changes that come together are looked at together.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// The tunnel's device.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -155,15 +152,15 @@ impl Net {
 
     /// Resolves when [`Net::apply`], asked the same again, would change something: an interface has come to another network,
     /// or somebody has undone a part. Before the first plan, and where the kernel tells nothing of changes, never. It takes a
-    /// tenth of a second at least.
-    pub async fn changed(&self) {
+    /// tenth of a second at least since it last looked. May be cancelled, also again and again.
+    pub async fn changed(&self, looks: &mut Looks) {
         let (mut bell, mute) = Bell::hang();
         if let Some(error) = mute {
             tracing::warn!(%error, "changes of the network are not noticed");
             return pending().await;
         }
         loop {
-            tokio::time::sleep(PAUSE).await;
+            looks.next().await;
             if self.differs().await {
                 return;
             }

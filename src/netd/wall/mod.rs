@@ -18,7 +18,7 @@ mod rules;
 
 pub use ranges::{Range, both, held, others};
 
-use super::net::NetError;
+use super::net::{Looks, NetError};
 use crate::sense::Bell;
 use rules::{put, take};
 use rustix::io::Errno;
@@ -32,9 +32,7 @@ use std::future::pending;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 use tokio::io::unix::AsyncFd;
-use tokio::time::sleep;
 
 /// The table's name, in the family `inet`.
 pub const TABLE: &str = "ikeep";
@@ -49,8 +47,6 @@ const NOTICES: usize = 64 << 10;
 const MAX_ANSWERS: usize = 4096;
 /// The group of those who hear of changes, as a bit: `1 << (NFNLGRP_NFTABLES - 1)`.
 const CHANGES: u32 = 1 << 6;
-/// The machine is looked at no sooner again.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is not let through.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -232,7 +228,7 @@ fn refused(doing: &str) -> impl FnOnce(io::Error) -> NetError {
 }
 
 /// Waits for changes of links, addresses and routes until `differs` says that they matter.
-pub(super) async fn until(differs: impl AsyncFn() -> bool) {
+pub(super) async fn until(looks: &mut Looks, differs: impl AsyncFn() -> bool) {
     let (mut bell, mute) = Bell::hang();
     if let Some(error) = mute {
         tracing::warn!(%error, "changes of the network are not noticed");
@@ -240,7 +236,7 @@ pub(super) async fn until(differs: impl AsyncFn() -> bool) {
     }
     // What has changed before the bell hung is not told again. What stays different must not keep a processor busy.
     loop {
-        sleep(PAUSE).await;
+        looks.next().await;
         if differs().await {
             return;
         }

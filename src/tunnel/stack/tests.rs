@@ -519,6 +519,6 @@ fn many_at_once_get_equal_parts_whichever_came_first() {
         .map(|(way, which)| (way, moved.iter().map(|m| [m.0, m.1][which]).collect::<Vec<u64>>()))
     {
         let (least, most) = (octets.iter().min().unwrap(), octets.iter().max().unwrap());
-        assert!(*least > 0 && *most <= least * 3 / 2, "{way}: from {least} to {most} octets");
+        assert!(*least > 0 && *most <= least * 2, "{way}: from {least} to {most} octets");
     }
 }

@@ -203,3 +203,16 @@ async fn while_the_helper_is_gone_nobody_says_that_it_is_up() {
     service.ground(Report::Guarded(Some(EVERYTHING))).await;
     assert_eq!(service.guard_status().await["message"], "all, up");
 }
+
+#[tokio::test]
+async fn what_a_connection_without_a_helper_cannot_take_over_is_not_forgotten() {
+    let (mut service, _parts) = wanting(EVERYTHING).await;
+    service.guard_left = Left::Yes;
+    service.connection.as_mut().unwrap().ground = None;
+    service.take_guard_over();
+    assert_eq!(service.guard_left, Left::Yes, "`ikeep disconnect` has it to take down");
+    let (mut service, parts) = wanting(EVERYTHING).await;
+    service.guard_left = Left::Yes;
+    service.take_guard_over();
+    assert_eq!((service.guard_left, wanted(&parts)), (Left::No, EVERYTHING));
+}

@@ -226,3 +226,24 @@ async fn what_stands_is_told_to_who_asks() {
         assert_eq!(stage.ask(2, uid, Task::Standing).await, Answer::Standing { guard: EVERYTHING, yours });
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_opening_ends_with_the_end_of_its_tunnel_and_with_a_new_one() {
+    let mut stage = Stage::new(Recording::default());
+    stage.ask(1, 7, Task::Guard(EVERYTHING)).await;
+    let open = async |stage: &mut Stage| {
+        stage.ask(1, 7, Task::Gap { seconds: 600 }).await;
+        assert_eq!(stage.machine.said().last().map(String::as_str), Some("guard All nothing 0 open"));
+    };
+    // A login behind a portal has failed, before there was any tunnel.
+    open(&mut stage).await;
+    stage.ask(2, 8, Task::Revert).await;
+    assert!(stage.machine.said().is_empty(), "nobody else closes it");
+    stage.ask(1, 7, Task::Revert).await;
+    assert_eq!(stage.machine.said(), ["guard All nothing 0"]);
+    // And one has worked.
+    open(&mut stage).await;
+    stage.ask(1, 7, Task::Tun(None)).await;
+    stage.ask(1, 7, plan(1400)).await;
+    assert_eq!(stage.machine.said().last().map(String::as_str), Some("guard All ikeep0 1400"));
+}
