@@ -127,8 +127,7 @@ pub static ROOT: Spec = group("AnyConnectProfile", &[CLIENT, SERVERS]);
 const SBL: &str = "Windows: connects before the user logs on to the machine";
 const NO_CERTIFICATE: &str = "certificates are those that --certificate or the config file names";
 const NO_PROXY: &str = "not yet: IKE and ESP are UDP and do not pass a web proxy";
-const NO_TND: &str = "not yet: trusted networks are told by DNS servers and domains only; an always-on profile with such a list \
-                      trusts none";
+const NO_TND: &str = "not yet: only DNS tells trusted networks (always-on trusts none then)";
 const NO_ALWAYS_ON: &str = "not yet: the kill switch has no exceptions but the local network";
 const NO_OGS: &str = "not yet: choice of the nearest gateway";
 const NO_BALANCING: &str = "not yet: choice of a gateway by its load (gateways redirect logins themselves)";
