@@ -4,7 +4,7 @@ use super::access::Access;
 use super::association::Association;
 use super::datagrams::Datagrams;
 use super::greeting::{Greeting, Step, Voice};
-use super::relay::{Broken, download, reset_on_drop, upload};
+use super::relay::{Broken, download, lead, reset_on_drop, upload};
 use super::resolver::{Answer, Kind, Query, Resolver};
 use super::socks::{Reply, Target};
 use super::stack::{ConnectError, Handle, Stack, Stage as Progress};
@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const NEXT_ADDRESS: Duration = Duration::from_secs(5);
 /// After a refusal the client has so long to close: closing first could take the answer from it.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// And may say so much more.
+const UNREAD: usize = 64 << 10;
 /// A connection that one side has closed and that carries nothing is over after this long.
 const HALF_CLOSED: Duration = Duration::from_secs(3600);
 /// What the kernel holds for a client that reads slowly, octets. Left to itself it takes megabytes, which first crowd the
@@ -63,7 +65,7 @@ pub(super) struct Connection {
     local: TcpStream,
     /// How the client is answered.
     voice: Voice,
-    /// What the peer gets before anything else.
+    /// What the peer gets before anything else of the client's.
     first: Vec<u8>,
     stage: Stage,
     /// From SYN on.
@@ -89,7 +91,10 @@ enum Stage {
     /// Datagrams go both ways as long as the client keeps this connection.
     Datagrams(Association),
     /// The client was refused and reads why.
-    Refused,
+    Refused {
+        /// So much more of what it says is read, octets.
+        unread: usize,
+    },
     /// Nothing is left of it.
     Over,
 }
@@ -144,9 +149,10 @@ impl Connection {
             return association.poll_ready(context, datagrams.has(association.port())) || control;
         }
         let (read, write) = match (&self.stage, &self.handle) {
-            (Stage::Asking(_) | Stage::Refused, _) => (true, false),
+            (Stage::Asking(_) | Stage::Refused { .. }, _) => (true, false),
             (Stage::Relaying { local_done, .. }, Some(handle)) => {
-                (!local_done && stack.can_send(handle), stack.unread(handle) > 0)
+                let up = !local_done && self.first.is_empty() && stack.can_send(handle);
+                (up, stack.unread(handle) > 0)
             }
             _ => (false, false),
         };
@@ -199,13 +205,6 @@ impl Connection {
                     }
                     Progress::Open => match tunnel.stack.local(handle) {
                         Some(bound) if say(&self.local, &self.voice.connected(bound)) => {
-                            // It is less than an empty send buffer holds.
-                            let first = std::mem::take(&mut self.first);
-                            tunnel.stack.send_with(handle, |room| {
-                                let length = first.len().min(room.len());
-                                room[..length].copy_from_slice(&first[..length]);
-                                length
-                            });
                             self.stage = Stage::Relaying { local_done: false, remote_done: false };
                             self.deadline = None;
                         }
@@ -215,15 +214,18 @@ impl Connection {
             }
             Stage::Relaying { .. } => return self.relay(tunnel),
             Stage::Datagrams(association) => match (discard(&self.local), self.local.peer_addr()) {
-                (Ok(()), Ok(there)) => {
+                (Ok(_), Ok(there)) => {
                     association.step(there.ip(), tunnel);
                     return false;
                 }
                 _ => self.end(tunnel),
             },
-            Stage::Refused => match discard(&self.local) {
-                Ok(()) => return false,
-                Err(_) => self.end(tunnel),
+            Stage::Refused { unread } => match discard(&self.local) {
+                Ok(length) if length <= *unread => {
+                    *unread -= length;
+                    return false;
+                }
+                _ => self.end(tunnel),
             },
             Stage::Over => return false,
         }
@@ -332,9 +334,19 @@ impl Connection {
         else {
             return false;
         };
-        let moved = match upload(&self.local, handle, local_done, tunnel.stack)
-            .and_then(|up| Ok(up + download(&self.local, handle, remote_done, tunnel.stack)?))
-        {
+        let begun = lead(&mut self.first, handle, tunnel.stack);
+        let up = match self.first.is_empty() {
+            true => upload(&self.local, handle, local_done, tunnel.stack),
+            false => Ok(0),
+        };
+        let both = up.and_then(|up| {
+            let down = download(&self.local, handle, remote_done, tunnel.stack)?;
+            // A reset that follows the peer's regular end: nothing more goes there.
+            let is_closed =
+                tunnel.stack.stage(handle) == Progress::Closed && tunnel.stack.unread(handle) == 0;
+            if is_closed && !*local_done { Err(Broken::Remote) } else { Ok(begun + up + down) }
+        });
+        let moved = match both {
             Ok(moved) => moved,
             Err(Broken::Local) => {
                 tunnel.stack.abort(handle);
@@ -379,7 +391,7 @@ impl Connection {
         let told = say(&self.local, answer) && rustix::net::shutdown(&self.local, Shutdown::Write).is_ok();
         self.end(tunnel);
         if told {
-            self.stage = Stage::Refused;
+            self.stage = Stage::Refused { unread: UNREAD };
             self.deadline = Some(tunnel.now + GOODBYE);
         }
     }
@@ -436,16 +448,15 @@ fn say(local: &TcpStream, answer: &[u8]) -> bool {
     local.try_write(answer).is_ok_and(|written| written == answer.len())
 }
 
-/// Reads what nobody wants; an error is the end of it.
-fn discard(local: &TcpStream) -> io::Result<()> {
+/// Reads some of what nobody wants, and says how much; an error is the end of it. A client that never stops must not keep the others
+/// waiting: the rest is for the next step.
+fn discard(local: &TcpStream) -> io::Result<usize> {
     let mut buffer = [0; MESSAGE];
-    loop {
-        match local.try_read(&mut buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
+    match local.try_read(&mut buffer) {
+        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(length) => Ok(length),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        Err(error) => Err(error),
     }
 }
 

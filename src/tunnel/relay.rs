@@ -18,6 +18,24 @@ pub(super) enum Broken {
     Remote,
 }
 
+/// What the client had sent before there was a peer, as far as the send buffer has room; the octets that went.
+pub(super) fn lead(first: &mut Vec<u8>, handle: &Handle, stack: &mut Stack) -> usize {
+    let mut moved = 0;
+    while !first.is_empty() && stack.can_send(handle) {
+        let sent = stack.send_with(handle, |room| {
+            let length = first.len().min(room.len());
+            room[..length].copy_from_slice(&first[..length]);
+            length
+        });
+        if sent == 0 {
+            break;
+        }
+        first.drain(..sent);
+        moved += sent;
+    }
+    moved
+}
+
 /// From the client to the peer, as far as the send buffer has room; the octets that went.
 pub(super) fn upload(
     local: &TcpStream,

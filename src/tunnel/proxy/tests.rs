@@ -47,6 +47,8 @@ enum Far {
     Deaf,
     /// Resets with the first octets.
     Reset,
+    /// Says so much, and the end; resets what comes then.
+    Rude(usize),
 }
 
 struct Stand {
@@ -188,6 +190,15 @@ fn serve(stack: &mut Stack, handle: &Handle, sent: &mut u64, far: Far) {
         Far::Deaf => {}
         Far::Reset if stack.unread(handle) > 0 => stack.abort(handle),
         Far::Reset => {}
+        Far::Rude(_) if stack.unread(handle) > 0 => stack.abort(handle),
+        Far::Rude(length) if *sent == 0 => {
+            *sent = stack.send_with(handle, |room| {
+                room[..length].fill(7);
+                length
+            }) as u64;
+            stack.close(handle);
+        }
+        Far::Rude(_) => {}
     }
 }
 
@@ -428,4 +439,5 @@ async fn without_a_tunnel_packets_are_taken_and_the_end_is_seen() {
 }
 
 mod crowd;
+mod edges;
 mod languages;
