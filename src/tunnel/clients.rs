@@ -1,12 +1,13 @@
 //! The proxy's clients, and which of them have something to do: what one of them needs costs nothing for the others, however many
 //! there are.
 
-use super::connection::{Connection, Tunnel};
+use super::connection::{Connection, PATIENCE, Tunnel};
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
 
@@ -81,6 +82,20 @@ impl Clients {
         let client = Client { connection, cord, waker, open: false, flow: None, deadline: None };
         self.all.insert(id, client);
         self.due.insert(id);
+    }
+
+    /// The client that has been silent for longest, and when it may be cut off: after `grace`.
+    pub(super) fn most_silent(&self, grace: Duration) -> Option<(Instant, u64)> {
+        let asking = |id: &u64| self.all.get(id).is_some_and(|client| client.connection.is_asking());
+        let (at, id) = self.deadlines.iter().find(|(_, id)| asking(id))?;
+        Some((*at - PATIENCE + grace, *id))
+    }
+
+    /// Cuts off one that has not said yet what it wants.
+    pub(super) fn cut_off(&mut self, id: u64) {
+        if let Some(at) = self.all.remove(&id).and_then(|client| client.deadline) {
+            self.deadlines.remove(&(at, id));
+        }
     }
 
     /// The earliest deadline.

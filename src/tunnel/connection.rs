@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 /// A client has so long for its request, and the destination for its answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// An address has so long where another one is left to try.
 const NEXT_ADDRESS: Duration = Duration::from_secs(5);
 /// After a refusal the client has so long to close: closing first could take the answer from it.
@@ -117,6 +117,11 @@ impl Connection {
     /// True where nothing is left of it.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over)
+    }
+
+    /// True where the client has not said yet what it wants.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.stage, Stage::Asking(_))
     }
 
     /// True where it counts as a connection: its request was accepted.
@@ -378,6 +383,10 @@ impl Connection {
             Stage::Connecting { rest, port } => {
                 let (rest, port) = (std::mem::take(rest), *port);
                 self.try_addresses(rest, port, Reply::HostUnreachable, tunnel);
+            }
+            Stage::Relaying { .. } => {
+                reset_on_drop(&self.local);
+                self.end(tunnel);
             }
             _ => self.end(tunnel),
         }

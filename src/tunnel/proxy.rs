@@ -27,6 +27,8 @@ use tokio::time::Sleep;
 const CONNECTIONS: usize = 4096;
 /// Clients that are being asked what they want, or told that they are refused; more wait in the kernel's queue.
 const VISITORS: usize = 64;
+/// Where every place is taken, a client that is silent for longer gives its own to the next.
+const SILENT: Duration = Duration::from_secs(1);
 /// Packets of the tunnel handled in one go.
 const BATCH: usize = 64;
 /// A path of 40 ms needs the receive buffer for 400 Mbit/s, and much of it where it loses: until a lost packet comes again, what
@@ -178,8 +180,9 @@ impl<N: Fn() -> Instant> Server<N> {
     async fn wait(&mut self) -> bool {
         let now = (self.now)();
         let stuck = self.has_transmit();
-        self.arm(now, stuck);
-        let visitors = self.clients.len() < self.most + VISITORS && self.accept_at.is_none();
+        let next_place = self.make_place(now);
+        self.arm(now, stuck, next_place);
+        let visitors = !self.is_full() && self.accept_at.is_none();
         let Self { listener, ports, clients, timer, plan_ended, .. } = self;
         let wake = tokio::select! {
             biased;
@@ -210,14 +213,29 @@ impl<N: Fn() -> Instant> Server<N> {
         true
     }
 
+    fn is_full(&self) -> bool {
+        self.clients.len() >= self.most + VISITORS
+    }
+
+    /// Where every place is taken, the client that has been silent for longest is cut off, at the time returned where that is not now:
+    /// who opens connections and says nothing must not keep the others out.
+    fn make_place(&mut self, now: Instant) -> Option<Instant> {
+        let (at, id) = self.clients.most_silent(SILENT).filter(|_| self.is_full())?;
+        if at > now {
+            return Some(at);
+        }
+        self.clients.cut_off(id);
+        None
+    }
+
     /// Sets the runtime's timer to the earliest deadline. One that moved away leaves the timer as it is: it fires early and
     /// is set anew, which is cheaper than a new timer with each packet.
-    fn arm(&mut self, now: Instant, stuck: bool) {
+    fn arm(&mut self, now: Instant, stuck: bool, next_place: Option<Instant>) {
         // While frames wait for the driver, the stack would want to be polled for ever.
         let stack = if stuck { None } else { self.stack.poll_timeout(now) };
         let resolver = if stuck { None } else { self.resolver.poll_timeout(now) };
-        let deadline = [stack, resolver, self.clients.deadline(), self.accept_at].into_iter().flatten().min();
-        let Some(deadline) = deadline else {
+        let deadlines = [stack, resolver, self.clients.deadline(), self.accept_at, next_place];
+        let Some(deadline) = deadlines.into_iter().flatten().min() else {
             self.timer = None;
             return;
         };

@@ -101,7 +101,8 @@ pub struct Stack {
     random: Box<dyn Random>,
     buffers: Buffers,
     listeners: Vec<Listener>,
-    /// Connections that nobody owns any more and how long they may stay, oldest first; some of them are gone.
+    /// Connections that nobody owns any more and how long they may stay, oldest first; some of them are gone, not many more
+    /// than [`ORPHANS`].
     orphans: VecDeque<(Instant, u64)>,
     /// Those of them that are not.
     orphaned: usize,
@@ -229,10 +230,7 @@ impl Stack {
             return;
         }
         let at = poll_at(&mut self.interface, &flow.sockets, own);
-        if let Some(at) = at {
-            flow.ahead += at.since(own).saturating_sub(LONGEST_WAIT);
-        }
-        let at = at.map(|at| at - flow.ahead);
+        let at = flow.not_later(at, now, LONGEST_WAIT);
         self.flows.set_timer(key, at);
     }
 
@@ -410,6 +408,10 @@ impl Stack {
         }
         self.orphans.push_back((now + ORPHAN, own));
         self.orphaned += 1;
+        if self.orphans.len() > 2 * ORPHANS {
+            let flows = &self.flows;
+            self.orphans.retain(|(_, key)| flows.get(*key).is_some());
+        }
         while self.orphaned > ORPHANS
             && let Some((_, oldest)) = self.orphans.pop_front()
         {

@@ -22,8 +22,10 @@ pub(super) struct Flow {
     drawn: Option<u16>,
     /// When it is to be polled though nothing happens.
     timer: Option<Instant>,
-    /// So much is its clock ahead: it was put forward where its next timer was further away than anybody waits.
+    /// So much is its clock ahead: it was put forward where its timer was further away than anybody waits.
     pub(super) ahead: Duration,
+    /// Such a timer: when it is in its own time, and when it rings in the stack's.
+    early: Option<(Instant, Instant)>,
     /// The second in which the last segment came, or in which it was made.
     pub(super) heard: u64,
     /// In [`Flows::due`].
@@ -46,6 +48,29 @@ impl Flow {
     pub(super) fn free(&self) -> usize {
         let socket = self.socket();
         socket.recv_capacity().saturating_sub(socket.recv_queue())
+    }
+
+    /// When it is to be polled where its next timer is at `at` of its own time: `longest` from `now` at the latest, and no later
+    /// than was said before of the same timer.
+    pub(super) fn not_later(
+        &mut self,
+        at: Option<Instant>,
+        now: Instant,
+        longest: Duration,
+    ) -> Option<Instant> {
+        let due = at.map(|at| at - self.ahead);
+        let far = at.filter(|_| due.is_some_and(|due| due > now + longest));
+        let same = self.early.filter(|(before, _)| far == Some(*before));
+        self.early = same.or_else(|| Some((far?, now + longest)));
+        self.early.map(|(_, rings)| rings).or(due)
+    }
+
+    /// The timer of `rung` has rung: where that is earlier than its own clock thinks, the clock is put forward. Not before: what
+    /// is measured with it in between, a round trip, would take so much longer.
+    fn leap(&mut self, rung: Instant) {
+        if let Some((at, _)) = self.early.take_if(|(_, rings)| *rings <= rung) {
+            self.ahead += at.since(rung + self.ahead);
+        }
     }
 
     pub(super) fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
@@ -84,6 +109,7 @@ impl Flows {
             timer: None,
             heard: second,
             ahead: Duration::ZERO,
+            early: None,
             due: false,
             closing: false,
             orphan: false,
@@ -211,6 +237,7 @@ impl Flows {
             self.timers.remove(&(at, key));
             if let Some(flow) = self.all.get_mut(&key) {
                 flow.timer = None;
+                flow.leap(at);
             }
             self.wake(key);
         }

@@ -235,6 +235,32 @@ fn a_transfer_survives_a_stop_of_minutes() {
 }
 
 #[test]
+fn what_is_lost_after_an_outage_is_sent_again_as_soon_as_before_it() {
+    let mut world = World::new(1, Weather { delay: 10, ..Weather::default() });
+    let (client, server) = world.connected();
+    let (mut sent, mut got) = (0, 0);
+    let mut deliver = |world: &mut World, octets: u64, down: Duration| {
+        world.weather.down = true;
+        push(&mut world.client, &client, &mut sent, octets);
+        world.pass(down);
+        world.weather.down = false;
+        let begun = world.now;
+        assert!(world.until(600 * SECOND, |world| {
+            push(&mut world.client, &client, &mut sent, octets);
+            pull(&mut world.server, &server, &mut got);
+            got == octets
+        }));
+        world.now.since(begun)
+    };
+    deliver(&mut world, 100_000, Duration::ZERO);
+    let after_minutes = deliver(&mut world, 200_000, 300 * SECOND);
+    assert!(after_minutes < LONGEST_WAIT + 2 * SECOND, "{after_minutes:?} after an outage");
+    deliver(&mut world, 1_200_000, Duration::ZERO);
+    let one_loss = deliver(&mut world, 1_200_100, Duration::from_millis(100));
+    assert!(one_loss < 2 * SECOND, "{one_loss:?} for one lost segment");
+}
+
+#[test]
 fn an_idle_connection_survives_hours_without_a_packet_or_a_timer() {
     let mut world = World::new(1, Weather { delay: 10, ..Weather::default() });
     let (client, server) = world.connected();
@@ -335,6 +361,27 @@ fn a_connection_goes_with_its_address_and_the_others_stay() {
     world.client.set_addresses(&[ip("255.255.255.255"), ip("224.0.0.1"), ip("0.0.0.0"), ip("::")]);
     world.pass(SECOND);
     assert_eq!(world.client.stage(&six), Stage::Closed);
+}
+
+#[test]
+fn connections_that_are_over_leave_nothing_behind_however_many_there_were() {
+    let mut world = World::new(1, Weather::default());
+    // One that stays first: those behind it are not looked at.
+    let (client, server) = world.connected();
+    world.server.close(&server);
+    world.pass(SECOND);
+    world.weather.down = true;
+    push(&mut world.client, &client, &mut 0, 1000);
+    world.client.close(&client);
+    world.client.release(world.now, client);
+    for _ in 0..4 * ORPHANS {
+        let handle = world.client.connect(SERVER.parse().unwrap()).unwrap();
+        world.client.release(world.now, handle);
+        world.client.poll(world.now);
+        while world.client.poll_transmit().is_some() {}
+    }
+    assert!(world.client.orphans.len() <= 2 * ORPHANS + 1, "{} entries", world.client.orphans.len());
+    assert!(world.client.flows.len() <= 2, "{} connections", world.client.flows.len());
 }
 
 #[test]

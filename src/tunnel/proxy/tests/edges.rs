@@ -63,3 +63,33 @@ async fn who_is_refused_and_goes_on_talking_is_cut_off() {
     // The kernel's own buffers, and little more.
     assert!(taken < 32 << 20, "{taken} octets were read of it");
 }
+
+#[tokio::test]
+async fn who_is_given_up_half_closed_sees_no_regular_end() {
+    let stand = stand(Some(plan()), Far::Deaf).await;
+    let mut client = connected(&stand).await;
+    client.shutdown().await.unwrap();
+    // Its end has reached the peer before this one's octets.
+    drop(connected(&stand).await);
+    let mut octet = [0];
+    let (read, _) = tokio::join!(timeout(PATIENCE, client.read(&mut octet)), async {
+        stand.clock.leap(Duration::from_secs(3700));
+        drop(connected(&stand).await);
+    });
+    let error = read.expect("it is told").expect_err("no regular end");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn silent_clients_do_not_keep_the_others_out() {
+    let stand = stand_of(Some(plan()), Far::Echo, |proxy| Proxy { most: 4, ..proxy }).await;
+    let mut silent = Vec::new();
+    for _ in 0..3 * VISITORS {
+        silent.push(TcpStream::connect(stand.proxy).await.unwrap());
+    }
+    let mut client = timeout(Duration::from_secs(10), connected(&stand)).await.expect("a place");
+    client.write_all(b"here").await.unwrap();
+    let mut got = [0; 4];
+    client.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"here");
+}
