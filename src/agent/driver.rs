@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::pump::Pump;
 use super::socket::Udp;
 use crate::client::{Client, Event, Order, PathId, Paths, Signal, Status};
+use crate::crypto::wipe_stack;
 use crate::esp;
 use crate::session::Session;
 use crate::time::{Instant, Now};
@@ -270,7 +271,9 @@ impl Driver {
     /// Runs until the owner has dropped its `commands`; the client and what was lost, for the last words.
     pub async fn run(mut self) -> (Client, Losses) {
         loop {
-            self.flush();
+            if self.flush() {
+                wipe_stack();
+            }
             let wake = self.wait().await;
             let now = self.clock.now();
             match wake {
@@ -290,6 +293,7 @@ impl Driver {
             }
         }
         self.flush();
+        wipe_stack();
         let losses = self.losses();
         (self.client, losses)
     }
@@ -435,17 +439,19 @@ impl Driver {
         }
     }
 
-    /// Sends what the client wants to send, and takes its events.
-    fn flush(&mut self) {
+    /// Sends what the client wants to send, and takes its events; whether there were any.
+    fn flush(&mut self) -> bool {
         while let Some(transmit) = self.client.poll_transmit() {
             send(&self.paths, &mut self.losses, transmit.path, transmit.to, &transmit.payload);
         }
         let now = self.clock.now();
         // Before the plan that it belongs to.
         self.measure(now.at);
+        let before = self.backlog.len();
         while let Some(event) = self.client.poll_event() {
             self.backlog.push_back(Output::Event(now, event));
         }
+        self.backlog.len() > before
     }
 }
 

@@ -18,5 +18,5 @@ pub use kex::{Group, KexError, KeyExchange, generate};
 pub use pkcs12::{MacHash, OldCipher};
 pub use prf::{Hash, Prf};
 pub use random::Random;
-pub use secret::Secret;
+pub use secret::{Secret, wipe_stack};
 pub use signature::{Scheme, SignatureError, Signer, SigningKey, verify};

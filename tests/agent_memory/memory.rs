@@ -9,6 +9,10 @@ use std::os::unix::fs::FileExt as _;
 const PIECE: usize = 1 << 20;
 /// So much of what stands around a finding is shown; octets each side.
 const AROUND: usize = 48;
+/// Octets that are not found by chance.
+const SHORTEST: usize = 8;
+/// So many octets of what has been freed belong to the allocator.
+const FREED: usize = 16;
 /// More copies than this of one secret are not told one by one.
 const SHOWN: usize = 12;
 
@@ -21,17 +25,24 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// A secret of at least eight octets: shorter ones are found by chance.
     pub(crate) fn add(&mut self, name: &str, secret: &[u8]) {
-        assert!(secret.len() >= 8, "{name} is too short to be searched for");
+        assert!(secret.len() >= SHORTEST, "{name} is too short to be searched for");
         let hex: String = secret.iter().map(|octet| format!("{octet:02x}")).collect();
         let wide: Vec<u8> = secret.iter().flat_map(|octet| [*octet, 0]).collect();
+        // An allocator writes its list over the first octets of what is freed.
+        let rest = secret.get(FREED..).unwrap_or_default().to_vec();
+        let (second, third) = (base64_at(1, secret), base64_at(2, secret));
         let forms = [
             ("as it is", secret.to_vec()),
             ("hex", hex.clone().into_bytes()),
             ("HEX", hex.to_uppercase().into_bytes()),
             ("base64", base64(secret).into_bytes()),
             ("UTF-16", wide),
+            ("all but its first 16 octets", rest),
+            ("base64, in a longer text", base64_at(0, secret)),
+            ("base64, after an octet", second),
+            ("base64, after two octets", third),
         ];
-        for (form, octets) in forms {
+        for (form, octets) in forms.into_iter().filter(|(_, octets)| octets.len() >= SHORTEST) {
             if !self.needles.iter().any(|(_, known)| *known == octets) {
                 self.needles.push((format!("{name} ({form})"), octets));
             }
@@ -137,6 +148,14 @@ fn readable(octets: &[u8]) -> String {
     octets.iter().map(shown).collect()
 }
 
+/// Of base64 of a text in which the octets stand so many octets after a multiple of three: the digits that no neighbour changes.
+fn base64_at(after: usize, octets: &[u8]) -> Vec<u8> {
+    let text = base64(&[&[0; 2][..after], octets].concat()).into_bytes();
+    // Each digit has six bits; the first of ours begins at bit 8 * after.
+    let (first, last) = ((8 * after).div_ceil(6), 8 * (after + octets.len()) / 6);
+    text[first..last].to_vec()
+}
+
 /// RFC 4648 4.
 fn base64(octets: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -162,4 +181,28 @@ fn forms_are_what_they_are_called() {
     assert_eq!(texts[1..3], [&b"666f6f626172666f6f21"[..], b"666F6F626172666F6F21"]);
     assert_eq!(texts[3], b"Zm9vYmFyZm9vIQ==");
     assert_eq!(texts[4], b"f\0o\0o\0b\0a\0r\0f\0o\0o\0!\0");
+    // "foobarfoo!" is too short to lose 16 octets; "-foobarfoo!-" and "--foobarfoo!-" by another program's hands.
+    assert_eq!(texts[5], b"Zm9vYmFyZm9vI");
+    assert!(b"LWZvb2JhcmZvbyEt".windows(texts[6].len()).any(|part| part == texts[6]), "{texts:?}");
+    assert!(b"LS1mb29iYXJmb28hLQ==".windows(texts[7].len()).any(|part| part == texts[7]), "{texts:?}");
+    assert!(texts[6].len() >= 12 && texts[7].len() >= 12);
+}
+
+/// What is searched for is found where it was put, whole or with its head overwritten: in this very process.
+#[test]
+fn what_is_there_is_found() -> Result<()> {
+    let text = b"A c4nary in the memory of this process.";
+    let secret: Vec<u8> = text.iter().map(|octet| octet ^ 0x15).collect();
+    let mut freed = secret.clone();
+    freed[..FREED].fill(0);
+    let freed = std::hint::black_box(freed);
+    let mut wanted = Wanted::default();
+    wanted.add("canary", &secret);
+    wanted.needles.retain(|(name, _)| name.contains("all but"));
+    let here = i32::try_from(std::process::id())?;
+    // The needle itself, the secret and what was freed.
+    let found = wanted.search(here)?;
+    assert!(found.copies.len() >= 3, "{}", found.beside(&[]));
+    drop(freed);
+    Ok(())
 }
