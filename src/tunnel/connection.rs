@@ -4,14 +4,13 @@ use super::access::Access;
 use super::association::Association;
 use super::datagrams::Datagrams;
 use super::greeting::{Greeting, Step, Voice};
-use super::relay::{Broken, download, lead, reset_on_drop, upload};
+use super::relay::{Broken, download, has_ended, lead, prepare, reset_on_drop, upload};
 use super::resolver::{Answer, Kind, Query, Resolver};
 use super::socks::{Reply, Target};
 use super::stack::{ConnectError, Handle, Stack, Stage as Progress};
 use crate::plan::Plan;
 use crate::time::Instant;
 use rustix::net::Shutdown;
-use rustix::net::sockopt::set_socket_send_buffer_size;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -31,9 +30,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 const UNREAD: usize = 64 << 10;
 /// A connection that one side has closed and that carries nothing is over after this long.
 const HALF_CLOSED: Duration = Duration::from_secs(3600);
-/// What the kernel holds for a client that reads slowly, octets. Left to itself it takes megabytes, which first crowd the
-/// tunnel and then lie around; between two programs of one machine this is enough.
-const SEND_BUFFER: usize = 128 << 10;
+/// So often it is looked what has become of a client whose octets nobody takes.
+const LOOK: Duration = Duration::from_secs(10);
 /// What is read of a request in one go.
 const MESSAGE: usize = 2048;
 
@@ -72,6 +70,8 @@ pub(super) struct Connection {
     handle: Option<Handle>,
     /// When `stage` has lasted too long.
     deadline: Option<Instant>,
+    /// When to look what has become of a client whose octets nobody takes.
+    look: Option<Instant>,
 }
 
 enum Stage {
@@ -102,16 +102,10 @@ enum Stage {
 impl Connection {
     /// A client that has just come; `access`: who may use the proxy, where that is not everybody.
     pub(super) fn new(local: TcpStream, access: Option<Arc<Access>>, now: Instant) -> Self {
-        // Without it a small answer waits for the acknowledgement of the one before.
-        if let Err(error) = local.set_nodelay(true) {
-            tracing::debug!(%error, "the proxy's client keeps Nagle's algorithm");
-        }
-        if let Err(error) = set_socket_send_buffer_size(&local, SEND_BUFFER) {
-            tracing::debug!(%error, "the proxy's client keeps its usual socket buffer");
-        }
+        prepare(&local);
         let stage = Stage::Asking(Greeting::new(access));
         let deadline = Some(now + PATIENCE);
-        Self { local, voice: Voice::Socks, first: Vec::new(), stage, handle: None, deadline }
+        Self { local, voice: Voice::Socks, first: Vec::new(), stage, handle: None, deadline, look: None }
     }
 
     /// True where nothing is left of it.
@@ -144,7 +138,7 @@ impl Connection {
 
     /// When [`Connection::step`] is due though nothing happens.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.deadline.into_iter().chain(self.look).min()
     }
 
     /// True where the client's socket has something that [`Connection::step`] can use; else the task is woken when it has.
@@ -351,8 +345,12 @@ impl Connection {
                 tunnel.stack.stage(handle) == Progress::Closed && tunnel.stack.unread(handle) == 0;
             if is_closed && !*local_done { Err(Broken::Remote) } else { Ok(begun + up + down) }
         });
-        let moved = match both {
-            Ok(moved) => moved,
+        let is_blocked = !*local_done && (!self.first.is_empty() || !tunnel.stack.can_send(handle));
+        let is_time = is_blocked && self.look.is_some_and(|at| at <= tunnel.now);
+        self.look = is_blocked.then(|| self.look.filter(|_| !is_time).unwrap_or(tunnel.now + LOOK));
+        let both = both.and_then(|moved| Ok((moved, is_time && has_ended(&self.local)?)));
+        let (moved, ended) = match both {
+            Ok(both) => both,
             Err(Broken::Local) => {
                 tunnel.stack.abort(handle);
                 self.end(tunnel);
@@ -364,9 +362,9 @@ impl Connection {
                 return true;
             }
         };
-        match (*local_done, *remote_done) {
+        match (*local_done || ended, *remote_done) {
             (false, false) => {}
-            (true, true) => {
+            (true, true) if *local_done => {
                 self.end(tunnel);
                 return true;
             }
@@ -417,7 +415,7 @@ impl Connection {
         if let Some(handle) = self.handle.take() {
             tunnel.stack.release(tunnel.now, handle);
         }
-        self.deadline = None;
+        (self.deadline, self.look) = (None, None);
     }
 }
 

@@ -2,8 +2,35 @@
 
 use super::stack::{Handle, Inward, Stack};
 use rustix::net::Shutdown;
+use rustix::net::sockopt::{set_socket_keepalive, set_socket_send_buffer_size, set_tcp_keepidle};
+use std::future::Future as _;
 use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
+
+/// A client that says nothing for so long is asked by the kernel whether it still is there: the end of one that has died may never have
+/// come.
+const PROBE: Duration = Duration::from_secs(60);
+/// What the kernel holds for a client that reads slowly, octets. Left to itself it takes megabytes, which first crowd the
+/// tunnel and then lie around; between two programs of one machine this is enough.
+const SEND_BUFFER: usize = 128 << 10;
+
+/// Sets a new client's socket up. Where the kernel does not want to, it serves as it is.
+pub(super) fn prepare(local: &TcpStream) {
+    // Without it a small answer waits for the acknowledgement of the one before.
+    if let Err(error) = local.set_nodelay(true) {
+        tracing::debug!(%error, "the proxy's client keeps Nagle's algorithm");
+    }
+    if let Err(error) = set_socket_send_buffer_size(local, SEND_BUFFER) {
+        tracing::debug!(%error, "the proxy's client keeps its usual socket buffer");
+    }
+    if let Err(error) = set_socket_keepalive(local, true).and_then(|()| set_tcp_keepidle(local, PROBE)) {
+        tracing::debug!(%error, "the proxy's client is not probed");
+    }
+}
 
 /// When the client's socket is dropped, the kernel sends RST instead of FIN: the client learns that this is no regular end.
 pub(super) fn reset_on_drop(local: &TcpStream) {
@@ -16,6 +43,17 @@ pub(super) fn reset_on_drop(local: &TcpStream) {
 pub(super) enum Broken {
     Local,
     Remote,
+}
+
+/// True where the client has ended its side, as far as the kernel knows: while nobody takes its octets, its socket is not read and does
+/// not tell.
+pub(super) fn has_ended(local: &TcpStream) -> Result<bool, Broken> {
+    let ready = pin!(local.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
+    match (ready, local.take_error()) {
+        (_, Ok(Some(_)) | Err(_)) => Err(Broken::Local),
+        (Poll::Ready(Ok(ready)), _) => Ok(ready.is_read_closed()),
+        _ => Ok(false),
+    }
 }
 
 /// What the client had sent before there was a peer, as far as the send buffer has room; the octets that went.

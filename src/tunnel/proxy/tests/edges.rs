@@ -93,3 +93,51 @@ async fn silent_clients_do_not_keep_the_others_out() {
     client.read_exact(&mut got).await.unwrap();
     assert_eq!(&got, b"here");
 }
+
+/// A client whose octets a deaf peer does not take, until they fill every buffer on the way.
+async fn blocked(stand: &Stand) -> TcpStream {
+    let mut client = connected(stand).await;
+    let flood = vec![b'x'; 1 << 20];
+    let quiet = Duration::from_millis(500);
+    while let Ok(written) = timeout(quiet, client.write(&flood)).await {
+        written.unwrap();
+    }
+    client
+}
+
+/// Its only place is free again.
+async fn has_a_place(stand: &Stand) {
+    let again = async { while ask(stand, &by_address(SERVER, 80)).await.1 != 0 {} };
+    timeout(PATIENCE, again).await.expect("its place is free");
+}
+
+#[tokio::test]
+async fn a_client_that_dies_while_nobody_takes_its_octets_leaves_its_place() {
+    let stand = stand_of(Some(plan()), Far::Deaf, |proxy| Proxy { most: 1, ..proxy }).await;
+    let client = blocked(&stand).await;
+    assert_ne!(ask(&stand, &by_address(SERVER, 80)).await.1, 0, "there is one place");
+    client.set_zero_linger().unwrap();
+    drop(client);
+    stand.clock.leap(Duration::from_secs(30));
+    has_a_place(&stand).await;
+}
+
+#[tokio::test]
+async fn a_client_that_ends_while_nobody_takes_its_octets_leaves_its_place_in_time() {
+    let stand = stand_of(Some(plan()), Far::Deaf, |proxy| Proxy { most: 1, ..proxy }).await;
+    let mut client = connected(&stand).await;
+    // What both stacks hold, and a little that the kernel holds, with the end behind it.
+    let octets = vec![b'x'; BUFFERS.send + BUFFERS.receive + (16 << 10)];
+    client.write_all(&octets).await.unwrap();
+    drop(client);
+    // What it has sent may still be wanted for an hour.
+    let mut hours = 0.0;
+    let ended = async {
+        while ask(&stand, &by_address(SERVER, 80)).await.1 != 0 {
+            stand.clock.leap(Duration::from_secs(36));
+            hours += 0.01;
+        }
+    };
+    timeout(PATIENCE, ended).await.expect("its place is free");
+    assert!(hours > 0.99, "after {hours} hours");
+}
