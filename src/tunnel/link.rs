@@ -39,6 +39,16 @@ impl Link {
         self.outward.back_mut()
     }
 
+    /// The same, where more wait than `before`.
+    pub(super) fn last_of(&mut self, before: usize) -> Option<&mut Vec<u8>> {
+        if self.outward.len() > before { self.outward.back_mut() } else { None }
+    }
+
+    /// Frames that wait to be taken.
+    pub(super) fn len(&self) -> usize {
+        self.outward.len()
+    }
+
     /// True where a socket may send.
     pub(super) fn has_room(&self) -> bool {
         self.outward.len() < SENT

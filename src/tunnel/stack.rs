@@ -6,6 +6,7 @@
 
 mod flows;
 mod listener;
+mod outgoing;
 mod windows;
 
 use super::link::Link;
@@ -165,8 +166,12 @@ impl Stack {
             return;
         };
         let time = stack_time(now + flow.ahead);
+        let waiting = self.link.len();
         self.interface.poll_ingress_single(time, &mut self.link, &mut flow.sockets);
         self.windows.heard(&mut flow.heard);
+        if let Some(answer) = self.link.last_of(waiting) {
+            outgoing::finish_answer(answer, flow, self.windows.part(self.buffers).receive);
+        }
         let opening = flow.opening;
         self.flows.touch(key);
         self.flows.wake(key);
@@ -212,9 +217,8 @@ impl Stack {
         let own = now + flow.ahead;
         let sent = self.interface.poll_egress(stack_time(own), &mut self.link, &mut flow.sockets);
         if sent != PollResult::None {
-            let (free, part) = (flow.free(), self.windows.part(self.buffers).receive);
             if let Some(frame) = self.link.last() {
-                windows::narrow(frame, free, part);
+                outgoing::finish(frame, flow, self.windows.part(self.buffers).receive);
             }
             self.flows.wake(key);
             return;

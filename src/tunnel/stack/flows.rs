@@ -1,6 +1,7 @@
 //! The connections of a stack, each for itself: a packet, a timer or a call of an owner costs what its own connection costs,
 //! however many others there are.
 
+use super::outgoing::Newest;
 use crate::esp::inner::{InnerPacket, protocol};
 use crate::time::Instant;
 use smoltcp::iface::{SocketHandle, SocketSet};
@@ -28,6 +29,8 @@ pub(super) struct Flow {
     early: Option<(Instant, Instant)>,
     /// The second in which the last segment came, or in which it was made.
     pub(super) heard: u64,
+    /// The end of what was sent.
+    pub(super) newest: Newest,
     /// In [`Flows::due`].
     due: bool,
     /// To be closed once everything is acknowledged.
@@ -110,6 +113,7 @@ impl Flows {
             heard: second,
             ahead: Duration::ZERO,
             early: None,
+            newest: Newest::default(),
             due: false,
             closing: false,
             orphan: false,

@@ -260,6 +260,30 @@ fn what_is_lost_after_an_outage_is_sent_again_as_soon_as_before_it() {
     assert!(one_loss < 2 * SECOND, "{one_loss:?} for one lost segment");
 }
 
+/// Each end has all that the other one sent, and neither knows: an outage took the acknowledgements of both.
+#[test]
+fn acknowledgements_that_were_lost_both_ways_come_again() {
+    for octets in [2_000, 5_000, 12_000, 40_000] {
+        let mut world = World::new(3, Weather { delay: 100, ..Weather::default() });
+        let (client, server) = world.connected();
+        world.pass(SECOND);
+        let (mut up, mut down) = (0, 0);
+        push(&mut world.client, &client, &mut up, octets);
+        push(&mut world.server, &server, &mut down, octets);
+        world.client.poll(world.now);
+        world.server.poll(world.now);
+        world.carry();
+        world.weather.down = true;
+        world.pass(8 * SECOND);
+        world.weather.down = false;
+        let acknowledged = world.until(60 * SECOND, |world| {
+            world.client.unsent(&client) == 0 && world.server.unsent(&server) == 0
+        });
+        let left = (world.client.unsent(&client), world.server.unsent(&server));
+        assert!(acknowledged, "of {octets} octets each way {left:?} are not acknowledged");
+    }
+}
+
 #[test]
 fn an_idle_connection_survives_hours_without_a_packet_or_a_timer() {
     let mut world = World::new(1, Weather { delay: 10, ..Weather::default() });

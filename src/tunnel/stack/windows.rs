@@ -6,10 +6,8 @@
 
 use super::Buffers;
 use super::flows::Flows;
-use crate::esp::HEADROOM;
+use super::outgoing::Segment;
 use crate::time::Instant;
-use smoltcp::wire::{IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, TcpPacket};
-use std::net::IpAddr;
 
 /// Beside fewer others than the number says a connection has this part of the full size, and the smallest part where there are more.
 const PARTS: [(usize, usize); 5] = [(1, 1), (2, 2), (6, 4), (16, 16), (64, 128)];
@@ -78,45 +76,23 @@ fn cut(full: Buffers, others: usize) -> Buffers {
     Buffers { receive: cut(full.receive, SMALLEST.receive), send: cut(full.send, SMALLEST.send) }
 }
 
-/// Makes the window that a frame of ours offers no larger than `part` octets, where `free` can be received: smoltcp offers all of
-/// that. The peer may have been offered more before: what it sends of that is received.
-pub(super) fn narrow(frame: &mut [u8], free: usize, part: usize) {
-    let packet = frame.get_mut(HEADROOM..).filter(|packet| !packet.is_empty() && part < free);
-    let Some(packet) = packet else { return };
-    match IpVersion::of_packet(packet) {
-        Ok(IpVersion::Ipv4) => {
-            let Ok(mut packet) = Ipv4Packet::new_checked(packet) else { return };
-            let ends = (packet.src_addr().into(), packet.dst_addr().into());
-            if packet.next_header() == IpProtocol::Tcp {
-                narrow_segment(packet.payload_mut(), ends, free, part);
-            }
-        }
-        Ok(IpVersion::Ipv6) => {
-            let Ok(mut packet) = Ipv6Packet::new_checked(packet) else { return };
-            let ends = (packet.src_addr().into(), packet.dst_addr().into());
-            if packet.next_header() == IpProtocol::Tcp {
-                narrow_segment(packet.payload_mut(), ends, free, part);
-            }
-        }
-        Err(_) => {}
-    }
-}
-
-fn narrow_segment(segment: &mut [u8], (from, to): (IpAddr, IpAddr), free: usize, part: usize) {
-    let Ok(mut segment) = TcpPacket::new_checked(segment) else { return };
+/// Makes the window that a segment of ours offers no larger than `part` octets, where `free` can be received: smoltcp offers all of
+/// that. The peer may have been offered more before: what it sends of that is received. True where it was changed.
+pub(super) fn narrow(segment: &mut Segment<'_>, free: usize, part: usize) -> bool {
     // The window of a SYN is never scaled (RFC 7323 2.2), and a reset has none.
-    if segment.syn() || segment.rst() {
-        return;
+    if part >= free || segment.syn() || segment.rst() {
+        return false;
     }
     let offered = usize::from(segment.window_len());
     // Scaled or not is for the peer to say: the scale is the one that makes of what is free what stands there.
     let in_header = |scale: &u32| (free >> scale).min(usize::from(u16::MAX));
-    let Some(scale) = (0..=LARGEST_SCALE).find(|scale| in_header(scale) == offered) else { return };
+    let Some(scale) = (0..=LARGEST_SCALE).find(|scale| in_header(scale) == offered) else { return false };
     let narrowed = u16::try_from(part >> scale).unwrap_or(u16::MAX);
-    if usize::from(narrowed) < offered {
+    let is_less = usize::from(narrowed) < offered;
+    if is_less {
         segment.set_window_len(narrowed);
-        segment.fill_checksum(&from.into(), &to.into());
     }
+    is_less
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
+use super::super::outgoing::change;
 use super::*;
+use crate::esp::HEADROOM;
 use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{IpRepr, TcpControl, TcpRepr, TcpSeqNumber};
+use smoltcp::wire::{IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
+use std::net::IpAddr;
 use std::time::Duration;
 
 const FREE: usize = 512 << 10;
@@ -36,7 +39,7 @@ fn narrowed(ends: (&str, &str), sent: &TcpRepr<'_>, free: usize, part: usize) ->
     ip.emit(&mut frame[HEADROOM..], &checksums);
     let segment = &mut TcpPacket::new_unchecked(&mut frame[HEADROOM + header..]);
     sent.emit(segment, &from.into(), &to.into(), &checksums);
-    narrow(&mut frame, free, part);
+    change(&mut frame, |segment| narrow(segment, free, part));
     let packet = TcpPacket::new_checked(&frame[HEADROOM + header..]).unwrap();
     let read =
         TcpRepr::parse(&packet, &from.into(), &to.into(), &checksums).expect("a segment with its checksum");
@@ -69,7 +72,7 @@ fn a_window_is_narrowed_in_the_units_the_peer_agreed_to() {
 fn what_is_no_segment_stays() {
     for frame in [vec![], vec![0; HEADROOM], vec![0x45; HEADROOM + 30], vec![0x60; HEADROOM + 50]] {
         let mut same = frame.clone();
-        narrow(&mut same, FREE, 1);
+        change(&mut same, |segment| narrow(segment, FREE, 1));
         assert_eq!(same, frame);
     }
 }
