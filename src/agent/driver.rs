@@ -41,6 +41,8 @@ const EVENTS: usize = 64;
 const LINGER: Duration = Duration::from_secs(10);
 /// Sockets kept at most, the oldest go first.
 const SOCKETS: usize = 8;
+/// Octets of stack that are written over after each event; nothing that the client does goes deeper.
+const STACK: usize = 128 << 10;
 /// A timer of the runtime is never set further than this, whatever the client wants.
 const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
 
@@ -272,7 +274,7 @@ impl Driver {
     pub async fn run(mut self) -> (Client, Losses) {
         loop {
             if self.flush() {
-                wipe_stack();
+                wipe_stack::<STACK>();
             }
             let wake = self.wait().await;
             let now = self.clock.now();
@@ -293,7 +295,7 @@ impl Driver {
             }
         }
         self.flush();
-        wipe_stack();
+        wipe_stack::<STACK>();
         let losses = self.losses();
         (self.client, losses)
     }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::wipe_stack;
 use ring::aead;
 use zeroize::Zeroize as _;
 
@@ -15,6 +16,9 @@ mod cbc;
 const BLOCK: usize = 16;
 /// Octets of the salt at the end of an AEAD key (RFC 4106 8.1, RFC 5282 7.1, RFC 7634 2).
 const SALT: usize = 4;
+/// Octets of stack that ciphers and their key schedules use below us, in a build that is optimized: what they leave there can come into the
+/// gaps of whatever is put together on the stack next, and with it into memory that lives on.
+const FRAMES: usize = 4 << 10;
 
 /// Encryption (IKEv2 transform type 1) with its key length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -133,6 +137,17 @@ enum Keys {
     Aead(Box<Aead>),
 }
 
+impl Keys {
+    /// In a frame of its own, which is written over: what is moved leaves a copy.
+    #[inline(never)]
+    fn new(encr: Encr, integ: Option<Integ>, encr_key: &[u8], integ_key: &[u8]) -> Self {
+        match integ {
+            Some(integ) => Self::Cbc(Box::new(cbc::EncryptThenMac::new(integ, encr_key, integ_key))),
+            None => Self::Aead(Box::new(Aead::new(encr, encr_key))),
+        }
+    }
+}
+
 /// AES-GCM and ChaCha20-Poly1305: nonce, additional data and tag are laid out alike.
 struct Aead {
     key: aead::LessSafeKey,
@@ -145,10 +160,8 @@ impl PacketProtection {
         assert_eq!(encr_key.len(), encr.key_len(), "length of the encryption key");
         assert_eq!(integ_key.len(), integ.map_or(0, Integ::key_len), "length of the integrity key");
         assert_eq!(integ.is_none(), encr.is_aead(), "AEAD stands alone, CBC does not");
-        let keys = match integ {
-            Some(integ) => Keys::Cbc(Box::new(cbc::EncryptThenMac::new(integ, encr_key, integ_key))),
-            None => Keys::Aead(Box::new(Aead::new(encr, encr_key))),
-        };
+        let keys = Keys::new(encr, integ, encr_key, integ_key);
+        wipe_stack::<FRAMES>();
         Self { encr, integ, keys }
     }
     /// Octets of IV in the packet.
@@ -177,6 +190,7 @@ impl PacketProtection {
             Keys::Cbc(keys) => keys.seal(packet, range, iv_at, esn_hi),
             Keys::Aead(keys) => keys.seal(packet, range, iv_at, esn_hi),
         }
+        wipe_stack::<FRAMES>();
     }
     /// Checks, then decrypts in place; the range of the plaintext (padding still in it). After an error the packet's
     /// content is of no use.
@@ -188,11 +202,12 @@ impl PacketProtection {
         if !range.len().is_multiple_of(self.block_len()) {
             return Err(Forged);
         }
-        match &self.keys {
-            Keys::Cbc(keys) => keys.open(packet, range.clone(), iv_at, esn_hi)?,
-            Keys::Aead(keys) => keys.open(packet, range.clone(), iv_at, esn_hi)?,
-        }
-        Ok(range)
+        let opened = match &self.keys {
+            Keys::Cbc(keys) => keys.open(packet, range.clone(), iv_at, esn_hi),
+            Keys::Aead(keys) => keys.open(packet, range.clone(), iv_at, esn_hi),
+        };
+        wipe_stack::<FRAMES>();
+        opened.map(|()| range)
     }
     /// Where the text is between IV and ICV; `None` for a packet too short for both.
     fn range(&self, len: usize, iv_at: usize) -> Option<Range<usize>> {
@@ -246,6 +261,7 @@ impl Aead {
         nonce[SALT..].copy_from_slice(iv);
         aead::Nonce::assume_unique_for_key(nonce)
     }
+    #[inline(never)]
     fn seal(&self, packet: &mut [u8], range: Range<usize>, iv_at: usize, esn_hi: Option<u32>) {
         let (front, rest) = packet.split_at_mut(range.start);
         let (header, iv) = front.split_at(iv_at);
@@ -257,6 +273,7 @@ impl Aead {
             .expect("a packet is shorter than the 64 GiB of one message");
         icv.copy_from_slice(tag.as_ref());
     }
+    #[inline(never)]
     fn open(
         &self,
         packet: &mut [u8],

@@ -60,15 +60,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Octets of stack that [`wipe_stack`] writes over; no computation with a key goes deeper.
-const STACK: usize = 128 * 1024;
-
 /// Writes over the stack below the caller, where ciphers and their libraries leave round keys behind that no `Drop` knows of.
 ///
-/// Whoever had keys used by what it has called calls it once that has returned: some 3 µs.
+/// Whoever had keys used by what it has called calls it once that has returned: 128 KiB take some 3 µs.
 #[inline(never)]
-pub fn wipe_stack() {
-    let below = [0_u8; STACK];
+pub fn wipe_stack<const OCTETS: usize>() {
+    let below = [0_u8; OCTETS];
     std::hint::black_box(&below);
 }
 

@@ -42,6 +42,7 @@ impl EncryptThenMac {
         Self { aes: Aes::new(encr_key), mac: hmac::Key::new(algorithm, integ_key), icv_len: integ.icv_len() }
     }
 
+    #[inline(never)]
     pub(super) fn seal(&self, packet: &mut [u8], text: Range<usize>, iv_at: usize, esn_hi: Option<u32>) {
         let (front, rest) = packet.split_at_mut(text.start);
         self.aes.encrypt(&front[iv_at..], &mut rest[..text.len()]);
@@ -50,6 +51,7 @@ impl EncryptThenMac {
     }
 
     /// The ICV is checked before anything is decrypted.
+    #[inline(never)]
     pub(super) fn open(
         &self,
         packet: &mut [u8],
