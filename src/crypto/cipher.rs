@@ -16,8 +16,9 @@ mod cbc;
 const BLOCK: usize = 16;
 /// Octets of the salt at the end of an AEAD key (RFC 4106 8.1, RFC 5282 7.1, RFC 7634 2).
 const SALT: usize = 4;
-/// Octets of stack that ciphers and their key schedules use below us, in a build that is optimized: what they leave there can come into the
-/// gaps of whatever is put together on the stack next, and with it into memory that lives on.
+/// Octets of stack that AES-CBC and key schedules use below us, in a build that is optimized: what they leave there can come into the gaps
+/// of whatever is put together on the stack next, and with it into memory that lives on. (AES-GCM and ChaCha20 of ring keep to their
+/// keys where these are.)
 const FRAMES: usize = 4 << 10;
 
 /// Encryption (IKEv2 transform type 1) with its key length.
@@ -190,7 +191,6 @@ impl PacketProtection {
             Keys::Cbc(keys) => keys.seal(packet, range, iv_at, esn_hi),
             Keys::Aead(keys) => keys.seal(packet, range, iv_at, esn_hi),
         }
-        wipe_stack::<FRAMES>();
     }
     /// Checks, then decrypts in place; the range of the plaintext (padding still in it). After an error the packet's
     /// content is of no use.
@@ -202,12 +202,11 @@ impl PacketProtection {
         if !range.len().is_multiple_of(self.block_len()) {
             return Err(Forged);
         }
-        let opened = match &self.keys {
-            Keys::Cbc(keys) => keys.open(packet, range.clone(), iv_at, esn_hi),
-            Keys::Aead(keys) => keys.open(packet, range.clone(), iv_at, esn_hi),
-        };
-        wipe_stack::<FRAMES>();
-        opened.map(|()| range)
+        match &self.keys {
+            Keys::Cbc(keys) => keys.open(packet, range.clone(), iv_at, esn_hi)?,
+            Keys::Aead(keys) => keys.open(packet, range.clone(), iv_at, esn_hi)?,
+        }
+        Ok(range)
     }
     /// Where the text is between IV and ICV; `None` for a packet too short for both.
     fn range(&self, len: usize, iv_at: usize) -> Option<Range<usize>> {
@@ -261,7 +260,6 @@ impl Aead {
         nonce[SALT..].copy_from_slice(iv);
         aead::Nonce::assume_unique_for_key(nonce)
     }
-    #[inline(never)]
     fn seal(&self, packet: &mut [u8], range: Range<usize>, iv_at: usize, esn_hi: Option<u32>) {
         let (front, rest) = packet.split_at_mut(range.start);
         let (header, iv) = front.split_at(iv_at);
@@ -273,7 +271,6 @@ impl Aead {
             .expect("a packet is shorter than the 64 GiB of one message");
         icv.copy_from_slice(tag.as_ref());
     }
-    #[inline(never)]
     fn open(
         &self,
         packet: &mut [u8],

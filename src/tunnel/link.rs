@@ -34,12 +34,7 @@ impl Link {
         self.outward.pop_front()
     }
 
-    /// The frame that was sent last, where it is still here.
-    pub(super) fn last(&mut self) -> Option<&mut Vec<u8>> {
-        self.outward.back_mut()
-    }
-
-    /// The same, where more wait than `before`.
+    /// The frame that was sent last, where more wait than `before`.
     pub(super) fn last_of(&mut self, before: usize) -> Option<&mut Vec<u8>> {
         if self.outward.len() > before { self.outward.back_mut() } else { None }
     }

@@ -7,6 +7,7 @@
 mod flows;
 mod listener;
 mod outgoing;
+mod smol;
 mod windows;
 
 use super::link::Link;
@@ -14,10 +15,11 @@ use crate::crypto::Random;
 use crate::time::Instant;
 use flows::{Flows, ends};
 use listener::Listener;
-use smoltcp::iface::{Config, Interface, PollResult, SocketSet};
+use smol::new_socket;
+pub(super) use smol::{interface, poll_at, set_addresses, stack_time};
+use smoltcp::iface::{Interface, PollResult, SocketSet};
 use smoltcp::socket::tcp;
-use smoltcp::time::Instant as StackInstant;
-use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv6Address};
+use smoltcp::wire::{IpAddress, IpCidr, Ipv4Address, Ipv6Address};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -214,10 +216,10 @@ impl Stack {
                 flow.closing = false;
             }
         }
-        let own = now + flow.ahead;
+        let (own, waiting) = (now + flow.ahead, self.link.len());
         let sent = self.interface.poll_egress(stack_time(own), &mut self.link, &mut flow.sockets);
         if sent != PollResult::None {
-            if let Some(frame) = self.link.last() {
+            if let Some(frame) = self.link.last_of(waiting) {
                 outgoing::finish(frame, flow, self.windows.part(self.buffers).receive);
             }
             self.flows.wake(key);
@@ -471,50 +473,6 @@ impl Stack {
         self.flows.wake(handle.0);
         self.flows.get_mut(handle.0).map(flows::Flow::socket_mut)
     }
-}
-
-fn new_socket(buffers: Buffers) -> tcp::Socket<'static> {
-    // Zeroed memory of this size is not resident before it is used.
-    let buffer = |octets| tcp::SocketBuffer::new(vec![0; octets]);
-    let mut socket = tcp::Socket::new(buffer(buffers.receive), buffer(buffers.send));
-    socket.set_congestion_control(tcp::CongestionControl::Cubic);
-    socket.set_nagle_enabled(false);
-    socket
-}
-
-/// An interface on `link`; `seed` decides initial sequence numbers, and ports and numbers of DNS queries.
-pub(super) fn interface(link: &mut Link, seed: u64) -> Interface {
-    let mut config = Config::new(HardwareAddress::Ip);
-    config.random_seed = seed;
-    Interface::new(config, link, StackInstant::ZERO)
-}
-
-/// Host addresses: the first of each family that can be one.
-pub(super) fn set_addresses(interface: &mut Interface, addresses: &[IpAddr]) {
-    let usable = |four: bool| {
-        let own = addresses.iter().filter(move |address| address.is_ipv4() == four);
-        own.map(|address| IpAddress::from(*address)).find(IpAddress::is_unicast)
-    };
-    interface.update_ip_addrs(|own| {
-        own.clear();
-        own.extend(usable(true).map(|address| IpCidr::new(address, 32)));
-        own.extend(usable(false).map(|address| IpCidr::new(address, 128)));
-    });
-}
-
-/// When the interface wants to be polled; at once is `now`.
-pub(super) fn poll_at(
-    interface: &mut Interface,
-    sockets: &SocketSet<'static>,
-    now: Instant,
-) -> Option<Instant> {
-    let at = interface.poll_at(stack_time(now), sockets)?;
-    let micros = u64::try_from(at.total_micros()).unwrap_or_default();
-    Some(Instant::from_boot(Duration::from_micros(micros)).max(now))
-}
-
-pub(super) fn stack_time(now: Instant) -> StackInstant {
-    StackInstant::from_micros(i64::try_from(now.since_boot().as_micros()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

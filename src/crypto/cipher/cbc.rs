@@ -9,7 +9,8 @@ use aes::cipher::{
 use ring::hmac;
 use subtle::ConstantTimeEq;
 
-use super::{BLOCK, Forged, Integ};
+use super::{BLOCK, FRAMES, Forged, Integ};
+use crate::crypto::wipe_stack;
 
 pub(super) struct EncryptThenMac {
     aes: Aes,
@@ -42,7 +43,6 @@ impl EncryptThenMac {
         Self { aes: Aes::new(encr_key), mac: hmac::Key::new(algorithm, integ_key), icv_len: integ.icv_len() }
     }
 
-    #[inline(never)]
     pub(super) fn seal(&self, packet: &mut [u8], text: Range<usize>, iv_at: usize, esn_hi: Option<u32>) {
         let (front, rest) = packet.split_at_mut(text.start);
         self.aes.encrypt(&front[iv_at..], &mut rest[..text.len()]);
@@ -51,7 +51,6 @@ impl EncryptThenMac {
     }
 
     /// The ICV is checked before anything is decrypted.
-    #[inline(never)]
     pub(super) fn open(
         &self,
         packet: &mut [u8],
@@ -93,21 +92,27 @@ impl Aes {
             Self::Aes128(key, _) => encrypt(key, iv, text),
             Self::Aes256(key, _) => encrypt(key, iv, text),
         }
+        wipe_stack::<FRAMES>();
     }
     fn decrypt(&self, iv: &[u8], text: &mut [u8]) {
         match self {
             Self::Aes128(_, key) => decrypt(key, iv, text),
             Self::Aes256(_, key) => decrypt(key, iv, text),
         }
+        wipe_stack::<FRAMES>();
     }
 }
 
+/// In a frame of its own, which the caller writes over.
+#[inline(never)]
 fn encrypt<C: BlockCipherEncrypt<BlockSize = U16>>(key: &C, iv: &[u8], text: &mut [u8]) {
     cbc::Encryptor::inner_iv_slice_init(key, iv)
         .expect("an IV of one block")
         .encrypt_blocks(blocks::<C>(text));
 }
 
+/// In a frame of its own, which the caller writes over.
+#[inline(never)]
 fn decrypt<C: BlockCipherDecrypt<BlockSize = U16>>(key: &C, iv: &[u8], text: &mut [u8]) {
     cbc::Decryptor::inner_iv_slice_init(key, iv)
         .expect("an IV of one block")

@@ -1,8 +1,9 @@
 //! A port that takes connections.
 
+use super::Buffers;
 use super::flows::Flows;
+use super::smol::new_socket;
 use super::windows::Windows;
-use super::{Buffers, new_socket};
 use crate::time::Instant;
 use smoltcp::socket::tcp;
 use std::collections::VecDeque;
